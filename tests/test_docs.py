@@ -1,0 +1,101 @@
+"The docs site, built without Quarto and opened in a browser: pages render, search finds, links hold."
+
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import pytest
+
+from browser import chrome, console_errors
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    "The site, from a copy of the repository so that nothing here is disturbed."
+    work = tmp_path_factory.mktemp("docs") / "motionbook"
+    skip = shutil.ignore_patterns(".git", ".venv*", "_*site", "_proc", "dist", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, work, symlinks=True, ignore=skip)
+    path = f"{Path(sys.executable).parent}:{__import__('os').environ['PATH']}"
+    env = {**__import__("os").environ, "PATH": path, "PYTHONPATH": str(work)}
+    done = subprocess.run(["sh", "tools/docs.sh"], cwd=work, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return work / "_site"
+
+
+def pages(site):
+    return sorted(p for p in site.rglob("*.html") if "_static" not in p.parts)
+
+
+class Links(HTMLParser):
+    "Targets and anchors of a page."
+
+    def __init__(self, text):
+        super().__init__()
+        self.targets, self.anchors = [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.anchors |= {attrs[k] for k in ("id", "name") if attrs.get(k)}
+        if tag == "a" and attrs.get("href"):
+            self.targets.append(attrs["href"])
+        if tag in ("img", "script") and attrs.get("src"):
+            self.targets.append(attrs["src"])
+
+
+def test_every_notebook_has_a_page(site):
+    want = {p.relative_to(ROOT / "nbs").with_suffix(".html") for p in (ROOT / "nbs").rglob("*.ipynb")}
+    assert {p for p in want if ".ipynb_checkpoints" not in p.parts} <= {p.relative_to(site) for p in pages(site)}
+
+
+def test_links_hold(site):
+    found = {p: Links(p.read_text(encoding="utf-8")) for p in pages(site)}
+    dead = []
+    for page, links in found.items():
+        for target in links.targets:
+            if re.match(r"(https?|data|mailto|javascript):", target):
+                continue
+            path, anchor = urldefrag(unquote(target).split("?")[0])
+            there = (page.parent / path).resolve() if path else page
+            if not there.exists() or (anchor and there in found and anchor not in found[there].anchors):
+                dead.append(f"{page.relative_to(site)} -> {target}")
+    assert dead == []
+
+
+def test_pages_open_without_errors_and_with_their_mathematics(site):
+    with chrome() as browser:
+        for page in pages(site):
+            browser.get(page.as_uri())
+            assert browser.title
+            if page.read_text(encoding="utf-8").count('class="math'):
+                drawn = _when(browser, "return document.querySelectorAll('mjx-container').length")
+                assert drawn > 0, page
+                assert browser.execute_script("return document.querySelectorAll('mjx-merror').length") == 0, page
+            errors = console_errors(browser)
+            assert errors == [], (page, errors)
+
+
+def test_search_finds(site):
+    with chrome() as browser:
+        browser.get((site / "search.html").as_uri() + "?q=skeleton")
+        hits = _when(browser, "return document.querySelectorAll('#search-results li a').length")
+        assert hits > 0
+        names = browser.execute_script("return [...document.querySelectorAll('#search-results li a')].map(a => a.href)")
+        assert any("core/skeleton.html" in n for n in names)
+
+
+def _when(browser, script, seconds=20):
+    "The script's result as soon as it is truthy."
+    from selenium.common.exceptions import TimeoutException
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    try:
+        return WebDriverWait(browser, seconds).until(lambda b: b.execute_script(script))
+    except TimeoutException:
+        return 0

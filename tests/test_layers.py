@@ -1,0 +1,81 @@
+"Imports go down the list of rooms, never up; the package stays light and keeps its promises of dependencies."
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = (
+    "core formats schema features viz evaluation filters data converters models training cleanup cli"
+).split()
+MODULES = sorted(
+    p for p in (ROOT / "motionbook").rglob("*.py") if p.name not in ("__init__.py", "_modidx.py")
+)
+
+
+def room(name):
+    return name.split(".")[1]
+
+
+def imports(path):
+    "Absolute names of the motionbook modules that a module imports."
+    parts = ("motionbook", *path.relative_to(ROOT / "motionbook").with_suffix("").parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            base = ".".join(parts[: len(parts) - node.level]) if node.level else ""
+            yield ".".join(filter(None, [base, node.module or ""]))
+        elif isinstance(node, ast.Import):
+            yield from (a.name for a in node.names)
+
+
+def violations(path):
+    here = ROOMS.index(room(".".join(("motionbook", *path.relative_to(ROOT / "motionbook").with_suffix("").parts))))
+    names = [n for n in imports(path) if n.startswith("motionbook.")]
+    return [n for n in names if ROOMS.index(room(n)) > here]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_imports_go_down(path):
+    assert violations(path) == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_package_never_imports_nbdev_or_stars(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert not any(n.split(".")[0] in ("nbdev", "execnb") for n in imports(path))
+    stars = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.names[0].name == "*"]
+    assert not stars
+
+
+def test_the_walk_sees_a_violation(tmp_path, monkeypatch):
+    bad = tmp_path / "motionbook" / "core" / "bad.py"
+    bad.parent.mkdir(parents=True)
+    bad.write_text("from ..viz.player import Player\n")
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    assert violations(bad) == ["motionbook.viz.player"]
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_import_is_light():
+    heavy = "torchvision pandas matplotlib smplx meshcat sentence_transformers accelerate h5py nbdev"
+    code = f"import motionbook, sys; print([m for m in {heavy.split()} if m in sys.modules])"
+    assert run(code).strip() == "[]"
+
+
+def test_every_notebook_is_in_the_sidebar():
+    import yaml
+
+    def pages(items):
+        for o in items:
+            yield from pages(o["contents"]) if isinstance(o, dict) else [o]
+
+    side = yaml.safe_load((ROOT / "nbs" / "sidebar.yml").read_text(encoding="utf-8"))
+    listed = set(pages(side["website"]["sidebar"]["contents"]))
+    there = {p.relative_to(ROOT / "nbs").as_posix() for p in (ROOT / "nbs").rglob("*.ipynb")}
+    assert listed == {p for p in there if ".ipynb_checkpoints" not in p}

@@ -1,0 +1,51 @@
+"Notebooks, package and README are one thing: exporting and cleaning again changes nothing."
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+
+
+def copy(tmp_path):
+    work = tmp_path / "motionbook"
+    skip = shutil.ignore_patterns(".git", ".venv*", "_*", "dist", "data", "__pycache__", "*.egg-info")
+    shutil.copytree(ROOT, work, symlinks=True, ignore=skip)
+    for name in ("_quarto.yml",):
+        shutil.copy(ROOT / name, work / name)
+    for extra in ("__init__.py", "_modidx.py"):
+        shutil.copy(ROOT / "motionbook" / extra, work / "motionbook" / extra)
+    for p in (ROOT / "motionbook").rglob("__init__.py"):
+        shutil.copy(p, work / p.relative_to(ROOT))
+    return work
+
+
+def tree(folder, pattern):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob(pattern) if "__pycache__" not in p.parts}
+
+
+def test_export_and_clean_change_nothing(tmp_path):
+    work = copy(tmp_path)
+    for tool in ("nbdev_export", "nbdev_clean"):
+        subprocess.run([Path(sys.executable).with_name(tool)], cwd=work, check=True, capture_output=True)
+    assert tree(work / "motionbook", "*.py") == tree(ROOT / "motionbook", "*.py")
+    assert tree(work / "nbs", "*.ipynb") == tree(ROOT / "nbs", "*.ipynb")
+
+
+def test_readme_is_the_index():
+    subprocess.run([sys.executable, ROOT / "tools" / "readme.py", "--check"], check=True)
+
+
+def test_notebooks_are_executed_and_told():
+    for path in NOTEBOOKS:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        code = [c for c in cells if c["cell_type"] == "code"]
+        prose = sum(c["cell_type"] == "markdown" for c in cells)
+        errors = [o for c in code for o in c["outputs"] if o["output_type"] == "error"]
+        assert not errors, path
+        assert any(c["outputs"] for c in code), f"{path} was never executed"
+        assert prose >= len(code) / 5, f"{path} has hardly any prose"
+        assert path.stat().st_size < 1_000_000, path
