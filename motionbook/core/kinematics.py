@@ -6,7 +6,8 @@
 __all__ = ['bone_lengths', 'global_rotations', 'local_rotations', 'local_offsets', 'Solved', 'ik', 'rest_pose', 'good_neighbours',
            'fill_rotations', 'Refitted', 'refit']
 
-# %% ../../nbs/core/kinematics.ipynb #092eb276
+# %% ../../nbs/core/kinematics.ipynb #79e397ed
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
