@@ -6,7 +6,7 @@
 __all__ = ['REASONS', 'REASON', 'Detector', 'Filler', 'Fidelity', 'TOLERANCE', 'Found', 'Filled', 'missing', 'checked_fidelity',
            'Cleaned', 'Cleaner', 'body_size', 'sigma_to_confidence', 'FilterCleaner', 'unswapped', 'detect']
 
-# %% ../../nbs/filters/cleaner.ipynb #cd8e819f
+# %% ../../nbs/filters/cleaner.ipynb #18541521
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, Self, get_args
@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, Protocol, Self, get_args
 import torch
 from torch import Tensor
 
+from ..core.kinematics import refit
 from ..core.motion import Motion, Scene
 
 # %% ../../nbs/filters/cleaner.ipynb #e7b558c9
@@ -203,7 +204,7 @@ def detect(
     )
     return found._replace(reason=reason, score=found.score.masked_fill(gone, 1.0), confidence=conf)
 
-# %% ../../nbs/filters/cleaner.ipynb #ea700f61
+# %% ../../nbs/filters/cleaner.ipynb #be4239b0
 def _repaired(motion, found, trusted, filled, fidelity, max_gap):
     "The motion with the filler's values where they may go, and the evidence."
     known = filled.positions.isfinite().all(-1)
@@ -242,8 +243,6 @@ def _rebuilt(motion, positions, found, moved) -> tuple[Motion, tuple[str, ...]]:
         if conf is not None and found.confidence is not None:
             conf = torch.where(moved, found.confidence, conf)
         return motion.replace(positions=positions, confidence=conf), ()
-    from motionbook.core.kinematics import refit
-
     fixed, residual = refit(motion, positions, _differs(positions, motion.positions))
     worst = float(residual.nan_to_num().max())
     return fixed, (
