@@ -234,8 +234,8 @@ def _reaching(
     upper = _frame(side[:, None] * arm.upper, -side[:, None] * arm.hinge)
     return chest.mT @ upper, axis_rotation("y", -side * arm.flexion)
 
-# %% ../../nbs/core/actor.ipynb #046f3e97
-STANDING_REACH = 0.987  # longest hip-to-ankle distance of a standing leg, as a share of thigh + shank: the knee keeps 18°
+# %% ../../nbs/core/actor.ipynb #bc49a4c3
+STANDING_REACH = 0.985  # longest hip-to-ankle distance of a standing leg, as a share of thigh + shank: the knee keeps 20°
 SWINGING_REACH = 0.998  # of any leg: 7°
 
 
@@ -252,8 +252,8 @@ def _within_reach(hips: Tensor, ankles: Tensor, leg: float) -> Tensor:
     "Ankles of swinging legs drawn in along the leg, softly, where they are too far; standing ones are near enough."
     gap = ankles - hips
     d = gap.norm(dim=-1, keepdim=True)
-    near = SWINGING_REACH * leg - 0.002 * torch.nn.functional.softplus(
-        (SWINGING_REACH * leg - d) / 0.002, threshold=50
+    near = SWINGING_REACH * leg - 0.0025 * torch.nn.functional.softplus(
+        (SWINGING_REACH * leg - d) / 0.0025, threshold=50
     )
     return hips + gap * near / d
 
