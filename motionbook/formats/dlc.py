@@ -34,7 +34,7 @@ from motionbook.formats.dlc_table import (
 )
 from .registry import Format, register
 
-# %% ../../nbs/formats/dlc.ipynb #08ff4715
+# %% ../../nbs/formats/dlc.ipynb #d4a300e5
 class Header(NamedTuple):
     "Where a csv's columns and rows begin."
 
@@ -51,14 +51,14 @@ def find_header(
     "Find the header rows, the delimiter and the index columns."
     lines, ends = _first_lines(body)
     for delimiter in ",;\t":
-        rows = [next(csv.reader([line], delimiter=delimiter), []) for line in lines]
+        rows = [_words(line, delimiter) for line in lines]
         tested = [(_coordinates(r) if i else [], _flat_coordinates(r)) for i, r in enumerate(rows)]
         for kind in (0, 1):
             if last := [i for i, t in enumerate(tested) if t[kind]]:
                 return _header(rows, last[-1], tested[last[-1]][kind][0], kind, delimiter, ends)
     return None
 
-# %% ../../nbs/formats/dlc.ipynb #e78fd630
+# %% ../../nbs/formats/dlc.ipynb #08ffa84d
 _LINES = 10  # the header is among the first lines
 _FIRST = 8 << 20  # bytes in which they must lie
 
@@ -74,6 +74,21 @@ def _first_lines(body: bytes) -> tuple[list[str], list[int]]:
         at = end + 1
         ends.append(min(at, len(body)))
     return lines, ends
+
+
+def _cells(line: bytes, delimiter: bytes) -> list[bytes]:
+    "A row's tokens as they stand, quotes and blanks included."
+    if b'"' not in line:
+        return line.split(delimiter)
+    parts = line.split(b'"')
+    parts[1::2] = [p.replace(delimiter, b"\0") for p in parts[1::2]]
+    return [c.replace(b"\0", delimiter) for c in b'"'.join(parts).split(delimiter)]
+
+
+def _words(line: str, delimiter: str) -> list[str]:
+    "A row's tokens without quotes and blanks."
+    cells = (c.decode().strip() for c in _cells(line.encode(), delimiter.encode()))
+    return [c[1:-1].replace('""', '"') if len(c) > 1 and c[0] == c[-1] == '"' else c for c in cells]
 
 
 def _coordinates(row: list[str]) -> list[int]:
@@ -99,7 +114,7 @@ def _header(rows, last: int, index: int, flat: bool, delimiter: str, ends) -> He
     levels = [(r + [""] * width)[index:width] for r in (*above, rows[last])]
     return Header(delimiter, list(zip(*levels)), (*labels[start:], "coords"), index, ends[last])
 
-# %% ../../nbs/formats/dlc.ipynb #a60eaf4e
+# %% ../../nbs/formats/dlc.ipynb #0cf40953
 @dataclass(frozen=True, eq=False)
 class CsvDocument:
     "A csv as it was, and where its numbers stand."
@@ -118,11 +133,14 @@ def parse_csv(
     path="tracks.csv",  # for messages
 ) -> CsvDocument:
     "Read a DeepLabCut csv; BadFile says what is wrong with it and where."
-    encoding = decode(raw)[1]
-    body = decode(raw)[0].encode() if encoding.startswith("utf-16") else raw
+    text, encoding = decode(raw)
+    body = text.encode() if encoding.startswith("utf-16") else raw
+    header = find_header(body)
+    if header is None and body is not raw:  # two odd bytes at the start, but no UTF-16
+        body, encoding, header = raw, "latin-1", find_header(raw)
     if b"\0" in body:
         raise bad_file(path, "text", "binary data", f"byte {body.index(0)}", "save it as CSV UTF-8")
-    if (header := find_header(body)) is None:
+    if header is None:
         raise bad_file(
             path,
             "a DeepLabCut header (scorer, bodyparts, coords)",
@@ -134,8 +152,8 @@ def parse_csv(
     cells = used + header.index
     rows, counts = _rows(body, header, cells[-1] + 1, path)
     decimal = _decimal(body, rows, header, cells)
-    text = "latin-1" if encoding == "latin-1" else "utf-8"
-    values, labels = _numbers(body, rows, int(counts.max()), cells, header, decimal, text, path)
+    coded = "latin-1" if encoding == "latin-1" else "utf-8"
+    values, labels = _numbers(body, rows, int(counts.max()), cells, header, decimal, coded, path)
     return CsvDocument(
         body,
         encoding,
@@ -146,16 +164,7 @@ def parse_csv(
         Table(values, tracks, scorer, len(header.names), labels),
     )
 
-# %% ../../nbs/formats/dlc.ipynb #6cde2309
-def _cells(line: bytes, delimiter: bytes) -> list[bytes]:
-    "A row's tokens as they stand, quotes and blanks included."
-    if b'"' not in line:
-        return line.split(delimiter)
-    parts = line.split(b'"')
-    parts[1::2] = [p.replace(delimiter, b"\0") for p in parts[1::2]]
-    return [c.replace(b"\0", delimiter) for c in b'"'.join(parts).split(delimiter)]
-
-
+# %% ../../nbs/formats/dlc.ipynb #2426cc5a
 def _rows(body: bytes, h: Header, needed: int, path) -> tuple[np.ndarray, np.ndarray]:
     "Where the rows that hold something begin and end, and how many cells each has."
     b = np.frombuffer(body, np.uint8)
@@ -172,7 +181,9 @@ def _rows(body: bytes, h: Header, needed: int, path) -> tuple[np.ndarray, np.nda
     if len(rows) == 0:
         raise bad_file(path, "at least one frame", "none", "below the header")
     counts = _count(body, b, rows, h.delimiter.encode())
-    width = max(len(h.columns) + h.index, counts[0])
+    width = len(h.columns) + h.index
+    if not b"".join(_cells(body[slice(*rows[0])], h.delimiter.encode())[width:]).strip(b' "'):
+        width = max(width, counts[0])  # delimiters too many at the end of every row
     for wrong in np.flatnonzero((counts < needed) | (counts > width))[:1]:
         cut = "the file is cut off" if wrong == len(rows) - 1 else "the rows do not fit the header"
         raise bad_file(

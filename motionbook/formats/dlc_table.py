@@ -286,7 +286,7 @@ def _skeletons(table: Table, points) -> dict[tuple[str, ...], Skeleton]:
         )
     return made
 
-# %% ../../nbs/formats/dlc_table.ipynb #74c7ac21
+# %% ../../nbs/formats/dlc_table.ipynb #866eb413
 def update_values(
     table: Table,
     scene: Scene,  # the same actors and frames, some numbers changed
@@ -297,8 +297,9 @@ def update_values(
 ) -> tuple[np.ndarray, np.ndarray]:  # values [t k], changed [t k] bool
     "The table's numbers after the scene's changes, and which of them changed."
     values, mark = table.values.copy(), _usual_mark(table)
-    for track, motion in zip(table.tracks, scene.actors):
-        _update_track(values, track, motion, mark, decimals)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for track, motion in zip(table.tracks, scene.actors):
+            _update_track(values, track, motion, mark, decimals)
     same = (values == table.values) | (np.isnan(values) & np.isnan(table.values))
     return values, ~same
 
