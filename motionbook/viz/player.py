@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAX_ERROR', 'MISSING', 'quantize', 'thinning', 'player_html', 'Player']
 
-# %% ../../nbs/viz/player.ipynb #2189643e
+# %% ../../nbs/viz/player.ipynb #a75b8a78
 import base64
 import hashlib
 import html
@@ -24,11 +24,12 @@ from torch import Tensor
 
 from ..core.files import atomic_write
 from ..core.motion import Motion, Scene
-from motionbook.viz.skeleton import (
+from motionbook.viz.layers import (
     SIDE_COLORS,
     VIEWS,
     Layer,
     edge_colors,
+    extent,
     joint_colors,
     layer_flags,
     layers,
@@ -89,7 +90,7 @@ def _cut(
         )
     return layer._replace(motion=short), flags
 
-# %% ../../nbs/viz/player.ipynb #7af48a53
+# %% ../../nbs/viz/player.ipynb #b8d093c0
 def _spread(x: np.ndarray, q: float) -> np.ndarray:
     "A percentile of each coordinate over all points that are there."
     x = x.reshape(-1, x.shape[-1])
@@ -103,7 +104,7 @@ def _frame(shown: list[Layer]) -> dict[str, Any]:
     "What the camera needs: middle and half size of everything and of a body, and the floor."
     points = [la.motion.positions.numpy()[:: len(la.motion) // 2000 + 1] for la in shown]
     every = np.concatenate([p.reshape(-1, p.shape[-1]) for p in points])
-    lo, hi = _spread(every, 0.5), _spread(every, 99.5)
+    lo, hi = (v.numpy() for v in extent(torch.from_numpy(every)))
     own = np.concatenate([_centred(p).reshape(-1, p.shape[-1]) for p in points])
     half, body = (hi - lo) / 2, _spread(abs(own), 99)
     body[::2] = body[::2].max()  # a body turns about the upright axis

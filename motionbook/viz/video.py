@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['film_times', 'gif_delays', 'film_frames', 'save_gif', 'save_mp4']
 
-# %% ../../nbs/viz/video.ipynb #78b726d5
+# %% ../../nbs/viz/video.ipynb #79646ed6
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,10 +17,11 @@ from torch import Tensor
 
 from ..core.files import atomic_write
 from ..core.motion import Motion, Scene
-from motionbook.viz.skeleton import (
+from motionbook.viz.layers import (
     FLAG_COLOR,
     Layer,
     edge_colors,
+    extent,
     joint_colors,
     layer_flags,
     layers,
@@ -49,14 +50,13 @@ def gif_delays(
     ends = np.rint(100 * np.arange(count + 1) / rate).astype(int)
     return (10 * np.diff(ends)).tolist()
 
-# %% ../../nbs/viz/video.ipynb #6a429437
+# %% ../../nbs/viz/video.ipynb #01c36143
 def _limits(points: Sequence[Tensor], wide: float) -> tuple[float, float, float, float]:
     "Left, right, bottom and top of a picture `wide` times as broad as high that shows nearly all points."
-    every = torch.cat([p.reshape(-1, 2) for p in points]).numpy()
-    every = every[np.isfinite(every).all(-1)]
-    if not len(every):
+    every = torch.cat([p.reshape(-1, 2) for p in points])
+    if not every.isfinite().all(-1).any():
         raise ValueError("nothing to film: every point is missing")
-    lo, hi = np.percentile(every[:: len(every) // 200_000 + 1], [0.5, 99.5], axis=0)
+    lo, hi = (v.numpy() for v in extent(every))
     middle, half = (lo + hi) / 2, np.maximum((hi - lo) / 2 * 1.12, 1e-6)
     half = np.maximum(half, [half[1] * wide, half[0] / wide])
     return middle[0] - half[0], middle[0] + half[0], middle[1] - half[1], middle[1] + half[1]
@@ -66,12 +66,9 @@ def _ground(ax, shown: list[Layer], view):
     "The floor as a grid of one metre, under where the figures go."
     from matplotlib.collections import LineCollection
 
-    p = torch.cat([la.motion.positions.reshape(-1, 3) for la in shown])
-    p = p[p.isfinite().all(-1)][:: max(1, p.shape[0] // 200_000)]
-    lo, hi = (p[:, [0, 2]].quantile(q, dim=0) for q in (0.01, 0.99))
-    low = float(p[:, 1].quantile(0.005))
-    low = 0.0 if -0.02 <= low < 0.2 else low
-    (x0, z0), (x1, z1) = (lo - 1).floor().tolist(), (hi + 1).ceil().tolist()
+    lo, hi = extent(torch.cat([la.motion.positions.reshape(-1, 3) for la in shown]))
+    low = 0.0 if -0.02 <= lo[1] < 0.2 else float(lo[1])
+    (x0, z0), (x1, z1) = (lo[::2] - 1).floor().tolist(), (hi[::2] + 1).ceil().tolist()
     along = [((x, z0), (x, z1)) for x in np.arange(x0, x1 + 1)] + [
         ((x0, z), (x1, z)) for z in np.arange(z0, z1 + 1)
     ]
@@ -138,13 +135,13 @@ def _artists(ax, layer: Layer, width: float):
     )
     return lines, dots, rings
 
-# %% ../../nbs/viz/video.ipynb #5f493dd6
+# %% ../../nbs/viz/video.ipynb #d30ffe63
 def film_frames(
     recordings: Motion | Scene | Sequence | Mapping[str, Motion | Scene],
     fps: float = 25,  # pictures per second at most
     size: tuple[int, int] = (640, 480),  # pixels, width and height
     dpi: float = 100,  # pixels per inch: how large text and lines are
-    view: str | tuple[float, float] = "above",  # as in `viz.skeleton`
+    view: str | tuple[float, float] = "above",  # as in `viz.layers`
     colors: Mapping[str, str] | Sequence[str] | None = None,
     flags: Tensor | Mapping[str, Tensor] | None = None,  # [t j] true = ring this point
 ) -> tuple[
