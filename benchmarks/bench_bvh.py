@@ -1,0 +1,115 @@
+"""Reading a BVH file with forward kinematics, beside bvhio in the same process.
+
+    python benchmarks/bench_bvh.py [--frames 20000] [--rounds 5]
+
+A synthetic recording of 30 joints is read by both, in turns, and the medians are compared. bvhio is given
+the cheapest thing that it calls a recording: the parsed file, without positions. Its positions are timed
+for a few hundred frames and scaled up, since all of them would take minutes.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import bvhio
+import numpy as np
+import torch
+
+from motionbook.core.files import read_bytes
+from motionbook.core.motion import fk
+from motionbook.formats import bvh
+from motionbook.formats.bvh_text import Node, bvh_text, header_text, parse_bvh
+
+
+def recording(frames: int, joints: int = 30, seed: int = 0) -> str:
+    "The text of a file with `joints` joints in chains of six below the hips."
+    rng = np.random.default_rng(seed)
+    nodes, first = [], 0
+    for j in range(joints):
+        parent = -1 if j == 0 else 0 if j % 6 == 1 else j - 1
+        channels = ("xp", "yp", "zp") * (j == 0) + ("zr", "xr", "yr")
+        nodes.append(Node(f"joint{j}", parent, tuple(rng.uniform(-20, 20, 3).round(3)), channels, first))
+        first += len(channels)
+        if j and (j % 6 == 0 or j == joints - 1):
+            nodes.append(Node("", len(nodes) - 1, (0.0, 5.0, 0.0), (), first))
+    # a node's parent is counted among the nodes, end sites included
+    at = [i for i, n in enumerate(nodes) if n.name]
+    nodes = [n if not n.name else Node(n.name, -1 if n.parent < 0 else at[n.parent], *[n.offset, n.channels, n.first]) for n in nodes]
+    t = np.arange(frames)[:, None] / 120
+    values = 40 * np.sin(rng.uniform(0.5, 3, first) * t + rng.uniform(0, 6, first))
+    return bvh_text(header_text(tuple(nodes)), values, 120)
+
+
+def timed(f) -> float:
+    start = time.perf_counter()
+    f()
+    return time.perf_counter() - start
+
+
+def stages(path: Path) -> dict[str, float]:
+    "Seconds for each step of our reader."
+    data, times = read_bytes(path), {}
+    times["read bytes"] = timed(lambda: read_bytes(path))
+    times["parse text"] = timed(lambda: parse_bvh(data, path))
+    file = parse_bvh(data, path)
+    times["unit, up axis, skeleton"] = timed(lambda: bvh._understood(file, None, None))
+    doc = bvh._understood(file, None, None)
+    times["angles to rotations"] = timed(lambda: bvh._local(doc, 0))
+    local, s = bvh._local(doc, 0), doc.skeletons[0]
+    times["forward kinematics"] = timed(lambda: fk(local.rotations, s.rest_offsets, local.root, s.parents))
+    times["motion, checked by FK"] = timed(lambda: bvh._motion(doc, 0, "")) - times["angles to rotations"] - times["forward kinematics"]
+    scene = bvh.read(path)
+    times["write, unchanged"] = timed(lambda: bvh.bvh_bytes(scene))
+    rotations = scene.actors[0].rotations.clone()
+    rotations[1000:1100, 3] = rotations[1000:1100, 4]
+    pos, _ = fk(rotations, s.rest_offsets, local.root, s.parents)
+    changed = scene.map(lambda m: m.replace(positions=pos, rotations=rotations))
+    times["write, 100 frames changed"] = timed(lambda: bvh.bvh_bytes(changed))
+    return times
+
+
+def positions_by_bvhio(path: Path, frames: int) -> float:
+    "Seconds that bvhio needs to place all joints in `frames` frames, reading aside."
+    root = bvhio.readAsHierarchy(str(path))
+
+    def place():
+        for f in range(frames):
+            root.loadPose(f, recursive=True)
+            [j.PositionWorld for j, _, _ in root.layout()]
+
+    return timed(place)
+
+
+def main(frames: int = 20_000, rounds: int = 5) -> float:
+    "Print the table; the ratio of the medians."
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "long.bvh"
+        path.write_text(recording(frames))
+        short = Path(folder) / "short.bvh"
+        short.write_text(recording(200))
+        bvh.read(short), bvhio.readAsBvh(str(short))  # warm up
+        ours, theirs = [], []
+        for _ in range(rounds):
+            ours.append(timed(lambda: bvh.read(path)))
+            theirs.append(timed(lambda: bvhio.readAsBvh(str(path))))
+        print(f"{frames:,} frames × 30 joints, {path.stat().st_size / 1e6:.1f} MB, {torch.get_num_threads()} threads, medians of {rounds}")
+        us, them = statistics.median(ours), statistics.median(theirs)
+        print(f"  motionbook.read, positions included   {us:7.3f} s  ({min(ours):.3f} to {max(ours):.3f})")
+        print(f"  bvhio.readAsBvh, no positions         {them:7.3f} s  ({min(theirs):.3f} to {max(theirs):.3f})   {them / us:.1f} times ours")
+        fk_time = positions_by_bvhio(short, 200) * frames / 200
+        print(f"  bvhio, positions of all frames        {fk_time:7.1f} s  scaled up from 200   {(them + fk_time) / us:.0f} times ours with reading")
+        print("stages")
+        for name, seconds in stages(path).items():
+            print(f"  {name:37} {seconds:7.3f} s")
+    return them / us
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    ratio = main(args.frames, args.rounds)
+    raise SystemExit(0 if ratio >= 5 else f"expected at least 5 times bvhio's speed, got {ratio:.1f}")
