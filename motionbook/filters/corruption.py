@@ -43,7 +43,7 @@ def _directions(e: Events, c: int, g: torch.Generator) -> Tensor:
     v = torch.nn.functional.normalize(torch.randn(int(e.number.max()) + 1, c, generator=g), dim=-1)
     return v[e.number]
 
-# %% ../../nbs/filters/corruption.ipynb #b2cf21df
+# %% ../../nbs/filters/corruption.ipynb #535b7e80
 def add_jumps(
     scene: Scene,
     *,
@@ -115,20 +115,20 @@ def add_drift(
         if back:
             return m.positions + away * (torch.sin(torch.pi * e.phase) ** 2 * e.on)[..., None], None
         ramp = (1 - torch.cos(torch.pi * e.phase)) / 2
-        return m.positions + _accumulated(away * ramp[..., None], e), None
+        return m.positions + _accumulated(away, ramp[..., None], e), None
 
     return each_actor(scene, generator, change)
 
-# %% ../../nbs/filters/corruption.ipynb #ac059fa1
-def _accumulated(offset: Tensor, e: Events) -> Tensor:
-    "Offsets of one event after the other: each adds to the last value of those before it."
+# %% ../../nbs/filters/corruption.ipynb #a98668a7
+def _accumulated(away: Tensor, ramp: Tensor, e: Events) -> Tensor:
+    "Offsets of one event after the other: each is added to the whole of those before it."
     t, j = e.on.shape
     n, frame = int(e.number.max()) + 1, torch.arange(t)[:, None].expand(t, j)
     key = e.number + n * torch.arange(j)  # one for each event of each joint
     last = torch.zeros(n * j, dtype=torch.long).scatter_reduce(0, key[e.on], frame[e.on], "amax")
-    final = torch.where((e.on & (frame == last[key]))[..., None], offset, 0.0).cumsum(0)
-    return torch.where(e.on[..., None], offset, 0.0) + torch.cat(
-        [torch.zeros_like(final[:1]), final[:-1]]
+    whole = torch.where((e.on & (frame == last[key]))[..., None], away, 0.0).cumsum(0)
+    return torch.where(e.on[..., None], away * ramp, 0.0) + torch.cat(
+        [torch.zeros_like(whole[:1]), whole[:-1]]
     )
 
 # %% ../../nbs/filters/corruption.ipynb #8bd8f5ad

@@ -233,7 +233,7 @@ def _starts(n: int, length: Tensor, g: torch.Generator) -> Tensor:
     )
     return slots.sort().values + length.cumsum(0) - length
 
-# %% ../../nbs/filters/faults.ipynb #64da232d
+# %% ../../nbs/filters/faults.ipynb #7cb64378
 def actor_events(
     m: Motion,
     rate: float,  # share of the points, or of the frames
@@ -246,8 +246,7 @@ def actor_events(
     if joints == "each":
         return draw_events(m.observed, rate, min_len, max_len, g)
     e = draw_events(m.observed.any(1, keepdim=True), rate, min_len, max_len, g)
-    e = Events(*(x.expand(m.observed.shape) for x in e))
-    return e._replace(on=e.on & m.observed)
+    return Events(*(x.expand(m.observed.shape) for x in e))
 
 # %% ../../nbs/filters/faults.ipynb #004532fe
 def drop_frames(
