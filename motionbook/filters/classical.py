@@ -347,7 +347,7 @@ def savgol(
 
     return as_filler(estimate)
 
-# %% ../../nbs/filters/classical.ipynb #35df0fb1
+# %% ../../nbs/filters/classical.ipynb #4f1b1ed5
 def cutoff_residuals(
     x: Tensor,  # [t j c], no gaps
     cutoffs: Tensor,  # [f] Hz
@@ -369,7 +369,7 @@ def residual_cutoff(
     cutoffs: Tensor,  # [f] Hz, ascending
 ) -> Tensor:  # [j] index into cutoffs
     "The cutoff at which the residual equals the noise, by the straight tail of the curve."
-    tail = (cutoffs >= 0.4 * cutoffs[-1]) & (cutoffs <= 0.9 * cutoffs[-1])
+    tail = cutoffs >= 0.5 * cutoffs[-1]
     a = torch.stack([torch.ones_like(cutoffs[tail]), cutoffs[tail]], 1)
     noise = torch.linalg.lstsq(a, residual[tail].square()).solution[0]
     enough = residual.square() <= noise.clamp_min(1e-24)
@@ -416,13 +416,13 @@ def butterworth(
 
     return as_filler(estimate)
 
-# %% ../../nbs/filters/classical.ipynb #de9d3c3e
+# %% ../../nbs/filters/classical.ipynb #b2ec6d54
 def _cutoffs(y, cutoff, per_joint, fps, order):
     "A cutoff for each joint, and the words for it."
     if cutoff is not None:
-        at = torch.full((y.shape[1],), min(cutoff, 0.475 * fps), dtype=y.dtype)
-        return at, f"Butterworth, cutoff {min(cutoff, 0.475 * fps):.2f} Hz"
-    grid = torch.linspace(0.01, 0.475, 40, dtype=y.dtype) * fps
+        at = torch.full((y.shape[1],), min(cutoff, 0.38 * fps), dtype=y.dtype)
+        return at, f"Butterworth, cutoff {min(cutoff, 0.38 * fps):.2f} Hz"
+    grid = torch.linspace(0.01, 0.38, 40, dtype=y.dtype) * fps
     off = cutoff_residuals(y, grid, fps, order)
     pick = residual_cutoff(off if per_joint else off.square().mean(1, keepdim=True).sqrt(), grid)
     words = ", ".join(f"{float(v):.2f}" for v in grid[pick])
