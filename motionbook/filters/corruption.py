@@ -277,7 +277,7 @@ def _elsewhere(m: Motion, e: Events, onto: float, g: torch.Generator) -> Tensor:
     scatter = 0.01 * (high - low).norm() * torch.randn(t, j, c, generator=g)
     return torch.where(use[..., None], body, spot) + scatter
 
-# %% ../../nbs/filters/corruption.ipynb #f73b2a90
+# %% ../../nbs/filters/corruption.ipynb #b014721c
 CORRUPTIONS: dict[str, Callable[..., Corrupted]] = {
     f.__name__: f
     for f in (
@@ -296,7 +296,6 @@ CORRUPTIONS: dict[str, Callable[..., Corrupted]] = {
 }
 PLANS: dict[str, dict[str, dict[str, Any]]] = {
     "capture": {
-        "add_noise": {"std_cm": 0.5},
         "add_jitter": {"rate": 0.02},
         "freeze": {"rate": 0.01},
         "add_jumps": {"rate": 0.005},
