@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NPZ', 'ArraysDocument', 'read', 'write']
 
-# %% ../../nbs/formats/arrays.ipynb #dd66a75b
+# %% ../../nbs/formats/arrays.ipynb #008d4889
 import io
 import os
 import zipfile
@@ -26,7 +26,15 @@ from motionbook.core.files import (
 from ..core.motion import Motion, Scene
 from ..core.skeleton import SKELETONS, Skeleton
 from .registry import Format, register
-from .trc import TURNS, UNITS, infer_units, infer_up, unit_named
+from motionbook.formats.units import (
+    AXES,
+    UNITS,
+    infer_units,
+    infer_up,
+    turned,
+    turned_back,
+    unit_named,
+)
 
 # %% ../../nbs/formats/arrays.ipynb #4060a7ae
 _KEYS = (
@@ -76,7 +84,7 @@ def _shaped(x: np.ndarray | None, shape: tuple[int, ...], key: str, path) -> np.
         raise bad_file(path, f"{key} {list(shape)}", f"{list(x.shape)}")
     return x
 
-# %% ../../nbs/formats/arrays.ipynb #b23079ab
+# %% ../../nbs/formats/arrays.ipynb #324a53a7
 @dataclass(frozen=True, eq=False)
 class ArraysDocument:
     "An original .npz file and how its numbers became a scene."
@@ -94,7 +102,7 @@ class ArraysDocument:
         "What the scene holds, from the file's numbers again."
         with np.errstate(over="ignore"):
             x = self.positions.astype(np.float64) * UNITS.get(self.units, 1.0)
-            x = (x @ np.array(TURNS[self.up]).T if self.up != "y" else x).astype(np.float32)
+            x = (turned(x, self.up) if x.shape[-1] == 3 else x).astype(np.float32)
         return np.where(np.isnan(x).any(-1, keepdims=True), np.float32(np.nan), x)
 
     def joints_of(self, actor: int) -> tuple[str, ...]:
@@ -114,7 +122,7 @@ class ArraysDocument:
             m.skeleton.joints == self.joints_of(i) for i, m in enumerate(scene.actors)
         )
 
-# %% ../../nbs/formats/arrays.ipynb #096aecdc
+# %% ../../nbs/formats/arrays.ipynb #8cf47187
 def _positions(arrays: dict, path) -> np.ndarray:
     "[t a j c], checked against joints and actors."
     x, names = arrays["positions"], arrays["actors"]
@@ -123,7 +131,11 @@ def _positions(arrays: dict, path) -> np.ndarray:
         x = x[:, None]
     axes = "[t a j c]" if actors > 1 else "[t j c]"
     if x.ndim != 4 or x.shape[1] != actors or x.shape[-1] not in (2, 3):
-        fix = "give `actors`, one name each" if x.ndim == 4 and names is None else "c is 2 or 3"
+        fix = (
+            "give `actors`, one name each"
+            if arrays["positions"].ndim == 4 and names is None
+            else "c is 2 or 3"
+        )
         raise bad_file(
             path,
             f"positions {axes}" + f" with {actors} actors" * (actors > 1),
@@ -154,7 +166,7 @@ def _number(x: np.ndarray, key: str, path) -> float:
 def _word(x: np.ndarray | None) -> str:
     return "" if x is None or not x.size else str(x.reshape(-1)[0])
 
-# %% ../../nbs/formats/arrays.ipynb #99b70649
+# %% ../../nbs/formats/arrays.ipynb #a93ec0d7
 def read(
     path: str | os.PathLike,  # a .npz file
     fps: float | None = None,  # frames per second; None = as the file says
@@ -163,7 +175,7 @@ def read(
     up: str | None = None,  # "y", "z" or "x"; None = as the file says, else as the body tells
 ) -> Scene:
     "Positions, joints and frame rate from a plain .npz, in metres and y up."
-    for what, value, known in (("units", units, UNITS), ("up", up, TURNS)):
+    for what, value, known in (("units", units, UNITS), ("up", up, AXES)):
         if value is not None and value not in known:
             raise ValueError(f"expected {what} among {', '.join(known)}; got {value!r}")
     data = read_bytes(path)
@@ -179,7 +191,7 @@ def read(
             fps is None or fps == arrays["fps"],
         )
 
-# %% ../../nbs/formats/arrays.ipynb #37426fb6
+# %% ../../nbs/formats/arrays.ipynb #45ff70f2
 def _document(arrays: dict, data: bytes, fps, units, up, path) -> ArraysDocument:
     x = _positions(arrays, path)
     t, a, j, c = x.shape
@@ -202,10 +214,10 @@ def _frame(
     said, axis = _word(arrays["units"]), _word(arrays["up"]).lower()
     if said and unit_named(said) is None:
         raise bad_file(path, f"units among {', '.join(UNITS)}", repr(said))
-    if axis and axis not in TURNS:
-        raise bad_file(path, f"up among {', '.join(TURNS)}", repr(axis))
+    if axis and axis not in AXES:
+        raise bad_file(path, f"up among {', '.join(AXES)}", repr(axis))
     body = x[:, 0].astype(np.float64)
-    return units or unit_named(said) or infer_units(None, body, "m"), up or axis or infer_up(
+    return units or unit_named(said) or infer_units(None, body), up or axis or infer_up(
         joints, body
     )
 
@@ -239,25 +251,42 @@ def _scene(doc: ArraysDocument, arrays: dict, path, stated: bool) -> Scene:
     }
     return Scene(tuple(motions), text=text, source=str(path), meta=meta)
 
-# %% ../../nbs/formats/arrays.ipynb #174fc668
+# %% ../../nbs/formats/arrays.ipynb #21a4409b
 def _skeleton(doc: ArraysDocument, arrays: dict, actor: int, path) -> Skeleton:
-    joints, j = doc.joints_of(actor), len(doc.joints)
-    parents, edges = _shaped(arrays["parents"], (j,), "parents", path), arrays["edges"]
+    joints, there = doc.joints_of(actor), np.flatnonzero(doc.present[actor])
+    parents, edges = _parents(doc, arrays["parents"], path), _edges(doc, arrays["edges"], path)
     if parents is None and edges is None:
         known = next((s for s in SKELETONS.values() if s.joints == joints), None)
         return known or Skeleton(Path(path).stem, joints)
-    new = {int(old): i for i, old in enumerate(np.flatnonzero(doc.present[actor]))} | {-1: -1}
-    if parents is not None:
-        parents = _whole(parents, "parents", j, path)
-        parents = tuple(
-            new.get(int(p), -1) for p, there in zip(parents, doc.present[actor]) if there
-        )
+    new = {int(old): i for i, old in enumerate(there)}
+    tree = () if parents is None else tuple(new.get(int(p), -1) for p in parents[actor, there])
     if edges is not None:
-        edges = _whole(_shaped(edges, (edges.size // 2, 2), "edges", path), "edges", j, path)
         edges = tuple(
-            (new[int(a)], new[int(b)]) for a, b in edges if int(a) in new and int(b) in new
+            (new[a], new[b]) for i, a, b in edges.tolist() if i == actor and a in new and b in new
         )
-    return Skeleton(Path(path).stem, joints, parents or (), edges)
+    return Skeleton(Path(path).stem, joints, tree, edges)
+
+
+def _parents(doc: ArraysDocument, x: np.ndarray | None, path) -> np.ndarray | None:
+    "[a j]"
+    if x is None:
+        return None
+    _shaped(x, doc.present.shape if x.ndim > 1 else doc.present.shape[1:], "parents", path)
+    return np.broadcast_to(_whole(x, "parents", len(doc.joints), path), doc.present.shape)
+
+
+def _edges(doc: ArraysDocument, x: np.ndarray | None, path) -> np.ndarray | None:
+    "[e 3]: actor and two joints."
+    if x is None:
+        return None
+    if x.ndim != 2 or x.shape[1] not in (2, 3):
+        raise bad_file(path, "edges [e 2] or [e 3]", f"{list(x.shape)}")
+    _whole(x[:, -2:], "edges", len(doc.joints), path)
+    if x.shape[1] == 3:
+        return x.astype(np.int64)
+    return np.concatenate([np.insert(x, 0, i, axis=1) for i in range(len(doc.present))]).astype(
+        np.int64
+    )
 
 
 def _whole(x: np.ndarray, key: str, j: int, path) -> np.ndarray:
@@ -286,7 +315,7 @@ def write(
         return atomic_write(path, doc.data)
     return atomic_write(path, _rebuilt(doc, new), check=lambda p: _check(p, new))
 
-# %% ../../nbs/formats/arrays.ipynb #fcf12de8
+# %% ../../nbs/formats/arrays.ipynb #e93ad468
 def _gather(scene: Scene, values: list, present: np.ndarray, like: np.ndarray) -> np.ndarray:
     "Values [t j …] of each actor, laid into a copy of `like` [t a j …]."
     out = like.copy()
@@ -304,10 +333,9 @@ def _changed_positions(doc: ArraysDocument, scene: Scene, path) -> np.ndarray | 
     moved = (new != old) & ~(np.isnan(new) & np.isnan(old))
     if not moved.any():
         return None
-    turn = np.array(TURNS[doc.up]) if new.shape[-1] == 3 else np.eye(2)
-    value = new.astype(np.float64) @ turn / UNITS.get(doc.units, 1.0)
-    value = np.where(np.isnan(new).any(-1, keepdims=True), np.nan, value)
-    moved = moved @ np.abs(turn).astype(bool)
+    value = new.astype(np.float64) / UNITS.get(doc.units, 1.0)
+    if new.shape[-1] == 3:
+        value, moved = turned_back(value, doc.up), turned_back(moved, doc.up)
     dtype = doc.positions.dtype
     return np.where(moved, _cast(value, moved, dtype, path), doc.positions).astype(dtype)
 
@@ -371,7 +399,7 @@ def _check(path: Path, new: dict[str, np.ndarray]):
         if back.dtype != x.dtype or not np.array_equal(back.reshape(x.shape), x, equal_nan=True):
             raise ValueError(f"other {key}")
 
-# %% ../../nbs/formats/arrays.ipynb #269a8f03
+# %% ../../nbs/formats/arrays.ipynb #b1073d32
 def _fresh(scene: Scene) -> dict[str, np.ndarray]:
     "All arrays of a new file."
     joints = list(dict.fromkeys(j for m in scene.actors for j in m.skeleton.joints))
@@ -402,20 +430,17 @@ def _fresh(scene: Scene) -> dict[str, np.ndarray]:
 
 
 def _tree(scene: Scene, joints: list[str]) -> dict[str, np.ndarray]:
-    parent, edges = {}, {}
-    for s in (m.skeleton for m in scene.actors):
-        parent |= {
-            s.joints[i]: s.joints[p]
-            for i, p in enumerate(s.parents)
-            if p >= 0 and s.joints[i] not in parent
-        }
-        edges |= {(s.joints[a], s.joints[b]): None for a, b in s.edges}
-    at = {j: i for i, j in enumerate(joints)}
-    lines = np.array([(at[a], at[b]) for a, b in edges], np.int64).reshape(-1, 2)
-    return {
-        "parents": np.array([at.get(parent.get(j), -1) for j in joints], np.int64),
-        "edges": lines,
-    }
+    "Parents [a j] and edges [e 3] in the shared numbering; without the actor where all agree."
+    parents, edges = np.full((len(scene.actors), len(joints)), -1, np.int64), []
+    for i, s in enumerate(m.skeleton for m in scene.actors):
+        at = np.array([joints.index(j) for j in s.joints])
+        up = np.array(s.parents)
+        parents[i, at] = np.where(up >= 0, at[up], -1)
+        edges += [(i, at[a], at[b]) for a, b in s.edges]
+    lines = np.array(edges, np.int64).reshape(-1, 3)
+    if all(m.skeleton == scene.actors[0].skeleton for m in scene.actors):
+        parents, lines = parents[0], lines[lines[:, 0] == 0, 1:]
+    return {"parents": parents, "edges": lines}
 
 
 def _words(scene: Scene, c: int) -> dict[str, np.ndarray]:

@@ -268,7 +268,7 @@ def parse_table(
         notes,
     )
 
-# %% ../../nbs/formats/trc_table.ipynb #8537762b
+# %% ../../nbs/formats/trc_table.ipynb #0743652b
 MARKERS = 10_000  # in one file; more is a damaged header
 
 
@@ -277,8 +277,8 @@ def _columns(p: _Parts, tabbed: bool, width: int, path) -> tuple[int, tuple[str,
     cells = _fields(p.lines[p.names_at], tabbed or "\t" in p.lines[p.names_at])
     lead = next((i for i, c in enumerate(cells) if c and not _LEAD.match(c)), 2) or 1
     names = _marker_names(cells[lead:])
-    there = (width - lead) // 3
-    if width - lead < 3:
+    there = max(width - lead, 0) // 3
+    if not there and (width > lead or not names):
         raise bad_file(
             path,
             "three columns a marker after Frame# and Time",
