@@ -189,7 +189,7 @@ def footsteps(
 # %% ../../nbs/core/gait.ipynb #c98bfbf3
 _SIDE = torch.tensor([1.0, -1.0], dtype=torch.float64)  # left is +x
 
-# %% ../../nbs/core/gait.ipynb #71d21fa0
+# %% ../../nbs/core/gait.ipynb #0dd00221
 class Manner(NamedTuple):
     "How the body moves over its steps; lengths in shares of height, angles in radians."
 
@@ -205,7 +205,7 @@ class Manner(NamedTuple):
 
 WALKING = Manner(0.0115, 0.012, 0.08, 0.06, 0.16, 0.36, 0.05, 0.03)
 RUNNING = Manner(-0.02, 0.008, 0.12, 0.08, 0.30, 0.65, 1.1, 0.14)
-DANCING = Manner(-0.020, 0.020, 0.10, 0.16, 0.25, 0.30, 0.9, 0.02)
+DANCING = Manner(-0.012, 0.020, 0.10, 0.16, 0.25, 0.30, 0.9, 0.02)
 
 # %% ../../nbs/core/gait.ipynb #65ef7eef
 def travel(
@@ -290,7 +290,7 @@ def plan_run(
         height,
     )
 
-# %% ../../nbs/core/gait.ipynb #37e9632c
+# %% ../../nbs/core/gait.ipynb #0451436e
 def plan_turn(
     t: Tensor,  # [t] seconds
     seconds: float,  # length of the clip
@@ -299,7 +299,12 @@ def plan_turn(
     height: float,  # metres
 ) -> Plan:
     "Walking, turning around on small steps, walking back."
-    gait = WALK._replace(period=WALK.period / style.tempo, width=1.3 * WALK.width * style.width)
+    gait = WALK._replace(
+        period=WALK.period / style.tempo,
+        width=1.3 * WALK.width * style.width,
+        strike=0.12,
+        push=0.75,
+    )
     begin, end = 0.5 * seconds - 1.1 / style.tempo, 0.5 * seconds + 1.1 / style.tempo
     yaw = lambda t: style.side * keyframes(t, [begin, end], [0, math.pi])
     slow = lambda t: (

@@ -29,7 +29,7 @@ from .skeleton import MARKER20
 # %% ../../nbs/core/synthetic.ipynb #8b7de5a9
 _all_ = ["ACTOR", "MOUSE8", "mouse"]
 
-# %% ../../nbs/core/synthetic.ipynb #1b02d21f
+# %% ../../nbs/core/synthetic.ipynb #7da7433b
 _TOES_DOWN = 0.9  # radians, as the feet leave the ground
 
 
@@ -39,7 +39,7 @@ def _hop_keys(fly: float, height: float) -> dict[str, list]:
     at = [0.0, 0.5, 0.76, 0.76 + fly, 0.98 + fly, 1.45 + fly]
     return dict(
         at=at,
-        value=[0, -0.19 * height, 0, 0, -0.17 * height, 0],
+        value=[0, -0.17 * height, 0, 0, -0.15 * height, 0],
         speed=[0, 0, v, -v, 0, 0],
         acceleration=[0, 9, -g, -g, 12, 0],
     )
@@ -61,7 +61,8 @@ def _jump(t, seconds, style, skeleton, height) -> Plan:
         [0, 0.3 * hop, 0.85 * hop, hop],
         [0, 0.55 * hop / fly, 0.55 * hop / fly, 0],
     )
-    plan.pelvis[:] = torch.stack([0 * s, keyframes(s, **keys), number * hop + ahead], -1)
+    back = 0.07 * height * keyframes(s, [0, at[1], go, land, at[4], at[5]], [0, 1, 0, 0, 1, 0])
+    plan.pelvis[:] = torch.stack([0 * s, keyframes(s, **keys), number * hop + ahead - back], -1)
     pitch = _TOES_DOWN * keyframes(
         s, [go - 0.16, go + 0.05, land - 0.04, land + 0.1], [0, 1, 0.55, 0]
     )
@@ -77,7 +78,7 @@ def _jump(t, seconds, style, skeleton, height) -> Plan:
         [0, -0.7, 2.0 * style.size, 1.2, 0.3, 0],
     )
     plan.arms[..., 0] += arm[:, None]
-    plan.arms[..., 3] += style.elbow + 0.15 * arm.abs()[:, None]
+    plan.arms[..., 3] += style.elbow + 0.1 * arm.square()[:, None]
     plan.trunk.add_(wander_slowly(t, style))
     return _jumping_feet(plan, s, number * hop, hop, pitch, (go, fly), skeleton)
 
@@ -267,17 +268,17 @@ def _handshake(
         )
     return people[0], place(people[1], 0.0, apart, math.pi)
 
-# %% ../../nbs/core/synthetic.ipynb #70cbb01b
+# %% ../../nbs/core/synthetic.ipynb #e85f4a25
 _MARKER_JOINTS = dict(Neck="neck", **{
     f"{s}{m}": f"{side}_{j}" for s, side in (("R", "right"), ("L", "left")) for m, j in
     dict(Shoulder="shoulder", Hip="hip", Knee="knee", Ankle="ankle", Heel="heel", Elbow="elbow", Wrist="wrist").items()
 })  # fmt: skip
 _TOES = {
-    "BigToe": (-0.008, 0.005, 0.105),
-    "SmallToe": (0.035, 0.003, 0.078),
-}  # outward, up, ahead of the ankle's foot point
+    "BigToe": (-0.008, 0.005, 0.033),
+    "SmallToe": (0.035, 0.003, 0.007),
+}  # outward, up, ahead of the ball
 
-# %% ../../nbs/core/synthetic.ipynb #f2216b41
+# %% ../../nbs/core/synthetic.ipynb #f68cb15d
 def person_markers(
     motion: Motion,  # an actor's, with rotations
 ) -> Motion:
@@ -290,10 +291,14 @@ def person_markers(
     tracks = {m: motion.joint(j) for m, j in _MARKER_JOINTS.items()}
     tracks["midHip"] = (motion.joint("left_hip") + motion.joint("right_hip")) / 2
     for side, sign, letter in (("left", 1.0, "L"), ("right", -1.0, "R")):
-        ankle = s.index(f"{side}_ankle")
+        foot = turn[:, s.index(f"{side}_ankle")]
+        down = torch.atan2(
+            -foot[:, 1, 2], foot[:, 1, 1]
+        )  # the toes bend where the foot points down
+        toes = foot @ axis_rotation("x", -(down + (down.square() + 4e-4).sqrt()) / 2)
         for name, (out, up, ahead) in _TOES.items():
-            at = torch.tensor([sign * out, up - 0.039, ahead]) * height
-            tracks[letter + name] = motion.positions[:, ankle] + turn[:, ankle] @ at
+            at = torch.tensor([sign * out, up, ahead]) * height
+            tracks[letter + name] = motion.joint(f"{side}_foot") + toes @ at
     return Motion(
         torch.stack([tracks[j] for j in MARKER20.joints], 1),
         MARKER20,
