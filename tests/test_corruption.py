@@ -14,7 +14,12 @@ from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
 from motionbook.filters.corruption import CORRUPTIONS, PLANS, add_drift, corrupt, freeze
 from motionbook.filters.faults import (
-    add_noise, body_length, draw_events, drop_frames, drop_joints, hide_joints,
+    add_noise,
+    body_length,
+    draw_events,
+    drop_frames,
+    drop_joints,
+    hide_joints,
 )  # fmt: skip
 
 BODY = Skeleton("eight", ("hub", "nose", "left_a", "right_a", "left_b", "right_b", "tail", "tip"))
@@ -29,7 +34,11 @@ def scene(t=200, dims=3, actors=2, seed=0, missing=0.1, confidence=True, skeleto
 
     def actor(i):
         walk = torch.randn(t, 1, dims, generator=g).cumsum(0) * 0.02
-        p = (walk + torch.randn(j, dims, generator=g) * 0.4 + 0.01 * torch.randn(t, j, dims, generator=g)) * scale
+        p = (
+            walk
+            + torch.randn(j, dims, generator=g) * 0.4
+            + 0.01 * torch.randn(t, j, dims, generator=g)
+        ) * scale
         p[torch.rand(t, j, generator=g) < missing] = torch.nan
         c = torch.rand(t, j, generator=g) if confidence else None
         return Motion(p, skeleton, 50, confidence=c, name=f"a{i}")
@@ -38,7 +47,9 @@ def scene(t=200, dims=3, actors=2, seed=0, missing=0.1, confidence=True, skeleto
 
 
 def raw(s: Scene) -> bytes:
-    parts = [x.numpy().tobytes() for m in s.actors for x in (m.positions, m.confidence) if x is not None]
+    parts = [
+        x.numpy().tobytes() for m in s.actors for x in (m.positions, m.confidence) if x is not None
+    ]
     return b"".join(parts)
 
 
@@ -76,7 +87,9 @@ def test_the_mask_is_exactly_what_changed(name, seed, share, t, dims, missing, c
         return  # too little is seen to measure the body; that error has its own test
     made, masks = f(before, generator=seed, **params)
     check(before, made, masks)
-    assert raw(made) == raw(f(before, generator=torch.Generator().manual_seed(seed), **params).scene)
+    assert raw(made) == raw(
+        f(before, generator=torch.Generator().manual_seed(seed), **params).scene
+    )
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -133,17 +146,50 @@ def test_events_are_exact_and_apart(n, j, rate, low, more, seed, holes):
     assert present.gather(0, e.source)[e.on].all()
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_events_are_never_shorter_than_asked(seed):
+    e = draw_events(
+        torch.ones(240, 8, dtype=torch.bool), 0.2, 5, 20, torch.Generator().manual_seed(seed)
+    )
+    length = torch.bincount(e.number[e.on])
+    assert int(length.min()) >= 5 and int(length.max()) <= 20 and float(length.float().std()) > 2
+    one = draw_events(
+        torch.ones(1920, 1, dtype=torch.bool), 0.6, 5, 20, torch.Generator().manual_seed(seed)
+    )
+    runs = (torch.diff(one.on.int(), dim=0, prepend=torch.zeros(1, 1, dtype=torch.int)) == 1).sum()
+    assert int(runs) == int(one.number.max()) + 1, "two events touch"
+
+
+def test_untouched_points_keep_even_the_sign_of_zero():
+    p = torch.where(torch.rand(200, 8, 3) < 0.5, -0.0, torch.rand(200, 8, 3))
+    before = Scene((Motion(p, BODY, 30),))
+    for name in ("add_jumps", "add_noise", "add_drift", "freeze", "swap_sides"):
+        made, (mask,) = CORRUPTIONS[name](before, rate=0.1, generator=0)
+        assert mask.any() and not mask.all()
+        assert made.actors[0].positions[~mask].numpy().tobytes() == p[~mask].numpy().tobytes()
+
+
 def test_events_lie_anywhere():
     "Each frame is hit about equally often."
     g = torch.Generator().manual_seed(0)
-    hits = sum(draw_events(torch.ones(60, 4, dtype=torch.bool), 0.25, 3, 8, g).on.float().mean(1) for _ in range(2000)) / 2000
+    hits = (
+        sum(
+            draw_events(torch.ones(60, 4, dtype=torch.bool), 0.25, 3, 8, g).on.float().mean(1)
+            for _ in range(2000)
+        )
+        / 2000
+    )
     assert hits.min() > 0.2 and hits.max() < 0.3
 
 
-@given(t=st.integers(1, 300), frac=st.floats(0, 1), span=st.integers(1, 40), seed=st.integers(0, 99))
+@given(
+    t=st.integers(1, 300), frac=st.floats(0, 1), span=st.integers(1, 40), seed=st.integers(0, 99)
+)
 @settings(max_examples=60, deadline=None)
 def test_frame_spans_hide_exactly_the_share(t, frac, span, seed):
-    (mask,) = drop_frames(scene(t, actors=1, missing=0.0), frac=frac, span=span, generator=seed).mask
+    (mask,) = drop_frames(
+        scene(t, actors=1, missing=0.0), frac=frac, span=span, generator=seed
+    ).mask
     assert int(mask.all(1).sum()) == int(mask.any(1).sum()) == round(frac * t)
     if 2 * frac * t < t - t / span and frac * t >= span:
         runs = np.diff(np.flatnonzero(np.diff(np.r_[0, mask[:, 0].int(), 0])))[::2]
@@ -177,7 +223,17 @@ def test_a_whole_body_freeze_holds_the_frame_before():
 
 def test_drift_without_return_stays_through_holes():
     before = scene(t=400, actors=1, missing=0.3)
-    made, (mask,) = add_drift(before, rate=0.1, size=0.5, unit="m", back=False, min_len=40, max_len=40, joints="all", generator=0)
+    made, (mask,) = add_drift(
+        before,
+        rate=0.1,
+        size=0.5,
+        unit="m",
+        back=False,
+        min_len=40,
+        max_len=40,
+        joints="all",
+        generator=0,
+    )
     p, q = before.actors[0].positions, made.actors[0].positions
     seen = before.actors[0].observed
     shift = (q - p).norm(dim=-1)
@@ -191,7 +247,9 @@ def test_noise_is_in_centimetres_of_a_body_of_170():
     m = before.actors[0]
     for height in (1.7, 0.85):
         noisy = add_noise(before, std_cm=2.0, height=height, generator=0).scene.actors[0]
-        assert float((noisy.positions - m.positions).std()) == pytest.approx(0.02 * height / 1.7, rel=0.01)
+        assert float((noisy.positions - m.positions).std()) == pytest.approx(
+            0.02 * height / 1.7, rel=0.01
+        )
     stated = Scene((m.replace(meta={"height": 3.4}),))
     noisy = add_noise(stated, std_cm=2.0).scene.actors[0]
     assert float((noisy.positions - m.positions).std()) == pytest.approx(0.04, rel=0.01)
@@ -217,7 +275,9 @@ ODD = {
     "one frame": scene(t=1, missing=0.0),
     "constant": Scene((Motion(torch.rand(1, 8, 3).repeat(50, 1, 1), BODY, 30),) * 2),
     "all missing": scene(t=30, missing=1.1),
-    "one joint missing": scene(t=30).map(lambda m: m.replace(positions=m.positions.index_fill(1, torch.tensor([2]), torch.nan))),
+    "one joint missing": scene(t=30).map(
+        lambda m: m.replace(positions=m.positions.index_fill(1, torch.tensor([2]), torch.nan))
+    ),
 }
 
 
@@ -239,10 +299,26 @@ def test_actors_of_another_kind_keep_their_names():
     "Unique body parts form an actor of their own and take no part in identity swaps."
     two = scene(t=100, dims=2, missing=0.0)
     other = Motion(torch.rand(100, 1, 2), Skeleton("corner", ("corner",)), 50)
-    made, masks = CORRUPTIONS["swap_actors"](Scene((two.actors[0], other, two.actors[1])), rate=0.5, generator=0)
+    made, masks = CORRUPTIONS["swap_actors"](
+        Scene((two.actors[0], other, two.actors[1])), rate=0.5, generator=0
+    )
     assert made.actors[1] is other and masks[0].any() and masks[2].any()
     with pytest.raises(ValueError, match="two actors with the same joints"):
         CORRUPTIONS["swap_actors"](Scene((two.actors[0], other)))
+
+
+def test_nobody_swaps_with_an_absent_actor():
+    three = scene(t=100, actors=3, missing=0.0)
+    gone = three.actors[2].replace(
+        positions=three.actors[2].positions.index_fill(0, torch.arange(50), torch.nan)
+    )
+    made, masks = CORRUPTIONS["swap_actors"](
+        three.replace(actors=(*three.actors[:2], gone)), rate=1.0, generator=0
+    )
+    assert all(
+        torch.equal(a.observed, b.observed) for a, b in zip(made.actors, (*three.actors[:2], gone))
+    )
+    assert masks[2][50:].any() and not masks[2][:50].any()
 
 
 @pytest.mark.parametrize("plan", PLANS)

@@ -15,11 +15,29 @@ from motionbook.core.rotation import axis_rotation
 from motionbook.core.skeleton import Skeleton
 from motionbook.core.synthetic import mouse, person
 from motionbook.evaluation.keypoints import (
-    error_percentiles, evaluate_tracks, identity_assignment, pck, share_identity_swapped, side_swaps, swap_aware_error, track_agreement,
+    error_percentiles,
+    evaluate_tracks,
+    identity_assignment,
+    pck,
+    share_identity_swapped,
+    side_swaps,
+    swap_aware_error,
+    track_agreement,
 )  # fmt: skip
 from motionbook.evaluation.motion import (
-    body_length, bone_length_variation, changed_points, confidence_scores, coverage, derivative, detection_scores, distances,
-    evaluate_cleanup, motion_rates, point_error, rate_ratios, share_changed,
+    body_length,
+    bone_length_variation,
+    changed_points,
+    confidence_scores,
+    coverage,
+    derivative,
+    detection_scores,
+    distances,
+    evaluate_cleanup,
+    motion_rates,
+    point_error,
+    rate_ratios,
+    share_changed,
 )  # fmt: skip
 from motionbook.filters.corruption import PLANS, corrupt
 
@@ -50,7 +68,9 @@ def broken(walk):
 @given(seed=st.integers(0, 999), c=st.sampled_from([2, 3]), share=st.floats(0, 0.9))
 @settings(max_examples=30, deadline=None)
 def test_point_error_is_numpy_s(seed, c, share):
-    x, y = (holed(torch.randn(30, 4, c, generator=gen(seed + k)), 0.2, seed + 5 + k) for k in (0, 1))
+    x, y = (
+        holed(torch.randn(30, 4, c, generator=gen(seed + k)), 0.2, seed + 5 + k) for k in (0, 1)
+    )
     mask = torch.rand(30, 4, generator=gen(seed + 2)) < share
     d = np.sqrt(((x - y).double().numpy() ** 2).sum(-1))[mask.numpy()]
     want = np.nan if np.isnan(d).all() else np.nanmean(d)
@@ -65,15 +85,27 @@ def test_what_is_outside_the_mask_does_not_matter():
     mask = torch.rand(50, 4, generator=gen(2)) < 0.5
     wild = torch.where(mask[..., None], x, 1e6)
     lost = torch.where(mask[..., None], x, torch.nan)
-    for f in (lambda a: point_error(a, y, mask), lambda a: motion_rates(a, 60, mask), lambda a: rate_ratios(a, y, 60, mask)):
+    for f in (
+        lambda a: point_error(a, y, mask),
+        lambda a: motion_rates(a, 60, mask),
+        lambda a: rate_ratios(a, y, 60, mask),
+    ):
         assert f(x) == f(wild) == f(lost)
-    for f in (lambda a: error_percentiles(a, y, mask), lambda a: pck(a, y, 5.0, 0.3, mask), lambda a: track_agreement(a, y, mask)):
+    for f in (
+        lambda a: error_percentiles(a, y, mask),
+        lambda a: pck(a, y, 5.0, 0.3, mask),
+        lambda a: track_agreement(a, y, mask),
+    ):
         assert f(x) == f(wild) == f(lost)
 
 
 def test_nothing_to_score_is_nan_not_zero():
     x, none = torch.randn(5, 2, 3), torch.zeros(5, 2, dtype=torch.bool)
-    assert math.isnan(point_error(x, x, none)) and math.isnan(coverage(x, x, none)) and math.isnan(share_changed(x, x, none))
+    assert (
+        math.isnan(point_error(x, x, none))
+        and math.isnan(coverage(x, x, none))
+        and math.isnan(share_changed(x, x, none))
+    )
     assert all(math.isnan(v) for v in error_percentiles(x, x, none).values())
     assert all(math.isnan(v) for v in motion_rates(x[:1], 30).values())
     assert math.isnan(pck(x, x * torch.nan, 1.0))
@@ -93,7 +125,9 @@ def test_changed_points(seed):
     y = torch.where(pick[..., None], torch.where(x.isnan(), torch.zeros(()), torch.nan), x)
     assert torch.equal(changed_points(x, y), pick) and torch.equal(changed_points(y, x), pick)
     assert not changed_points(x, x.clone()).any()
-    assert share_changed(x, y) == pytest.approx(int(pick.sum()) / int((x.isfinite() | y.isfinite()).all(-1).sum()))
+    assert share_changed(x, y) == pytest.approx(
+        int(pick.sum()) / int((x.isfinite() | y.isfinite()).all(-1).sum())
+    )
 
 
 # bodies
@@ -112,7 +146,9 @@ def test_bone_variation_is_scipy_s():
     x = holed(torch.randn(200, 5, 3, generator=gen()))
     edges = [(0, 1), (1, 4), (2, 3)]
     length = [np.linalg.norm((x[:, a] - x[:, b]).double().numpy(), axis=-1) for a, b in edges]
-    assert bone_length_variation(x, edges).numpy() == pytest.approx([scipy.stats.variation(v, nan_policy="omit") for v in length], rel=1e-5)
+    assert bone_length_variation(x, edges).numpy() == pytest.approx(
+        [scipy.stats.variation(v, nan_policy="omit") for v in length], rel=1e-5
+    )
     assert bone_length_variation(x, []).shape == (0,)
 
 
@@ -180,13 +216,20 @@ def test_ratios(walk):
 @given(seed=st.integers(0, 9999), a=st.floats(0, 1), b=st.floats(0, 1))
 @settings(max_examples=40, deadline=None)
 def test_detection_counts(seed, a, b):
-    said, wrong, known = (torch.rand(12, 5, generator=gen(seed + k)) < r for k, r in ((0, a), (1, b), (2, 0.8)))
+    said, wrong, known = (
+        torch.rand(12, 5, generator=gen(seed + k)) < r for k, r in ((0, a), (1, b), (2, 0.8))
+    )
     s = detection_scores(said, wrong, known)
     div = lambda x, y: x / y if y else math.nan
-    for prefix, u, v in (("", said & known, wrong & known), ("frame_", (said & known).any(1), (wrong & known).any(1))):
+    for prefix, u, v in (
+        ("", said & known, wrong & known),
+        ("frame_", (said & known).any(1), (wrong & known).any(1)),
+    ):
         tp, fp, fn = (int(z.sum()) for z in (u & v, u & ~v, v & ~u))
         want = [div(tp, tp + fp), div(tp, tp + fn), div(2 * tp, 2 * tp + fp + fn)]
-        assert [s[prefix + k] for k in ("precision", "recall", "f1")] == pytest.approx(want, nan_ok=True)
+        assert [s[prefix + k] for k in ("precision", "recall", "f1")] == pytest.approx(
+            want, nan_ok=True
+        )
 
 
 @given(seed=st.integers(0, 9999), levels=st.integers(2, 50))
@@ -201,7 +244,9 @@ def test_confidence_scores_are_scipy_s(seed, levels):
     if len(good) and len(bad):
         want = scipy.stats.mannwhitneyu(good, bad).statistic / (len(good) * len(bad))
         assert s["confidence_auroc"] == pytest.approx(want, abs=1e-9)
-    assert s["confidence_rank_correlation"] == pytest.approx(scipy.stats.spearmanr(c, -e).statistic, abs=1e-9, nan_ok=True)
+    assert s["confidence_rank_correlation"] == pytest.approx(
+        scipy.stats.spearmanr(c, -e).statistic, abs=1e-9, nan_ok=True
+    )
 
 
 def test_a_constant_confidence_says_nothing():
@@ -215,9 +260,16 @@ def test_a_constant_confidence_says_nothing():
 def test_the_truth_is_the_best_repair(walk, broken):
     s = evaluate_cleanup(walk, broken.scene, walk, broken.mask)
     assert all(v == 0.0 for k, v in s.items() if k.startswith("error_"))
-    assert (s["coverage_hidden"], s["precision"], s["recall"], s["share_good_changed"]) == (1.0, 1.0, 1.0, 0.0)
+    assert (s["coverage_hidden"], s["precision"], s["recall"], s["share_good_changed"]) == (
+        1.0,
+        1.0,
+        1.0,
+        0.0,
+    )
     assert s["jerk_ratio"] == 1.0 and s["bone_cv"] == s["bone_cv_reference"] < 1e-4
-    assert s["input_error_corrupted_m"] > 0 and s["share_changed"] == pytest.approx(s["share_corrupted"])
+    assert s["input_error_corrupted_m"] > 0 and s["share_changed"] == pytest.approx(
+        s["share_corrupted"]
+    )
     assert all(type(v) is float for v in s.values())
 
 
@@ -243,7 +295,9 @@ def test_the_groups_do_not_mix(walk):
     assert s["error_untouched_m"] == pytest.approx(0.4 * 10 / good, rel=1e-4)
     assert s["share_good_changed"] == pytest.approx(10 / good)
     assert (s["precision"], s["recall"]) == pytest.approx((2 / 3, 1.0))
-    s = evaluate_cleanup(walk, before, walk, mask, flagged=(torch.zeros(240, 24, dtype=torch.bool),))
+    s = evaluate_cleanup(
+        walk, before, walk, mask, flagged=(torch.zeros(240, 24, dtype=torch.bool),)
+    )
     assert s["recall"] == 0.0
 
 
@@ -262,8 +316,17 @@ def test_turning_everything_changes_nothing(walk, broken):
 def test_actors_are_scored_together():
     two = mouse(seconds=4, fps=30, seed=0, animals=2)
     made = corrupt(two, PLANS["tracks"], generator=0)
-    s = evaluate_tracks(two, made.scene, made.scene, made.mask, confidence=[m.confidence for m in made.scene.actors])
-    x, y, mask = (torch.cat(v, 1) for v in ([m.positions for m in two.actors], [m.positions for m in made.scene.actors], made.mask))
+    s = evaluate_tracks(
+        two, made.scene, made.scene, made.mask, confidence=[m.confidence for m in made.scene.actors]
+    )
+    x, y, mask = (
+        torch.cat(v, 1)
+        for v in (
+            [m.positions for m in two.actors],
+            [m.positions for m in made.scene.actors],
+            made.mask,
+        )
+    )
     assert s["error_corrupted_px"] == pytest.approx(point_error(y, x, mask), rel=1e-6)
     assert s["confidence_auroc"] > 0.5 and "bone_cv" not in s
     with pytest.raises(ValueError, match="expected masks of"):
@@ -277,7 +340,13 @@ def test_percentiles_are_numpy_s():
     x, y = holed(torch.randn(300, 4, 2, generator=gen())), torch.randn(300, 4, 2, generator=gen(1))
     d = (x - y).norm(dim=-1).double().numpy()
     got = error_percentiles(x, y, levels=(0, 12.5, 50, 99, 100))
-    assert list(got) == ["error_p0_px", "error_p12.5_px", "error_p50_px", "error_p99_px", "error_p100_px"]
+    assert list(got) == [
+        "error_p0_px",
+        "error_p12.5_px",
+        "error_p50_px",
+        "error_p99_px",
+        "error_p100_px",
+    ]
     assert list(got.values()) == pytest.approx(list(np.nanpercentile(d, [0, 12.5, 50, 99, 100])))
 
 
@@ -303,21 +372,36 @@ def test_swaps_of_sides():
     s = swap_aware_error(y, x, pairs, margin=1.0)
     assert s["share_sides_swapped"] == pytest.approx(int(swapped.sum()) / 350)
     assert s["error_swaps_undone_px"] < 0.3 < s["error_px"]
+    assert not side_swaps(y, x, pairs, margin=1e4).any() and not side_swaps(x, x, pairs).any()
     only = torch.zeros(200, 5, dtype=torch.bool)
     only[:, 0] = True
-    assert swap_aware_error(y, x, pairs, only)["error_px"] == swap_aware_error(y, x, pairs, only)["error_swaps_undone_px"]
+    assert (
+        swap_aware_error(y, x, pairs, only)["error_px"]
+        == swap_aware_error(y, x, pairs, only)["error_swaps_undone_px"]
+    )
 
 
 @given(seed=st.integers(0, 999), a=st.integers(1, 4))
 @settings(max_examples=25, deadline=None)
 def test_identities_are_the_obvious_search_s(seed, a):
     truths = [holed(torch.randn(6, 3, 2, generator=gen(seed + k)), 0.1, seed + k) for k in range(a)]
-    guess = [holed(torch.randn(6, 3, 2, generator=gen(seed + 50 + k)), 0.1, seed + 50 + k) for k in range(a)]
+    guess = [
+        holed(torch.randn(6, 3, 2, generator=gen(seed + 50 + k)), 0.1, seed + 50 + k)
+        for k in range(a)
+    ]
     best = identity_assignment(guess, truths)
     for t in range(6):
-        seen = [j for j in range(3) if all(bool(x[t, j].isfinite().all()) for x in (*truths, *guess))]
-        cost = lambda way: sum(float((guess[e][t, j] - truths[k][t, j]).norm()) for k, e in enumerate(way) for j in seen)
-        assert cost(best[t].tolist()) == pytest.approx(min(map(cost, permutations(range(a)))), abs=1e-5)
+        seen = [
+            j for j in range(3) if all(bool(x[t, j].isfinite().all()) for x in (*truths, *guess))
+        ]
+        cost = lambda way: sum(
+            float((guess[e][t, j] - truths[k][t, j]).norm())
+            for k, e in enumerate(way)
+            for j in seen
+        )
+        assert cost(best[t].tolist()) == pytest.approx(
+            min(map(cost, permutations(range(a)))), abs=1e-5
+        )
         assert seen or best[t].tolist() == list(range(a))
 
 
@@ -327,7 +411,9 @@ def test_identity_share():
     truths, tracks = ([m.positions for m in s.actors] for s in (two, made.scene))
     assert share_identity_swapped(tracks, truths) == pytest.approx(0.25, abs=0.02)
     s = evaluate_tracks(two, made.scene, two, made.mask)
-    assert s["share_identity_swapped"] == 0.0 and s["share_identity_swapped_before"] == pytest.approx(0.25, abs=0.02)
+    assert s["share_identity_swapped"] == 0.0 and s[
+        "share_identity_swapped_before"
+    ] == pytest.approx(0.25, abs=0.02)
 
 
 def test_one_track_has_no_identities():
