@@ -15,6 +15,7 @@ from motionbook.formats.registry import read
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "data" / "samples"
+torch.set_num_threads(1)
 NAMES = sorted(p.name for p in SAMPLES.iterdir())
 RECORDINGS = [n for n in NAMES if Path(n).suffix in (".bvh", ".trc", ".csv", ".h5", ".npz")]
 DAMAGE = json.loads((SAMPLES / "damage.json").read_text())
