@@ -390,18 +390,20 @@ def test_identities_are_the_obvious_search_s(seed, a):
         for k in range(a)
     ]
     best = identity_assignment(guess, truths)
-    for t in range(6):
-        seen = [
-            j for j in range(3) if all(bool(x[t, j].isfinite().all()) for x in (*truths, *guess))
-        ]
-        cost = lambda way: sum(
+
+    def cost(way, t, seen):
+        return sum(
             float((guess[e][t, j] - truths[k][t, j]).norm())
             for k, e in enumerate(way)
             for j in seen
         )
-        assert cost(best[t].tolist()) == pytest.approx(
-            min(map(cost, permutations(range(a)))), abs=1e-5
-        )
+
+    for t in range(6):
+        seen = [
+            j for j in range(3) if all(bool(x[t, j].isfinite().all()) for x in (*truths, *guess))
+        ]
+        least = min(cost(way, t, seen) for way in permutations(range(a)))
+        assert cost(best[t].tolist(), t, seen) == pytest.approx(least, abs=1e-5)
         assert seen or best[t].tolist() == list(range(a))
 
 
