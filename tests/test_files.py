@@ -103,6 +103,12 @@ def test_new_file_has_the_users_permissions(tmp_path):
     assert atomic_write(tmp_path / "new", b"x").stat().st_mode == plain.stat().st_mode
 
 
+def test_old_permissions_stay(old):
+    old.chmod(0o604)
+    atomic_write(old, b"new")
+    assert old.stat().st_mode & 0o777 == 0o604
+
+
 def test_check_sees_the_new_content_before_the_old_is_gone(old):
     def check(temp):
         assert temp.read_bytes() == b"new" and old.read_bytes() == b"the only copy" and temp.suffix == ".bvh"
@@ -189,7 +195,7 @@ def test_shared_types_are_not_changed():
     "A state that a pickle sets on a dtype must not reach NumPy's own."
     before = np.dtype("f8").__reduce__()
     for protocol in range(5):
-        load_pickle(pickle.dumps(np.arange(3.0).astype(">f8"), protocol))
+        assert load_pickle(pickle.dumps(np.arange(3.0).astype(">f8"), protocol)).tolist() == [0, 1, 2]
     assert np.dtype("f8").__reduce__() == before
 
 

@@ -136,6 +136,7 @@ def test_only_changed_lines_differ(tmp_path, program, gappy):
     old_lines, new_lines = (p.read_bytes().decode(ENCODINGS.get(program, "utf-8")).split("\n") for p in (path, tmp_path / "new.trc"))
     first = next(i for i, s in enumerate(old_lines) if re.match(r"\s*(0|1|200)[\t ]", s))
     assert [i - first for i, (a, b) in enumerate(zip(old_lines, new_lines)) if a != b] == [6, 12, 15, 30]
+    assert [s.endswith("\r") for s in old_lines] == [s.endswith("\r") for s in new_lines]
     assert sum(a != b for a, b in zip(old_lines[first + 12].split(), new_lines[first + 12].split())) == 1
     back = read(tmp_path / "new.trc").actors[0].positions
     np.testing.assert_array_equal(back.isnan().numpy(), new.isnan().numpy())
@@ -253,6 +254,23 @@ def test_all_missing_one_frame_constant_and_duplicates(tmp_path):
     scene = read(path)
     assert scene.actors[0].skeleton.joints[:2] == ("LFHD", "LFHD_2")
     assert write(scene, tmp_path / "y.trc").read_bytes() == path.read_bytes()
+
+
+def test_half_a_point_is_missing(tmp_path):
+    "One blank coordinate makes the point missing; the others stay in the file until it is filled."
+    path = made(tmp_path, "cortex", walk(12))
+    lines = path.read_text().split("\n")
+    cells = lines[9].split("\t")
+    lines[9] = "\t".join([*cells[:3], "", *cells[4:]])
+    path.write_text("\n".join(lines))
+    scene = read(path)
+    m = scene.actors[0]
+    assert m.positions.isnan().all(-1).sum() == m.positions.isnan().any(-1).sum() == 1
+    assert write(scene, tmp_path / "same.trc").read_bytes() == path.read_bytes()
+    filled = m.positions.nan_to_num(0.5)
+    write(scene.replace(actors=(m.replace(positions=filled),)), tmp_path / "new.trc")
+    new = (tmp_path / "new.trc").read_text().split("\n")[9].split("\t")
+    assert new[2:5] == ["500.00000"] * 3 and new[5:] == cells[5:]
 
 
 def test_write_failure_keeps_the_old_file(tmp_path):

@@ -325,12 +325,13 @@ def _notes(keys: dict[str, str], frames: int, markers: int) -> tuple[str, ...]:
         if s and (not _is_number(s) or float(s.replace(",", ".")) != n)
     )
 
-# %% ../../nbs/formats/trc_table.ipynb #9abdf3b6
-def _token(value: float, decimals: int, comma: bool, blank: str) -> str:
-    if np.isnan(value):
-        return blank
-    text = f"{round(float(value), decimals) + 0.0:.{decimals}f}"  # + 0.0 turns -0.0 into 0.0
-    return text.replace(".", ",") if comma else text
+# %% ../../nbs/formats/trc_table.ipynb #c9976f55
+def _tokens(values: np.ndarray, digits: int, comma: bool, blank: str) -> list[str]:
+    "Numbers with a fixed count of decimals."
+    text = ("%.*f\t" * len(values) % tuple(x for v in values.tolist() for x in (digits, v)))[:-1]
+    if comma:
+        text = text.replace(".", ",")
+    return [blank if t == "nan" else t for t in text.split("\t")]
 
 
 def _edited(line: str, columns: list[int], tokens: list[str], tabbed: bool) -> str:
@@ -347,7 +348,7 @@ def _edited(line: str, columns: list[int], tokens: list[str], tabbed: bool) -> s
         cells[c] = cells[c].replace(old, token) if old else token
     return ("\t" if tabbed else "").join(cells) + end
 
-# %% ../../nbs/formats/trc_table.ipynb #9f20935f
+# %% ../../nbs/formats/trc_table.ipynb #fad03b48
 def replace_values(
     table: Table,
     values: np.ndarray,  # [t m 3] in the file's units; NaN = missing
@@ -359,9 +360,10 @@ def replace_values(
     blank = "NaN" if not table.tabbed or re.search(r"\bnan\b", table.text[-20000:], re.I) else ""
     lines = table.text.split(table.newline)
     flat, new = changed.reshape(len(changed), -1), values.reshape(len(values), -1)
+    new = np.round(new, digits) + 0.0  # turns -0.0 into 0.0
     for t in np.flatnonzero(flat.any(1)):
         at = np.flatnonzero(flat[t])
-        tokens = [_token(v, digits, table.comma, blank) for v in new[t, at]]
+        tokens = _tokens(new[t, at], digits, table.comma, blank)
         lines[table.rows[t]] = _edited(
             lines[table.rows[t]], (at + table.lead).tolist(), tokens, table.tabbed
         )
