@@ -6,9 +6,9 @@
 __all__ = ['REASONS', 'REASON', 'Detector', 'Filler', 'Fidelity', 'TOLERANCE', 'Found', 'Filled', 'missing', 'checked_fidelity',
            'Cleaned', 'Cleaner', 'body_size', 'sigma_to_confidence', 'FilterCleaner', 'unswapped', 'detect']
 
-# %% ../../nbs/filters/cleaner.ipynb #18541521
+# %% ../../nbs/filters/cleaner.ipynb #d18c9214
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, Protocol, Self, get_args
 
 import torch
@@ -58,7 +58,7 @@ def checked_fidelity(fidelity: str) -> str:
         raise ValueError(f"expected fidelity {', '.join(get_args(Fidelity))}, got {fidelity!r}")
     return fidelity
 
-# %% ../../nbs/filters/cleaner.ipynb #6e42a03c
+# %% ../../nbs/filters/cleaner.ipynb #2e3112bc
 @dataclass(frozen=True, eq=False)
 class Cleaned:
     "A repaired scene with the evidence, per actor."
@@ -77,6 +77,10 @@ class Cleaned:
         "[t j] bool per actor: the points whose value is not the original one."
         pairs = zip(self.scene.actors, self.original.actors)
         return tuple(_differs(a.positions, b.positions) for a, b in pairs)
+
+    def with_notes(self, before: tuple[str, ...] = (), after: tuple[str, ...] = ()) -> "Cleaned":
+        "A copy with more to say."
+        return replace(self, notes=(*before, *self.notes, *after))
 
     def counts(self) -> dict[str, int]:
         "How many points were flagged for each reason."
