@@ -337,6 +337,22 @@ def test_in_a_notebook_page(page, tmp_path, back, theme):
     assert page.errors() == []
 
 
+def test_in_a_sandbox_without_an_origin(page, tmp_path):
+    "As in a report: the player cannot see the page around it, and does not complain."
+    page.errors()
+    frame = Player(walker())._repr_html_().replace("<iframe", '<iframe sandbox="allow-scripts"', 1)
+    (tmp_path / "report.html").write_text(
+        f"<!doctype html><meta charset=utf-8>{frame}", encoding="utf-8"
+    )
+    page.open(tmp_path / "report.html")
+    page.driver.switch_to.frame(0)
+    try:
+        page.wait("window.motionbook && motionbook.frame > 3")
+    finally:
+        page.driver.switch_to.default_content()
+    assert page.errors() == []
+
+
 def test_dark_follows_the_system(opened):
     page = opened(walker(), autoplay=False)
     assert page.eval("motionbook.theme") == "light"
@@ -362,7 +378,7 @@ def test_less_motion_is_respected(page, tmp_path):
 def test_narrow_and_sharp(opened):
     page = opened(walker(), autoplay=False, title="A long title that has to fit somewhere")
     page.resize(400, 500, scale=2)
-    page.wait("document.querySelector('.stage canvas').width == 800")
+    page.wait("motionbook.size[0] == 400 && motionbook.size[2] == 800")
     assert page.eval("document.documentElement.scrollWidth") <= 400
     wide = page.eval(
         "[...document.querySelectorAll('.bar > *')].map(e => e.getBoundingClientRect().right)"

@@ -726,6 +726,7 @@
     get time() { return at / fps; },
     get playing() { return playing; },
     get settled() { return !asked; },
+    get size() { return [W, H, canvas.width, canvas.height]; },
     get speed() { return rate; },
     get view() { return { yaw: view.yaw, pitch: view.pitch, zoom: view.k }; },
     get theme() { return document.documentElement.dataset.theme; },
@@ -765,6 +766,7 @@
   showTime();
   resize();
   new ResizeObserver(resize).observe(stage);
+  window.addEventListener("resize", resize);
   system.addEventListener("change", theme);
   if (embedded) {
     try {

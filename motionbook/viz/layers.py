@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SIDE_COLORS', 'LABEL_COLORS', 'PALETTE', 'FLAG_COLOR', 'VIEWS', 'joint_colors', 'edge_colors', 'Layer', 'layers',
-           'view_axes', 'project', 'extent', 'layer_flags']
+           'view_axes', 'project', 'extent', 'body_joints', 'layer_flags']
 
 # %% ../../nbs/viz/layers.ipynb #1d528a99
 import math
@@ -179,6 +179,14 @@ def extent(
     lo, hi = (ranked[round(q * (len(ranked) - 1))] for q in (0.005, 0.995))
     sane = p.amax(0) - p.amin(0) <= stray * (hi - lo) + 1e-9
     return torch.where(sane, p.amin(0), lo).float(), torch.where(sane, p.amax(0), hi).float()
+
+# %% ../../nbs/viz/layers.ipynb #7b42d90e
+def body_joints(
+    points: Tensor,  # [t j c] NaN = missing
+) -> Tensor:  # [j] bool; joints that are never there are false
+    "Which joints move with the body."
+    away = (points - points.nanmedian(1, keepdim=True).values).norm(dim=-1).nanmedian(0).values
+    return away <= 3 * away.nanmedian()
 
 # %% ../../nbs/viz/layers.ipynb #d3f0b058
 def layer_flags(

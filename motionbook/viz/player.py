@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAX_ERROR', 'MISSING', 'quantize', 'thinning', 'player_html', 'Player']
 
-# %% ../../nbs/viz/player.ipynb #a75b8a78
+# %% ../../nbs/viz/player.ipynb #9fd9cc30
 import base64
 import hashlib
 import html
@@ -28,6 +28,7 @@ from motionbook.viz.layers import (
     SIDE_COLORS,
     VIEWS,
     Layer,
+    body_joints,
     edge_colors,
     extent,
     joint_colors,
@@ -90,7 +91,7 @@ def _cut(
         )
     return layer._replace(motion=short), flags
 
-# %% ../../nbs/viz/player.ipynb #b8d093c0
+# %% ../../nbs/viz/player.ipynb #feda1fc0
 def _spread(x: np.ndarray, q: float) -> np.ndarray:
     "A percentile of each coordinate over all points that are there."
     x = x.reshape(-1, x.shape[-1])
@@ -123,9 +124,13 @@ def _frame(shown: list[Layer]) -> dict[str, Any]:
 
 
 def _centred(p: np.ndarray) -> np.ndarray:
-    "Points relative to the median of their frame."
-    seen = np.isfinite(p).all(-1).any(-1)
-    return p[seen] - np.nanmedian(p[seen], axis=1, keepdims=True)
+    "Points relative to the median of their frame, without joints that are no part of the body."
+    p = p[np.isfinite(p).all(-1).any(-1)][:, np.isfinite(p).all(-1).any(0)]
+    return (
+        (p - np.nanmedian(p, axis=1, keepdims=True))[:, body_joints(torch.from_numpy(p)).numpy()]
+        if p.size
+        else p
+    )
 
 
 def _lowest(p: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['plot_skeleton_strip', 'plot_trajectories', 'plot_errors']
 
-# %% ../../nbs/viz/skeleton.ipynb #8e92e845
+# %% ../../nbs/viz/skeleton.ipynb #1d55074c
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +20,7 @@ from motionbook.viz.layers import (
     PALETTE,
     SIDE_COLORS,
     Layer,
+    body_joints,
     edge_colors,
     joint_colors,
     layer_flags,
@@ -108,12 +109,13 @@ def plot_skeleton_strip(
     _strip_axes(ax, seconds, pitch, shown, view)
     return ax
 
-# %% ../../nbs/viz/skeleton.ipynb #a3ecae5b
+# %% ../../nbs/viz/skeleton.ipynb #6d18cf5f
 def _poses(motion: Motion, seconds: Tensor, view) -> tuple[Tensor, Tensor]:
     "Projected poses [n j 2] at the frames nearest to `seconds`, NaN after the recording's end; the frames."
     rows = (seconds * motion.fps).round().long()
     pts = project(motion.positions[rows.clamp(max=len(motion) - 1)], view).clone()
     pts[rows >= len(motion)] = float("nan")
+    pts[:, ~body_joints(motion.positions)] = float("nan")
     return pts, rows.clamp(max=len(motion) - 1)
 
 

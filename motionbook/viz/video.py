@@ -50,7 +50,7 @@ def gif_delays(
     ends = np.rint(100 * np.arange(count + 1) / rate).astype(int)
     return (10 * np.diff(ends)).tolist()
 
-# %% ../../nbs/viz/video.ipynb #01c36143
+# %% ../../nbs/viz/video.ipynb #011da533
 def _limits(points: Sequence[Tensor], wide: float) -> tuple[float, float, float, float]:
     "Left, right, bottom and top of a picture `wide` times as broad as high that shows nearly all points."
     every = torch.cat([p.reshape(-1, 2) for p in points])
@@ -99,7 +99,7 @@ def _stage(shown: list[Layer], points: list[Tensor], size: tuple[int, int], dpi:
         _ground(ax, shown, view)
     keys = [Line2D([], [], color=la.color, lw=3, label=la.label) for la in shown if la.color]
     if keys:
-        ax.legend(handles=keys, loc="upper right", frameon=False, fontsize=8)
+        fig.legend(handles=keys, loc="upper right", ncols=4, frameon=False, fontsize=8)
     clock = fig.text(0.015, 0.975, "", va="top", fontsize=9, color="#1d2430", family="monospace")
     return fig, ax, clock
 
