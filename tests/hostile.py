@@ -30,7 +30,9 @@ def mutated(draw, data: bytes, words: tuple[bytes, ...] = ()) -> bytes:
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, max(len(data) - 1, 0)))
         end = min(len(data), at + draw(st.sampled_from([1, 2, 7, 40, 400, 5000])))
-        what = draw(st.sampled_from(["cut", "drop", "repeat", "token", "word", "byte", "lines", "field"]))
+        what = draw(
+            st.sampled_from(["cut", "drop", "repeat", "token", "word", "byte", "lines", "field"])
+        )
         if what == "cut":
             data = data[:at]
         elif what == "drop":
@@ -69,9 +71,13 @@ def mutated_npz(data: bytes):
     with zipfile.ZipFile(io.BytesIO(data)) as z:
         members = {n: z.read(n) for n in z.namelist()}
     one = st.sampled_from(sorted(members)).flatmap(
-        lambda n: st.one_of(mutated(members[n]), odd_arrays().map(_npy)).map(lambda b: _zip(members | {n: b}))
+        lambda n: st.one_of(mutated(members[n]), odd_arrays().map(_npy)).map(
+            lambda b: _zip(members | {n: b})
+        )
     )
-    gone = st.sampled_from(sorted(members)).map(lambda n: _zip({k: b for k, b in members.items() if k != n}))
+    gone = st.sampled_from(sorted(members)).map(
+        lambda n: _zip({k: b for k, b in members.items() if k != n})
+    )
     return st.one_of(one, gone, mutated(data))
 
 
@@ -83,7 +89,9 @@ def odd_arrays():
         hnp.floating_dtypes(), hnp.integer_dtypes(), hnp.unicode_string_dtypes(max_len=4), hnp.byte_string_dtypes(max_len=4),
         hnp.boolean_dtypes(), hnp.complex_number_dtypes(), hnp.datetime64_dtypes(),
     )  # fmt: skip
-    return types.flatmap(lambda t: hnp.arrays(t, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)))
+    return types.flatmap(
+        lambda t: hnp.arrays(t, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4))
+    )
 
 
 def _npy(x: np.ndarray) -> bytes:

@@ -38,14 +38,24 @@ def edited(scene: Scene, flagged: torch.Tensor) -> Scene:
 def test_only_flagged_numbers_change(tmp_path_factory, dtype, units, up, fortran, pack, seed):
     tmp = tmp_path_factory.mktemp("a")
     rng = np.random.default_rng(seed)
-    scale = {"cm": 100, "mm": 1000}.get(units, 1) if np.dtype(dtype).kind == "f" else {"cm": 100, "mm": 1000}.get(units, 100)
+    scale = (
+        {"cm": 100, "mm": 1000}.get(units, 1)
+        if np.dtype(dtype).kind == "f"
+        else {"cm": 100, "mm": 1000}.get(units, 100)
+    )
     x = example(seed)["positions"] * scale
     if np.dtype(dtype).kind == "f":
         x[rng.random(x.shape[:2]) < 0.1] = np.nan
     x = np.asarray(x, dtype, order="F" if fortran else "C")
     words = {k: v for k, v in (("units", units), ("up", up)) if v}
     save = np.savez_compressed if pack else np.savez
-    save(tmp / "a.npz", first=np.arange(4), **example(positions=x), **words, last=np.array([object], dtype=object))
+    save(
+        tmp / "a.npz",
+        first=np.arange(4),
+        **example(positions=x),
+        **words,
+        last=np.array([object], dtype=object),
+    )
     scene = read(tmp / "a.npz")
     assert write(scene, tmp / "same.npz").read_bytes() == (tmp / "a.npz").read_bytes()
 
@@ -62,7 +72,9 @@ def test_only_flagged_numbers_change(tmp_path_factory, dtype, units, up, fortran
             assert i.filename == "positions.npy" or a.read(i) == b.read(k)
     back = read(tmp / "b.npz", units=scene.meta["units"], up=scene.meta["up"]).actors[0].positions
     want = edited(scene, flagged).actors[0].positions
-    step = {"<f2": 2e-3, "<i4": 0.51, "<i2": 0.51}.get(dtype, 1e-6) * (0.01 if units == "cm" else 0.001 if units == "mm" else 1)
+    step = {"<f2": 2e-3, "<i4": 0.51, "<i2": 0.51}.get(dtype, 1e-6) * (
+        0.01 if units == "cm" else 0.001 if units == "mm" else 1
+    )
     tolerance = max(2e-3 if dtype == "<f2" else 1e-6, step)
     np.testing.assert_allclose(back[flagged].numpy(), want[flagged].numpy(), atol=tolerance)
 
@@ -79,7 +91,9 @@ def test_new_files_give_back_the_scene(tmp_path_factory, actors, c, sure, seed):
         p = torch.from_numpy(rng.normal(0, 1, (7, j, c)))
         p[torch.from_numpy(rng.random((7, j)) < 0.2)] = torch.nan
         conf = torch.from_numpy(rng.random((7, j))) if sure and a == 0 else None
-        motions.append(Motion(p, Skeleton(f"s{a}", names, parents), 12.5, confidence=conf, name=f"p{a}"))
+        motions.append(
+            Motion(p, Skeleton(f"s{a}", names, parents), 12.5, confidence=conf, name=f"p{a}")
+        )
     scene = Scene(tuple(motions), text=("a", "b"))
     back = registry.read(registry.write(scene, tmp_path_factory.mktemp("n") / "n.npz"))
     assert back.fps == 12.5 and back.text == ("a", "b") and len(back.actors) == actors
@@ -88,7 +102,10 @@ def test_new_files_give_back_the_scene(tmp_path_factory, actors, c, sure, seed):
         assert set(was.skeleton.joints) == set(now.skeleton.joints) and now.name == was.name
         np.testing.assert_array_equal(now.positions[:, order].numpy(), was.positions.numpy())
         names = lambda s, pairs: {(s.joints[a], s.joints[b]) for a, b in pairs}
-        tree = [names(s, ((p, i) for i, p in enumerate(s.parents) if p >= 0)) for s in (was.skeleton, now.skeleton)]
+        tree = [
+            names(s, ((p, i) for i, p in enumerate(s.parents) if p >= 0))
+            for s in (was.skeleton, now.skeleton)
+        ]
         assert tree[0] == tree[1]
         assert names(was.skeleton, was.skeleton.edges) == names(now.skeleton, now.skeleton.edges)
         if was.confidence is not None:
@@ -101,17 +118,27 @@ def test_parents_survive_where_actors_agree(tmp_path):
     s = Skeleton("leg", tuple(JOINTS), (-1, 0, 1))
     m = Motion(torch.rand(4, 3, 3), s, 30, name="a")
     for scene in (Scene((m,)), Scene((m, m.replace(name="b")))):
-        assert all(x.skeleton.parents == (-1, 0, 1) for x in read(write(scene, tmp_path / "x.npz")).actors)
+        assert all(
+            x.skeleton.parents == (-1, 0, 1) for x in read(write(scene, tmp_path / "x.npz")).actors
+        )
 
 
 def test_several_actors_edit(tmp_path):
     x = example()["positions"]
-    np.savez(tmp_path / "a.npz", **example(positions=np.stack([x, x + 1], 1), actors=["ann", "bob"], confidence=np.ones((20, 2, 3))))
+    np.savez(
+        tmp_path / "a.npz",
+        **example(
+            positions=np.stack([x, x + 1], 1), actors=["ann", "bob"], confidence=np.ones((20, 2, 3))
+        ),
+    )
     scene = read(tmp_path / "a.npz")
     assert [m.name for m in scene.actors] == ["ann", "bob"]
     p = scene.actors[1].positions.clone()
     p[3, 2] = torch.nan
-    write(scene.replace(actors=(scene.actors[0], scene.actors[1].replace(positions=p))), tmp_path / "b.npz")
+    write(
+        scene.replace(actors=(scene.actors[0], scene.actors[1].replace(positions=p))),
+        tmp_path / "b.npz",
+    )
     a, b = np.load(tmp_path / "a.npz")["positions"], np.load(tmp_path / "b.npz")["positions"]
     assert np.argwhere(np.isnan(b)).tolist() == [[3, 1, 2, c] for c in range(3)]
     assert (a == b).sum() == a.size - 3
@@ -132,10 +159,17 @@ def test_fps_shapes(tmp_path):
 def test_millimetres_and_z_up_are_seen(tmp_path):
     body = np.array([[0, 0, 1700], [0, 0, 1400], [100, 0, 900], [100, 50, 500], [100, 0, 60.0]])
     x = np.repeat(body[None], 5, 0)
-    np.savez(tmp_path / "a.npz", positions=x, joints=["head", "neck", "left_hip", "left_knee", "left_ankle"], fps=30)
+    np.savez(
+        tmp_path / "a.npz",
+        positions=x,
+        joints=["head", "neck", "left_hip", "left_knee", "left_ankle"],
+        fps=30,
+    )
     scene = read(tmp_path / "a.npz")
     assert (scene.meta["units"], scene.meta["up"]) == ("mm", "z")
-    np.testing.assert_allclose(scene.actors[0].positions[0, :, 1].numpy(), body[:, 2] / 1000, atol=1e-6)
+    np.testing.assert_allclose(
+        scene.actors[0].positions[0, :, 1].numpy(), body[:, 2] / 1000, atol=1e-6
+    )
     assert write(scene, tmp_path / "b.npz").read_bytes() == (tmp_path / "a.npz").read_bytes()
 
 
@@ -154,7 +188,9 @@ def test_pickles_are_not_opened(tmp_path):
 def test_absurd_header(tmp_path):
     np.savez(tmp_path / "a.npz", **example())
     out, head = io.BytesIO(), io.BytesIO()
-    np.lib.format.write_array_header_1_0(head, {"descr": "<f8", "fortran_order": False, "shape": (10**9, 3, 3)})
+    np.lib.format.write_array_header_1_0(
+        head, {"descr": "<f8", "fortran_order": False, "shape": (10**9, 3, 3)}
+    )
     with zipfile.ZipFile(tmp_path / "a.npz") as a, zipfile.ZipFile(out, "w") as z:
         for n in a.namelist():
             z.writestr(n, head.getvalue() if n == "positions.npy" else a.read(n))

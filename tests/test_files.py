@@ -19,7 +19,14 @@ from hypothesis import strategies as st
 
 import motionbook.core.files as files
 from motionbook.core.files import (
-    BadFile, atomic_write, decode, extract_archive, load_npy, load_npz, load_pickle, read_bytes,
+    BadFile,
+    atomic_write,
+    decode,
+    extract_archive,
+    load_npy,
+    load_npz,
+    load_pickle,
+    read_bytes,
 )  # fmt: skip
 
 
@@ -64,7 +71,9 @@ def test_killed_writer_keeps_old(old):
         "def half(temp): temp.write_bytes(b'half'); os._exit(9)\n"
         f"atomic_write({str(old)!r}, half)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=files.__file__.rsplit("motionbook", 1)[0])
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=files.__file__.rsplit("motionbook", 1)[0]
+    )
     assert done.returncode == 9
     assert old.read_bytes() == b"the only copy"
     left = [p for p in old.parent.iterdir() if p != old]
@@ -73,7 +82,9 @@ def test_killed_writer_keeps_old(old):
 
 def test_really_full_disk(tmp_path):
     "A file system of 64 kB."
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], capture_output=True)
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], capture_output=True
+    )
     if mount.returncode:
         pytest.skip(f"cannot mount a small file system: {mount.stderr.decode().strip()}")
     try:
@@ -111,7 +122,11 @@ def test_old_permissions_stay(old):
 
 def test_check_sees_the_new_content_before_the_old_is_gone(old):
     def check(temp):
-        assert temp.read_bytes() == b"new" and old.read_bytes() == b"the only copy" and temp.suffix == ".bvh"
+        assert (
+            temp.read_bytes() == b"new"
+            and old.read_bytes() == b"the only copy"
+            and temp.suffix == ".bvh"
+        )
 
     assert atomic_write(old, "new", check).read_bytes() == b"new"
 
@@ -183,7 +198,9 @@ def test_forged_object_arrays():
     state = b"cnumpy\nndarray\n}b."  # state for the class itself
     with pytest.raises(BadFile):
         load_pickle(state)
-    from_buffer = b"cnumpy.core.numeric\n_frombuffer\n(C\x08AAAAAAAAcnumpy\ndtype\n(S'O'\ntR(K\x01tS'C'\ntR."
+    from_buffer = (
+        b"cnumpy.core.numeric\n_frombuffer\n(C\x08AAAAAAAAcnumpy\ndtype\n(S'O'\ntR(K\x01tS'C'\ntR."
+    )
     with pytest.raises(BadFile, match="raw bytes"):
         load_pickle(from_buffer)
     scalar = b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'O'\ntRC\x08AAAAAAAAtR."
@@ -195,7 +212,11 @@ def test_shared_types_are_not_changed():
     "A state that a pickle sets on a dtype must not reach NumPy's own."
     before = np.dtype("f8").__reduce__()
     for protocol in range(5):
-        assert load_pickle(pickle.dumps(np.arange(3.0).astype(">f8"), protocol)).tolist() == [0, 1, 2]
+        assert load_pickle(pickle.dumps(np.arange(3.0).astype(">f8"), protocol)).tolist() == [
+            0,
+            1,
+            2,
+        ]
     assert np.dtype("f8").__reduce__() == before
 
 
@@ -210,11 +231,18 @@ def test_allow_names_a_stand_in():
     assert load_pickle(data, allow={"chumpy.ch.Ch": Stub}).state == {"x": 5}
 
 
-PICKLES = [pickle.dumps({"a": np.arange(5.0), "n": ["x", 1, None], "o": np.array([1, "a"], object)}, p) for p in (0, 2, 4, 5)]
+PICKLES = [
+    pickle.dumps({"a": np.arange(5.0), "n": ["x", 1, None], "o": np.array([1, "a"], object)}, p)
+    for p in (0, 2, 4, 5)
+]
 
 
 @settings(max_examples=400, deadline=2000, derandomize=True)
-@given(st.sampled_from(PICKLES).flatmap(lambda d: mutated(d, (b"cos\nsystem\n", b"R", b"b", b"(", b"."))))
+@given(
+    st.sampled_from(PICKLES).flatmap(
+        lambda d: mutated(d, (b"cos\nsystem\n", b"R", b"b", b"(", b"."))
+    )
+)
 def test_damaged_pickles(data):
     try:
         load_pickle(data)
@@ -237,7 +265,13 @@ def test_real_pickles(real_data):
 
 
 def test_npy_agrees_with_numpy(tmp_path):
-    for x in (np.arange(6).reshape(2, 3), np.asfortranarray(np.ones((3, 2, 2), ">f4")), np.array("text"), np.zeros((0, 3)), np.array(5.0)):
+    for x in (
+        np.arange(6).reshape(2, 3),
+        np.asfortranarray(np.ones((3, 2, 2), ">f4")),
+        np.array("text"),
+        np.zeros((0, 3)),
+        np.array(5.0),
+    ):
         np.save(tmp_path / "x.npy", x)
         back = load_npy(tmp_path / "x.npy")
         np.testing.assert_array_equal(back, x)
@@ -247,7 +281,9 @@ def test_npy_agrees_with_numpy(tmp_path):
 def test_absurd_headers_allocate_nothing(tmp_path):
     for shape in ((10**12,), (10**6, 10**6, 3), (-1, 3), (2**62, 4)):
         out = io.BytesIO()
-        np.lib.format.write_array_header_1_0(out, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        np.lib.format.write_array_header_1_0(
+            out, {"descr": "<f4", "fortran_order": False, "shape": shape}
+        )
         (tmp_path / "x.npy").write_bytes(out.getvalue() + bytes(64))
         start = time.perf_counter()
         with pytest.raises(BadFile):
@@ -286,7 +322,10 @@ def tar(path: Path, *entries, mode="w:gz") -> Path:
     with tarfile.open(path, mode) as t:
         for name, kind, what in entries:
             info = tarfile.TarInfo(name)
-            info.type, info.linkname = kind, what if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
+            info.type, info.linkname = (
+                kind,
+                what if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else "",
+            )
             data = what.encode() if kind == tarfile.REGTYPE else b""
             info.size = len(data)
             t.addfile(info, io.BytesIO(data))
@@ -295,7 +334,13 @@ def tar(path: Path, *entries, mode="w:gz") -> Path:
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
 def test_tars_unpack(tmp_path, mode):
-    path = tar(tmp_path / "x.tar", ("a", tarfile.DIRTYPE, ""), ("a/b.txt", tarfile.REGTYPE, "b"), ("./c.txt", tarfile.REGTYPE, "c"), mode=mode)
+    path = tar(
+        tmp_path / "x.tar",
+        ("a", tarfile.DIRTYPE, ""),
+        ("a/b.txt", tarfile.REGTYPE, "b"),
+        ("./c.txt", tarfile.REGTYPE, "c"),
+        mode=mode,
+    )
     got = extract_archive(path, tmp_path / "out")
     assert [p.relative_to(tmp_path / "out").as_posix() for p in got] == ["a/b.txt", "c.txt"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a", "c.txt"]
@@ -304,7 +349,9 @@ def test_tars_unpack(tmp_path, mode):
 def test_link_then_file_below_it(tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
-    path = tar(tmp_path / "x.tar", ("d", tarfile.SYMTYPE, str(outside)), ("d/f.txt", tarfile.REGTYPE, "x"))
+    path = tar(
+        tmp_path / "x.tar", ("d", tarfile.SYMTYPE, str(outside)), ("d/f.txt", tarfile.REGTYPE, "x")
+    )
     with pytest.raises(BadFile, match="link"):
         extract_archive(path, tmp_path / "out")
     assert not list(outside.iterdir())
@@ -320,7 +367,11 @@ def test_zip_link(tmp_path):
 
 
 def test_failed_unpacking_leaves_old_files(tmp_path):
-    path = tar(tmp_path / "x.tar.gz", ("a.txt", tarfile.REGTYPE, "new"), ("b.bin", tarfile.REGTYPE, os.urandom(3000).hex()))
+    path = tar(
+        tmp_path / "x.tar.gz",
+        ("a.txt", tarfile.REGTYPE, "new"),
+        ("b.bin", tarfile.REGTYPE, os.urandom(3000).hex()),
+    )
     path.write_bytes(path.read_bytes()[:-500])
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.txt").write_text("old")

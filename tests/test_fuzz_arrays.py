@@ -19,8 +19,24 @@ def packed(**arrays) -> bytes:
 POSITIONS = np.random.default_rng(0).normal(size=(5, 2, 3, 3))
 JOINTS = ["hip", "knee", "ankle"]
 VALID = [
-    packed(positions=POSITIONS[:, 0], joints=JOINTS, fps=30, confidence=np.ones((5, 3)), parents=[-1, 0, 1], units="mm", up="z"),
-    packed(positions=POSITIONS, joints=JOINTS, fps=np.float32(60), actors=["a", "b"], present=np.ones((2, 3), bool), edges=[[0, 1]], text=["x"]),
+    packed(
+        positions=POSITIONS[:, 0],
+        joints=JOINTS,
+        fps=30,
+        confidence=np.ones((5, 3)),
+        parents=[-1, 0, 1],
+        units="mm",
+        up="z",
+    ),
+    packed(
+        positions=POSITIONS,
+        joints=JOINTS,
+        fps=np.float32(60),
+        actors=["a", "b"],
+        present=np.ones((2, 3), bool),
+        edges=[[0, 1]],
+        text=["x"],
+    ),
     packed(positions=POSITIONS[:, 0, :, :2].astype(np.float16), joints=JOINTS, fps=25),
 ]
 

@@ -11,7 +11,19 @@ from motionbook.formats.trc import read, write
 POINTS = walk(6)
 POINTS[2:4, 3] = np.nan
 VALID = {n: f(POINTS).encode(ENCODINGS.get(n, "utf-8")) for n, f in PROGRAMS.items()}
-WORDS = (b"Frame#", b"Time", b"PathFileType", b"DataRate", b"NumMarkers", b"mm", b"X1", b"Ann:", b"Bob:", b"\t\t\t", b"1\t0.0\t")
+WORDS = (
+    b"Frame#",
+    b"Time",
+    b"PathFileType",
+    b"DataRate",
+    b"NumMarkers",
+    b"mm",
+    b"X1",
+    b"Ann:",
+    b"Bob:",
+    b"\t\t\t",
+    b"1\t0.0\t",
+)
 
 
 @FUZZ
