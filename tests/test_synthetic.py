@@ -248,7 +248,8 @@ def test_bad_arguments(call, says):
         call()
 
 
-def test_one_frame():
+def test_short_clips():
     for action in ACTIONS:
         assert len(person(action, 1 / 60, 60)) == 1
+        assert person(action, 0.5, 60).rotations[0, 0, 2, 2] > 0.9  # faces +z
     assert len(mouse(1 / 30)) == 1

@@ -18,20 +18,11 @@ from .motion import Motion, fk
 from .rotation import axis_rotation, euler_to_matrix, matrix_to_rotvec, slerp
 from .skeleton import Skeleton, skeleton_from_spec
 
-# %% ../../nbs/core/actor.ipynb #5701d457
+# %% ../../nbs/core/actor.ipynb #e88a25b8
 SEGMENTS: dict[str, float] = dict(  # share of body height; Drillis & Contini (1966), Winter (2009)
-    ankle_height=0.039,
-    shank=0.246,
-    thigh=0.245,
-    hip_height=0.530,
-    shoulder_height=0.818,
-    eye_height=0.936,
-    half_hip_breadth=0.0955,
-    half_shoulder_breadth=0.129,
-    upper_arm=0.186,
-    forearm=0.146,
-    foot=0.152,
-)
+    ankle_height=0.039, shank=0.246, thigh=0.245, hip_height=0.530, shoulder_height=0.818, eye_height=0.936,
+    half_hip_breadth=0.0955, half_shoulder_breadth=0.129, upper_arm=0.186, forearm=0.146, foot=0.152,
+)  # fmt: skip
 TREE = (  # SMPL's 22 joints in SMPL's order, then the heels
     "pelvis left_hip:pelvis right_hip:pelvis spine1:pelvis left_knee:left_hip right_knee:right_hip "
     "spine2:spine1 left_ankle:left_knee right_ankle:right_knee spine3:spine2 left_foot:left_ankle "

@@ -207,7 +207,7 @@ WALKING = Manner(0.0115, 0.012, 0.08, 0.06, 0.16, 0.36, 0.05, 0.03)
 RUNNING = Manner(-0.02, 0.008, 0.12, 0.08, 0.30, 0.65, 1.1, 0.14)
 DANCING = Manner(-0.012, 0.020, 0.10, 0.16, 0.25, 0.30, 0.9, 0.02)
 
-# %% ../../nbs/core/gait.ipynb #65ef7eef
+# %% ../../nbs/core/gait.ipynb #86dad0e6
 def travel(
     t: Tensor,  # [t] seconds
     path: Course,
@@ -220,33 +220,25 @@ def travel(
     "A plan for any motion that steps along a course."
     ankles, feet, contacts = footsteps(t, path, gait, style.phase, skeleton, height)
     m = Manner(*(style.size * v for v in manner[:6]), *manner[6:])
-    mid = (
-        2 * math.pi * (_cycle(t, gait, style.phase) - gait.stance / 2)
-    )  # 0 = the middle of a stance
-    land = (2 * math.pi * _cycle(t, gait, style.phase)).cos()  # 1 = the foot lands, leg forward
-    at, left = path(t), mid[:, 0].cos()
-    xz = at[:, :2] + _turned(at[:, 2], height * m.sway * left, torch.zeros_like(left))
+    cycle = 2 * math.pi * _cycle(t, gait, style.phase)
+    mid, land = (
+        cycle - math.pi * gait.stance,
+        cycle.cos(),
+    )  # 0 in the middle of a stance; 1 as the foot lands
+    at, left, one = path(t), mid[:, 0].cos(), torch.ones_like(t)
+    xz = at[:, :2] + _turned(at[:, 2], height * m.sway * left, 0 * one)
     pelvis = torch.stack([xz[:, 0], height * m.bob * (2 * mid[:, 0]).cos(), xz[:, 1]], -1)
     hips = torch.stack(
-        [at[:, 2] - m.turn * land[:, 0], 0.3 * (m.lean + style.lean) + 0 * left, m.tip * left], -1
+        [at[:, 2] - m.turn * land[:, 0], 0.3 * (m.lean + style.lean) * one, m.tip * left], -1
     )
     trunk = torch.stack(
-        [m.twist * land[:, 0], m.lean + style.lean + 0 * left, -1.2 * m.tip * left], -1
-    ) + wander_slowly(t, style)
-    head = torch.stack(
-        [(m.turn - m.twist) * land[:, 0], -m.lean + 0 * left, 0.2 * m.tip * left], -1
-    ) + wander_slowly(t + 9, style, 0.05)
-    swing = -land
-    elbow = style.elbow + m.elbow + 0.35 * m.arm * (1 + swing)
-    arms = torch.stack(
-        [
-            0.04 - 0.15 * m.elbow + m.arm * swing,
-            0.12 + 0 * swing,
-            0.2 + 0.3 * m.elbow + 0.2 * swing,
-            elbow,
-        ],
-        -1,
+        [m.twist * land[:, 0], (m.lean + style.lean) * one, -1.2 * m.tip * left], -1
     )
+    head = torch.stack([(m.turn - m.twist) * land[:, 0], -m.lean * one, 0.2 * m.tip * left], -1)
+    trunk, head = trunk + wander_slowly(t, style), head + wander_slowly(t + 9, style, 0.05)
+    elbow = style.elbow + m.elbow + 0.35 * m.arm * (1 - land)
+    forward = 0.04 - 0.15 * m.elbow - m.arm * land
+    arms = torch.stack([forward, 0.12 + 0 * land, 0.2 + 0.3 * m.elbow - 0.2 * land, elbow], -1)
     return Plan(pelvis, hips, trunk, head, arms, ankles, feet, contacts)
 
 # %% ../../nbs/core/gait.ipynb #f0aceeee
@@ -290,7 +282,7 @@ def plan_run(
         height,
     )
 
-# %% ../../nbs/core/gait.ipynb #0451436e
+# %% ../../nbs/core/gait.ipynb #48733223
 def plan_turn(
     t: Tensor,  # [t] seconds
     seconds: float,  # length of the clip
@@ -305,10 +297,13 @@ def plan_turn(
         strike=0.12,
         push=0.75,
     )
-    begin, end = 0.5 * seconds - 1.1 / style.tempo, 0.5 * seconds + 1.1 / style.tempo
+    half = min(1.1 / style.tempo, 0.45 * seconds)
+    begin, end = 0.5 * seconds - half, 0.5 * seconds + half
     yaw = lambda t: style.side * keyframes(t, [begin, end], [0, math.pi])
     slow = lambda t: (
-        1 - 0.75 * keyframes(t, [begin - 0.6, begin + 0.3, end - 0.3, end + 0.6], [0, 1, 1, 0])
+        1
+        - 0.75
+        * keyframes(t, [begin - 0.6, begin + 0.3 * half, end - 0.3 * half, end + 0.6], [0, 1, 1, 0])
     )
     path = course(seconds, lambda t: 1.1 * style.tempo * height / 1.7 * slow(t), yaw)
     return travel(t, path, gait, WALKING, style, skeleton, height)
