@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 import torch
 
+import motionbook
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
 from motionbook.formats.dlc import find_header, is_dlc, parse_csv, read_dlc, write_dlc
+from motionbook.formats.dlc_h5 import has_tables
 
 pytest.importorskip(
     "tables",
@@ -136,6 +138,12 @@ def test_one_change_touches_two_numbers(path, tmp_path):
     assert all(same(m.positions, n.positions) for m, n in zip(new.actors, read_dlc(out).actors))
 
 
+@pytest.mark.parametrize("path", FILES or [None], indirect=True)
+def test_the_front_door_knows_them(path):
+    scene = motionbook.read(path, fps=25)
+    assert scene.meta["format"] == "dlc" and scene.fps == 25 and scene.meta["fps_stated"]
+
+
 # every dialect
 
 COLUMNS = {
@@ -163,6 +171,14 @@ def positions(frame):
     "All coordinates in the file's order, as float32."
     keep = [c for c in frame.columns if c[-1] in ("x", "y", "z")]
     return torch.tensor(frame[keep].to_numpy(np.float32))
+
+
+def doubtful(scene):
+    "The scene with another likelihood for the last point of its last actor, the last cell of a row."
+    m = scene.actors[-1]
+    conf = m.confidence.clone()
+    conf[3, -1] = 0.125
+    return scene.replace(actors=(*scene.actors[:-1], m.replace(confidence=conf)))
 
 
 def all_positions(scene):
@@ -206,6 +222,8 @@ def as_saved(frame, how, path):
         text = pd.read_csv(path, dtype=str).to_csv(lineterminator="\n")
     elif how == "separator line":
         text = "sep=,\n" + text
+    elif how == "a title":
+        text = "tracked by,us,on Monday\n" + text
     elif how == "utf-16":
         path.write_bytes(text.encode("utf-16"))
         return path
@@ -220,7 +238,7 @@ def as_saved(frame, how, path):
 
 DIALECTS = (
     "plain,crlf,cr,bom,semicolons,german,tabs,quotes,blanks,trailing commas,no last newline,blank lines,"
-    "numbered scorers,pandas,separator line,utf-16,latin-1,fixed digits"
+    "numbered scorers,pandas,separator line,a title,utf-16,latin-1,fixed digits"
 ).split(",")
 
 
@@ -232,17 +250,24 @@ def test_dialects(how, levels, tmp_path):
     path = as_saved(frame, how, tmp_path / "in.csv")
     scene = read_dlc(path)
     assert is_dlc(path, path.read_bytes()[:65536])
+    assert scene.meta["levels"] == levels and scene.meta["scorer"] == "net"
     want = positions(frame)
     atol = 1.2e-4 if how == "fixed digits" else 0
     assert torch.allclose(all_positions(scene), want, atol=atol, rtol=0, equal_nan=True)
     assert scene.actors[0].confidence[3, 0] == 0
     assert write_dlc(scene, tmp_path / "same.csv").read_bytes() == path.read_bytes()
-    new = edited(edited(scene), frame=3)
+    new = doubtful(edited(edited(scene), frame=3))
     out = write_dlc(new, tmp_path / "out.csv")
+    assert read_dlc(out).actors[-1].confidence[3, -1] == 0.125
     assert torch.allclose(
         all_positions(read_dlc(out)), all_positions(new), atol=1.2e-4, rtol=0, equal_nan=True
     )
     assert len(out.read_bytes().splitlines()) == len(path.read_bytes().splitlines())
+    if how == "fixed digits":
+        assert {
+            len(c.partition(".")[2])
+            for c in out.read_text().splitlines()[levels + 3].split(",")[1:]
+        } == {4}
     if how in ("crlf", "quotes"):
         assert out.read_bytes().count(b"\r\n") == path.read_bytes().count(b"\r\n")
         assert out.read_bytes().count(b'"') == path.read_bytes().count(b'"')
@@ -513,14 +538,24 @@ def test_bad_csv(text, says, tmp_path):
     assert says in str(err.value) and "\n" not in str(err.value)
 
 
+def test_two_people_in_one_file(tmp_path):
+    "Their scorers numbered by pandas."
+    path = tmp_path / "two.csv"
+    path.write_text("scorer,anna,anna.1,ben,ben.1\nbodyparts,a,a,a,a\ncoords,x,y,x,y\n0,1,2,3,4\n")
+    assert [(m.name, m.positions.tolist()) for m in read_dlc(path).actors] == [
+        ("anna", [[[1, 2]]]),
+        ("ben", [[[3, 4]]]),
+    ]
+
+
 def test_strange_but_sensible_csv(tmp_path):
     path = tmp_path / "odd.csv"
     path.write_text(HEAD + "0,1,2,0.5\n")
     assert len(read_dlc(path)) == 1
-    path.write_text(HEAD + "0,inf,2,0.5\n1,1e300,2,0.5\n2,3,4,7\n3,3,4,\n")
+    path.write_text(HEAD + "0,inf,2,0.5\n1,1e300,2,0.5\n2,3,4,7\n3,3,4,\n4,0,0,0.5\n")
     m = read_dlc(path).actors[0]
-    assert m.observed[:, 0].tolist() == [False, False, True, True]
-    assert m.confidence[:, 0].tolist() == [0, 0, 1, 0]
+    assert m.observed[:, 0].tolist() == [False, False, True, True, True]
+    assert m.confidence[:, 0].tolist() == [0, 0, 1, 0, 0.5]
     path.write_text(HEAD + "".join(f"{i},,,\n" for i in range(5)))
     assert not read_dlc(path).actors[0].observed.any()
     for bad in (0, -1, float("nan")):
@@ -589,25 +624,51 @@ def test_pickles_in_h5_do_not_run(tmp_path):
     assert marker.exists()
 
 
-def test_h5_stays_inside_its_file(tmp_path):
-    "External links, data in other files, and claims of a terabyte."
+@pytest.mark.parametrize(
+    "case, says",
+    [
+        ("link", "a table saved by pandas"),
+        ("external", "none in this file"),
+        ("huge", "no larger than their file"),
+    ],
+)
+def test_h5_stays_inside_its_file(case, says, tmp_path):
+    "External links, data in other files, and claims of half a terabyte."
     table().to_hdf(tmp_path / "t.h5", key="df", mode="w")
-    with h5py.File(tmp_path / "link.h5", "w") as f:
-        f["df"] = h5py.ExternalLink(str(tmp_path / "t.h5"), "/df")
-    for case in ("external", "huge", "link"):
-        path = tmp_path / f"{case}.h5"
-        if case != "link":
-            path.write_bytes((tmp_path / "t.h5").read_bytes())
-            with h5py.File(path, "r+") as f:
-                del f["df/block0_values"]
-                if case == "external":
-                    f["df"].create_dataset(
-                        "block0_values", (20, 6), "f8", external=[(str(tmp_path / "t.h5"), 0, 960)]
-                    )
-                else:
-                    f["df"].create_dataset("block0_values", (10**10, 6), "f8", chunks=(1000, 6))
-        with pytest.raises(BadFile):
-            read_dlc(path)
+    path = tmp_path / f"{case}.h5"
+    if case == "link":
+        with h5py.File(path, "w") as f:
+            f["df"] = h5py.ExternalLink(str(tmp_path / "t.h5"), "/df")
+        assert not has_tables(path)
+    else:
+        path.write_bytes((tmp_path / "t.h5").read_bytes())
+        with h5py.File(path, "r+") as f:
+            del f["df/block0_values"]
+            if case == "external":
+                f["df"].create_dataset(
+                    "block0_values", (20, 6), "f8", external=[(str(tmp_path / "t.h5"), 0, 960)]
+                )
+            else:
+                f["df"].create_dataset("block0_values", (10**10, 6), "f8", chunks=(1000, 6))
+            f["df/block0_values"].attrs["transposed"] = np.uint8(1)
+    with pytest.raises(BadFile, match=says):
+        read_dlc(path)
+
+
+def test_blocks_that_lie_the_other_way(tmp_path):
+    "pandas stores a block transposed and says so; without the mark it lies as [column, frame]."
+    frame = table()
+    frame.to_hdf(tmp_path / "in.h5", key="df", mode="w")
+    with h5py.File(tmp_path / "in.h5", "r+") as f:
+        x = f["df/block0_values"][:]
+        old = {k: v for k, v in f["df/block0_values"].attrs.items() if isinstance(v, bytes)}
+        del f["df/block0_values"]
+        f["df"].create_dataset("block0_values", data=x.T).attrs.update(old)
+    assert torch.equal(positions(pd.read_hdf(tmp_path / "in.h5")), positions(frame))
+    scene = edited(read_dlc(tmp_path / "in.h5"))
+    assert torch.equal(
+        all_positions(read_dlc(write_dlc(scene, tmp_path / "out.h5"))), all_positions(scene)
+    )
 
 
 @pytest.mark.parametrize("layout", ["fixed", "table"])

@@ -58,7 +58,7 @@ def find_header(
                 return _header(rows, last[-1], tested[last[-1]][kind][0], kind, delimiter, ends)
     return None
 
-# %% ../../nbs/formats/dlc.ipynb #08ffa84d
+# %% ../../nbs/formats/dlc.ipynb #677664d2
 _LINES = 10  # the header is among the first lines
 _FIRST = 8 << 20  # bytes in which they must lie
 
@@ -98,6 +98,8 @@ def _coordinates(row: list[str]) -> list[int]:
 
 
 def _flat_coordinates(row: list[str]) -> list[int]:
+    if "frame_idx" in row:  # a SLEAP export: one row an animal, not one a frame
+        return []
     found = {i: f for i, c in enumerate(row) if (f := flat_name(c))}
     pairs = {p for p, c in found.values() if c == "x"} & {p for p, c in found.values() if c == "y"}
     return list(found) if pairs else []

@@ -82,7 +82,7 @@ def flat_name(
     m = _FLAT.fullmatch(word.strip())
     return (m[1], coordinate_of(m[2])) if m else None
 
-# %% ../../nbs/formats/dlc_table.ipynb #348a49c7
+# %% ../../nbs/formats/dlc_table.ipynb #05921b1b
 _BY_DEPTH = {
     2: ("part", "coord"),
     3: ("scorer", "part", "coord"),
@@ -127,9 +127,9 @@ def _full_names(columns, names, path) -> list[tuple[str, str, str, str] | None]:
 
 def _same_scorer(names):
     "Undo the `.1`, `.2` that pandas adds to repeated names when it reads one header row."
-    base = next((n[0] for n in names if n), "")
-    again = re.compile(re.escape(base) + r"\.\d+")
-    return [n and (base if again.fullmatch(n[0]) else n[0], *n[1:]) for n in names]
+    known = {n[0] for n in names if n}
+    base = {s: b if (b := re.sub(r"\.\d+$", "", s)) in known else s for s in known}
+    return [n and (base[n[0]], *n[1:]) for n in names]
 
 # %% ../../nbs/formats/dlc_table.ipynb #3ced5333
 def find_tracks(
