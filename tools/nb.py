@@ -71,7 +71,7 @@ def run(path: Path):
     nb, here = read_nb(path), os.getcwd()
     os.chdir(path.parent)
     try:
-        CaptureShell(path.name).run_all(nb, exc_stop=True, preproc=_flagged)
+        CaptureShell(path.name, mpl_format="png").run_all(nb, exc_stop=True, preproc=_flagged)
     finally:
         os.chdir(here)
     write_nb(nb, path)
