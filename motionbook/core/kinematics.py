@@ -419,7 +419,7 @@ def refit(
     pose = _solved(task, start, torch.ones(len(target), dtype=torch.bool), iterations)
     return _put_back(motion, positions, frames, task, pose)
 
-# %% ../../nbs/core/kinematics.ipynb #13583625
+# %% ../../nbs/core/kinematics.ipynb #d50ce163
 _WRONG = math.radians(20)  # a rotation that needs more correction than this gives no twist
 _TRAVEL = 0.02  # metres; a joint whose offset varies more is moved about by the file
 
@@ -430,15 +430,23 @@ def _suspects(motion: Motion, positions: Tensor, changed: Tensor) -> tuple[Tenso
     old, known = motion.positions, positions.isfinite().all(-1)
     moved = changed & ~((old == positions) | (old.isnan() & positions.isnan())).all(-1)
     child, up = (torch.tensor(x, dtype=torch.long) for x in _bones(motion.skeleton.parents))
-    beneath = lambda x: torch.zeros_like(x).int().index_add(1, up, x[:, child].int()) > 0
-    leaf = ~beneath(torch.ones_like(known))
-    lost = ~motion.rotations.isfinite().all(-1).all(-1) & known & (leaf | beneath(known))
-    return moved, moved | beneath(moved) | lost
+    beneath = torch.zeros_like(moved).int().index_add(1, up, moved[:, child].int()) > 0
+    leaf = ~_below(motion.skeleton.parents).any(1)
+    lost = ~motion.rotations.isfinite().all(-1).all(-1) & (
+        _seen(known, motion.skeleton.parents) | (leaf & known)
+    )
+    return moved, moved | beneath | lost
+
+
+def _seen(known: Tensor, parents: Sequence[int]) -> Tensor:
+    "[t j] bool: whether anything below a joint is known."
+    return known.float() @ _below(parents).float().T > 0
 
 
 def _moving_offsets(motion: Motion, moved: Tensor) -> tuple[Tensor, Tensor]:
-    "Offsets [t j 3] without holes, and [t j] joints that may shift."
+    "Offsets [t j 3] without holes, and [t j] joints that may shift; so may a missing root."
     root = torch.tensor(motion.skeleton.parents) < 0
+    moved = moved | (root & moved.any(1, keepdim=True) & ~motion.observed)
     if motion.offsets is None:
         return motion.skeleton.rest_offsets.expand_as(motion.positions), moved & root
     offsets, have = motion.offsets, motion.offsets.isfinite()
@@ -476,7 +484,11 @@ def _put_back(
     rotations = put(motion.rotations, task.active[..., None, None], pose.rotations)
     offsets = motion.offsets
     if offsets is not None:
-        on = task.moves[..., None] | ~offsets[frames].isfinite() & (task.weight > 0)[..., None]
+        known = task.weight > 0
+        on = (
+            task.moves[..., None]
+            | ~offsets[frames].isfinite() & (known | _seen(known, task.parents))[..., None]
+        )
         offsets = put(offsets, on, pose.offsets)
     used = motion.skeleton.rest_offsets if offsets is None else offsets[frames]
     made, _ = fk(rotations[frames].double(), used.double(), pose.root, task.parents)

@@ -149,7 +149,7 @@ def parse_header(
     first = np.cumsum([0] + [len(n[3]) for n in h.nodes]).tolist()
     return tuple(Node(*n, first[i]) for i, n in enumerate(h.nodes)), motion
 
-# %% ../../nbs/formats/bvh_text.ipynb #ef0ab179
+# %% ../../nbs/formats/bvh_text.ipynb #d8ebf8b8
 _SPACE = np.zeros(256, bool)
 _SPACE[[9, 10, 11, 12, 13, 32]] = True
 _OLD_NAN = re.compile(r"[-+]?(1\.#(QNAN|SNAN|IND|INF)\d*|nan\(\w*\))", re.IGNORECASE)
@@ -168,13 +168,17 @@ def _count(body: bytes) -> int:
 
 def _slow_numbers(data: bytes, path, line: int) -> np.ndarray:
     "Word by word, for files with unusual numbers."
-    found = []
+    found, last = [], data.rstrip().count(b"\n")
     for i, row in enumerate(data.split(b"\n")):
         for word in (w.decode() for w in row.split()):
             try:
                 found.append(float("nan" if _OLD_NAN.fullmatch(word) else word.replace("_", "?")))
             except ValueError:
-                fix = "write decimals with a point" if "," in word else ""
+                fix = (
+                    "write decimals with a point"
+                    if "," in word
+                    else "the file may be cut off" * (i == last)
+                )
                 raise bad_file(path, "a number", repr(word[:20]), f"line {line + i}", fix) from None
     return np.array(found)
 
