@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['ROUGHNESS', 'SHRINK', 'QUIET', 'ROUNDS', 'SETTLED', 'roughness', 'times_roughness', 'solve_coupled', 'coupling',
-           'coupled', 'coupled_positions']
+           'coupled', 'learned_noise', 'coupled_positions']
 
-# %% ../../nbs/filters/coupled.ipynb #e20904dd
+# %% ../../nbs/filters/coupled.ipynb #334ee6d5
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,10 +18,10 @@ from motionbook.filters.classical import (
     gap_sigma,
     known_points,
     never_seen,
-    noise_floor,
     smoothed_sigma,
 )
 from .cleaner import Filled, Filler, body_size
+from .kalman import lasting, learn_noise
 
 # %% ../../nbs/filters/coupled.ipynb #a98018f7
 ROUGHNESS = (0.105, 0.078)  # seconds: τ₂ and τ₃
@@ -118,7 +119,7 @@ def coupling(
     own = own.clamp_min(floor**2 / SHRINK)
     return c + SHRINK * own * torch.eye(len(c), dtype=c.dtype)
 
-# %% ../../nbs/filters/coupled.ipynb #f73b7981
+# %% ../../nbs/filters/coupled.ipynb #6637665f
 QUIET = 0.001  # share of the body's size below which noise is negligible
 ROUNDS = 10  # of estimating C and Z in turn
 SETTLED = 0.02  # change in a round, as a share of the step from frame to frame
@@ -137,8 +138,8 @@ def coupled(
             return Filled(values, sigma, never_seen(everywhere))
         known, x = everywhere[:, seen], positions[:, seen].double()
         x = x.masked_fill(~known[..., None], float("nan"))
-        level = noise_floor(x) if noise is None else noise
-        sd = level if level > QUIET * body_size(x) else 0.0
+        level = learned_noise(x, known, fps) if noise is None else noise
+        sd = level if level > QUIET * body_size(x) or noise else 0.0
         y, spread = coupled_positions(x, known, fps, sd)
         y = y.to(positions.dtype)
         values[:, seen] = torch.where(known[..., None], positions[:, seen], y) if sd == 0 else y
@@ -149,6 +150,18 @@ def coupled(
         return Filled(values, sigma, never_seen(everywhere, f"coupled smoother, {words}"))
 
     return fill
+
+
+def learned_noise(
+    x: Tensor,  # [t j c] float64, NaN = not known
+    known: Tensor,  # [t j] bool, at least one in each joint
+    fps: float,
+) -> float:  # per coordinate
+    "The median over joints of the measurement noise that the Kalman smoother's likelihood finds."
+    _, variance = learn_noise(
+        fill_linear(x, known).numpy(), known.numpy(), "acceleration", lasting(fps)
+    )
+    return math.sqrt(float(np.median(variance)))
 
 
 def coupled_positions(

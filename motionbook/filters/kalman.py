@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Model', 'ACCELERATION_LASTS', 'SPEED_LASTS', 'RATIOS', 'LEARN_FRAMES', 'motion_model', 'rts_textbook', 'rts_batched',
-           'learn_noise', 'rts', 'rts_positions']
+           'learn_noise', 'rts', 'rts_positions', 'lasting', 'come_to_rest']
 
 # %% ../../nbs/filters/kalman.ipynb #6af0a372
 from typing import Literal
@@ -203,7 +203,7 @@ def _start(z, known, s, g=1):
     first = np.take_along_axis(z, known.argmax(0)[None, :, None], 0)
     return np.tile(np.concatenate([first] + [np.zeros_like(first)] * (s - 1)), (1, g, 1))
 
-# %% ../../nbs/filters/kalman.ipynb #7734fe86
+# %% ../../nbs/filters/kalman.ipynb #611ece33
 def rts(
     model: Model = "acceleration",
 ) -> Filler:
@@ -218,7 +218,7 @@ def rts(
             return Filled(values, sigma, never_seen(everywhere))
         known, x = everywhere[:, seen], positions[:, seen].double()
         x = x.masked_fill(~known[..., None], float("nan"))
-        learned = learn_noise(fill_linear(x, known).numpy(), known.numpy(), model, _keep(fps))
+        learned = learn_noise(fill_linear(x, known).numpy(), known.numpy(), model, lasting(fps))
         y, own = rts_positions(x, known, fps, model, *learned)
         trial = gap_sigma(x, known, lambda a, k: rts_positions(a, k, fps, model, *learned)[0])
         values[:, seen], sigma[:, seen] = y.to(values.dtype), torch.maximum(own, trial).float()
@@ -241,7 +241,7 @@ def rts_positions(
     noise: np.ndarray,  # [j] measurement variance
 ) -> tuple[Tensor, Tensor]:  # [t j c], [t j] standard error per coordinate
     "Smoothed positions with the given noise."
-    f, q = motion_model(model, _keep(fps))
+    f, q = motion_model(model, lasting(fps))
     z = fill_linear(x, known).numpy()
     s, j = len(f), z.shape[1]
     middle = z.mean(0)
@@ -254,12 +254,19 @@ def rts_positions(
     y = come_to_rest(torch.from_numpy(y + middle), known, fps)
     return y, torch.from_numpy(np.sqrt(np.maximum(var, 0) * noise))
 
-# %% ../../nbs/filters/kalman.ipynb #8d83a181
-def _keep(fps: float) -> float:
+# %% ../../nbs/filters/kalman.ipynb #55c5a270
+def lasting(
+    fps: float,
+) -> float:
+    "The share of an acceleration that is left after one frame."
     return float(np.exp(-1 / (ACCELERATION_LASTS * fps)))
 
 
-def come_to_rest(y: Tensor, known: Tensor, fps: float) -> Tensor:
+def come_to_rest(
+    y: Tensor,  # [t j c]
+    known: Tensor,  # [t j] bool
+    fps: float,
+) -> Tensor:  # [t j c]
     "Outside a joint's first and last known frame: from its edge on, with a speed that dies away."
     if len(y) < 3:
         return y
