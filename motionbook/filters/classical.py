@@ -211,7 +211,7 @@ def _held_sigma(x, known):
     per_joint = torch.where(per_joint.isfinite(), per_joint, per_joint.nanmean().nan_to_num(0.0))
     return gap_distance(known) * per_joint / 2
 
-# %% ../../nbs/filters/classical.ipynb #cb7648f0
+# %% ../../nbs/filters/classical.ipynb #36232bfc
 Estimate = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor | float, str]]
 
 
@@ -221,7 +221,7 @@ def as_filler(
 ) -> Filler:
     "A filler with error bars from an estimate."
 
-    def fill(positions: Tensor, fps: float) -> Filled:
+    def fill(positions: Tensor, fps: float, errors: bool = True) -> Filled:
         everywhere = known_points(positions)
         seen = everywhere.any(0)
         known = everywhere[:, seen]
@@ -230,7 +230,11 @@ def as_filler(
         if not seen.any():
             return Filled(values, sigma, never_seen(everywhere))
         y, spread, note = estimate(x, known, fps)
-        gaps = gap_sigma(x, known, lambda a, k: estimate(a, k, fps)[0])
+        gaps = (
+            gap_sigma(x, known, lambda a, k: estimate(a, k, fps)[0])
+            if errors
+            else torch.zeros(known.shape)
+        )
         sigma[:, seen] = (
             (gaps.square() + torch.as_tensor(spread, dtype=x.dtype) ** 2).sqrt().float()
         )

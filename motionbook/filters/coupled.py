@@ -119,7 +119,7 @@ def coupling(
     own = own.clamp_min(floor**2 / SHRINK)
     return c + SHRINK * own * torch.eye(len(c), dtype=c.dtype)
 
-# %% ../../nbs/filters/coupled.ipynb #6637665f
+# %% ../../nbs/filters/coupled.ipynb #384eaa3d
 QUIET = 0.001  # share of the body's size below which noise is negligible
 ROUNDS = 10  # of estimating C and Z in turn
 SETTLED = 0.02  # change in a round, as a share of the step from frame to frame
@@ -130,7 +130,7 @@ def coupled(
 ) -> Filler:
     "Smooth in time and coupled across the body: the most probable recording given what is known."
 
-    def fill(positions: Tensor, fps: float) -> Filled:
+    def fill(positions: Tensor, fps: float, errors: bool = True) -> Filled:
         everywhere = known_points(positions)
         seen = everywhere.any(0)
         values, sigma = torch.full_like(positions, float("nan")), torch.zeros(everywhere.shape)
@@ -140,7 +140,7 @@ def coupled(
         x = x.masked_fill(~known[..., None], float("nan"))
         level = learned_noise(x, known, fps) if noise is None else noise
         sd = level if level > QUIET * body_size(x) or noise else 0.0
-        y, spread = coupled_positions(x, known, fps, sd)
+        y, spread = coupled_positions(x, known, fps, sd, errors)
         y = y.to(positions.dtype)
         values[:, seen] = torch.where(known[..., None], positions[:, seen], y) if sd == 0 else y
         sigma[:, seen] = torch.where(
@@ -169,6 +169,7 @@ def coupled_positions(
     known: Tensor,  # [t j] bool, at least one in each joint
     fps: float,
     sd: float,  # noise per coordinate; 0 keeps known points
+    errors: bool = True,  # estimate standard errors, else zeros
 ) -> tuple[Tensor, Tensor]:  # [t j c], [t j] standard error per coordinate
     "Estimate coupling and positions in turn; then the errors."
     filled = fill_linear(x, known)
@@ -183,6 +184,9 @@ def coupled_positions(
         old, z = z, _solved(x - middle, known, z, sd, precision, bands)
         if (z - old).square().mean().sqrt() <= SETTLED * z.diff(dim=1).square().mean().sqrt():
             break
+    y = _points(z, x.shape[-1]) + middle
+    if not errors:
+        return y, torch.zeros(known.shape, dtype=x.dtype)
     again = lambda a, k: (
         _points(
             _solved(a - middle, k, _rows(fill_linear(a, k) - middle), sd, precision, bands),
@@ -191,7 +195,6 @@ def coupled_positions(
         + middle
     )
     spread = gap_sigma(x, known, again)
-    y = _points(z, x.shape[-1]) + middle
     return y, torch.where(known, _passed(x, known, again, y, sd), spread) if sd else spread
 
 # %% ../../nbs/filters/coupled.ipynb #e6fe1ed9

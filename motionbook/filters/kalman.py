@@ -203,14 +203,14 @@ def _start(z, known, s, g=1):
     first = np.take_along_axis(z, known.argmax(0)[None, :, None], 0)
     return np.tile(np.concatenate([first] + [np.zeros_like(first)] * (s - 1)), (1, g, 1))
 
-# %% ../../nbs/filters/kalman.ipynb #611ece33
+# %% ../../nbs/filters/kalman.ipynb #ccebbbf8
 def rts(
     model: Model = "acceleration",
 ) -> Filler:
     "Kalman smoother of constant velocity or acceleration, its noise learned from the recording."
     motion_model(model)
 
-    def fill(positions: Tensor, fps: float) -> Filled:
+    def fill(positions: Tensor, fps: float, errors: bool = True) -> Filled:
         everywhere = known_points(positions)
         seen = everywhere.any(0)
         values, sigma = torch.full_like(positions, float("nan")), torch.zeros(everywhere.shape)
@@ -220,7 +220,8 @@ def rts(
         x = x.masked_fill(~known[..., None], float("nan"))
         learned = learn_noise(fill_linear(x, known).numpy(), known.numpy(), model, lasting(fps))
         y, own = rts_positions(x, known, fps, model, *learned)
-        trial = gap_sigma(x, known, lambda a, k: rts_positions(a, k, fps, model, *learned)[0])
+        again = lambda a, k: rts_positions(a, k, fps, model, *learned)[0]
+        trial = gap_sigma(x, known, again) if errors else own
         values[:, seen], sigma[:, seen] = y.to(values.dtype), torch.maximum(own, trial).float()
         noise = float(np.sqrt(np.median(learned[1])))
         return Filled(
