@@ -48,7 +48,7 @@ def test_untouched_tokens_are_textually_identical(real_data, tmp_path):
 
 
 def check_table(path, out, done):
-    "Cells that differ are at most the coordinates of changed points, and every line ending is kept."
+    "Cells that differ are at most those of changed points, and every line ending is kept."
     before, after = path.read_bytes(), out.read_bytes()
     assert before.count(b"\r\n") == after.count(b"\r\n")
     assert before.count(b"\n") == after.count(b"\n")
@@ -56,8 +56,8 @@ def check_table(path, out, done):
     rows = [list(csv.reader(b.decode().splitlines(), delimiter=delimiter)) for b in (before, after)]
     differ = sum(a != b for x, y in zip(*rows) for a, b in zip(x, y))
     assert [len(r) for r in rows[0]] == [len(r) for r in rows[1]], path
-    dims = done.scene.actors[0].positions.shape[-1]
-    assert differ <= dims * sum(int(c.sum()) for c in done.changed()), path
+    cells = done.scene.actors[0].positions.shape[-1] + (done.scene.actors[0].confidence is not None)
+    assert differ <= cells * sum(int(c.sum()) for c in done.changed()), path
 
 
 def check_bvh(path, out, done):
@@ -82,7 +82,7 @@ def test_h5_keeps_everything_else(real_data, tmp_path):
                 x, y = (np.asarray(f[n]) for f in (a, b))
                 x, y = ([v[k] for k in v.dtype.names] if v.dtype.names else [v] for v in (x, y))
                 found += sum(int((p != q).sum() - ((p != p) & (q != q)).sum()) if p.dtype.kind == "f" else int((p != q).sum()) for p, q in zip(x, y))
-        assert found <= 2 * changed, path
+        assert found <= 3 * changed, path
 
 
 @pytest.mark.parametrize("fidelity", ["missing", "outliers"])

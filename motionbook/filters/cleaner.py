@@ -208,7 +208,7 @@ def detect(
     )
     return found._replace(reason=reason, score=found.score.masked_fill(gone, 1.0), confidence=conf)
 
-# %% ../../nbs/filters/cleaner.ipynb #be4239b0
+# %% ../../nbs/filters/cleaner.ipynb #5cd3f384
 def _repaired(motion, found, trusted, filled, fidelity, max_gap):
     "The motion with the filler's values where they may go, and the evidence."
     known = filled.positions.isfinite().all(-1)
@@ -226,7 +226,7 @@ def _repaired(motion, found, trusted, filled, fidelity, max_gap):
         take, sigma_to_confidence(filled.sigma, body_size(found.positions)), 1 - found.score
     )
     conf = conf.masked_fill(~positions.isfinite().all(-1), 0.0)
-    fixed, notes = _rebuilt(motion, positions, found, moved)
+    fixed, notes = _rebuilt(motion, positions, _new_likelihood(motion, found, moved, take, conf))
     notes = notes + _unfilled(motion, reason, take) + ((filled.note,) if filled.note else ())
     return fixed, reason, conf, filled.sigma * take, notes
 
@@ -240,19 +240,27 @@ def _final_reason(reason, take, observed, trusted, fidelity):
     return reason.to(torch.uint8)
 
 
-def _rebuilt(motion, positions, found, moved) -> tuple[Motion, tuple[str, ...]]:
+def _new_likelihood(motion, found, moved, take, conf) -> Tensor | None:
+    "The tracker's likelihood where the value is the tracker's, the cleaner's confidence where it is not."
+    if motion.confidence is None:
+        return None
+    own = (
+        motion.confidence
+        if found.confidence is None
+        else torch.where(moved, found.confidence, motion.confidence)
+    )
+    return torch.where(take, torch.round(conf, decimals=3), own)
+
+
+def _rebuilt(motion, positions, confidence) -> tuple[Motion, tuple[str, ...]]:
     "The motion with new positions; rotations are solved again where there are any."
     if motion.rotations is None:
-        conf = motion.confidence
-        if conf is not None and found.confidence is not None:
-            conf = torch.where(moved, found.confidence, conf)
-        return motion.replace(positions=positions, confidence=conf), ()
+        return motion.replace(positions=positions, confidence=confidence), ()
     fixed, residual = refit(motion, positions, _differs(positions, motion.positions))
     worst = float(residual.nan_to_num().max())
+    who = motion.name or motion.skeleton.name
     return fixed, (
-        (f"{motion.name or motion.skeleton.name}: bones kept, worst residual {worst * 100:.2g} cm",)
-        if worst > 1e-4
-        else ()
+        (f"{who}: bones kept, worst residual {worst * 100:.2g} cm",) if worst > 1e-4 else ()
     )
 
 
