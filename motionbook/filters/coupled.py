@@ -53,7 +53,7 @@ def times_roughness(
         out[:, lag:] += bands[lag, :-lag] * z[:, :-lag]
     return out
 
-# %% ../../nbs/filters/coupled.ipynb #4ef2621e
+# %% ../../nbs/filters/coupled.ipynb #e35d627c
 def solve_coupled(
     x: Tensor,  # [d t] data, finite
     weight: Tensor,  # [d t] one over the noise variance; 0 where there is no measurement
@@ -61,11 +61,14 @@ def solve_coupled(
     start: Tensor,  # [d t]
     precision: Tensor,  # [d d] inverse of C
     bands: Tensor,  # [4 t]
-    steps: int = 60,
+    steps: int = 50,
     tolerance: float = 1e-3,  # of the first residual
 ) -> Tensor:  # [d t]
     "The minimum over the free numbers, by preconditioned conjugate gradients."
-    improve = _alone(weight, free, precision, bands)
+    alike = free.all() and (weight == weight[:1]).all()
+    improve = (
+        _together(weight, precision, bands) if alike else _alone(weight, free, precision, bands)
+    )
     pull = lambda z: (weight * z + times_roughness(precision @ z, bands)) * free
     z = start
     rest = (weight * x - (weight * z + times_roughness(precision @ z, bands))) * free
@@ -82,22 +85,37 @@ def solve_coupled(
         step = better + size / old * step
     return z
 
-# %% ../../nbs/filters/coupled.ipynb #d4873f01
+# %% ../../nbs/filters/coupled.ipynb #c13e5517
 def _alone(weight, free, precision, bands):
     "Solver of each coordinate by itself, all in one banded Cholesky factor."
+    ab = bands[:, None] * precision.diagonal()[:, None]
+    for lag in range(1, 4):
+        ab[lag, :, :-lag] *= free[:, :-lag] & free[:, lag:]
+    ab[0] = torch.where(free, ab[0] + weight, 1.0)
+    return _banded_solver(ab)
+
+
+def _together(weight, precision, bands):
+    "Solver of each principal axis by itself: exact when all coordinates of a frame are known equally well."
+    share, axes = torch.linalg.eigh(precision)
+    ab = bands[:, None] * share[:, None]
+    ab[0] += weight[0]
+    solve = _banded_solver(ab)
+    return lambda r: axes @ solve(axes.T @ r)
+
+
+def _banded_solver(ab):
+    "All systems [4 n t] laid end to end; entries that would tie one to the next are zero."
     from scipy.linalg import cho_solve_banded, cholesky_banded
 
-    own = precision.diagonal()[:, None]
-    ab = torch.zeros(4, *free.shape, dtype=bands.dtype)
-    ab[0] = torch.where(free, bands[0] * own + weight, 1.0)
-    for lag in range(1, min(4, free.shape[1])):
-        both = free[:, :-lag] & free[:, lag:]
-        ab[lag, :, :-lag] = torch.where(both, bands[lag, :-lag] * own, 0.0)
+    shape = ab.shape[1:]
+    for lag in range(1, 4):
+        ab[lag, :, max(0, shape[1] - lag) :] = 0
     factor = cholesky_banded(
         ab.reshape(4, -1).numpy(), lower=True, overwrite_ab=True, check_finite=False
     )
     solve = lambda r: cho_solve_banded((factor, True), r.reshape(-1).numpy(), check_finite=False)
-    return lambda r: torch.from_numpy(solve(r)).reshape(r.shape)
+    return lambda r: torch.from_numpy(solve(r)).reshape(shape)
 
 # %% ../../nbs/filters/coupled.ipynb #d03e4759
 SHRINK = 0.1
