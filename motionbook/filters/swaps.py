@@ -117,7 +117,7 @@ def _side_of_axis(across: Tensor, middle: Tensor, own: Tensor) -> Tensor:
     axis = torch.nn.functional.normalize(middle[:, b] - middle[:, a], dim=-1)
     return axis[..., 0] * across[..., 1] - axis[..., 1] * across[..., 0]
 
-# %% ../../nbs/filters/swaps.ipynb #226b0152
+# %% ../../nbs/filters/swaps.ipynb #1e0f3593
 def side_evidence(
     x: Tensor,  # [t j c]
     left: list[int],  # joints
@@ -137,7 +137,8 @@ def side_evidence(
     wide = 1.48 * nan_quantile((v - mid).abs(), 0.5).nan_to_num(1.0) + 1e-6
     as_usual = ((v * mid > 0) & known).sum(0) / n
     worth = ((as_usual - 0.8) / 0.15).clamp(0, 1) * (n >= 30)
-    return (2 * v * mid / wide**2).clamp(-6, 6).nan_to_num() * worth
+    as_if = lambda side: 2 * torch.log1p(((v - side * mid) / wide) ** 2 / 3)
+    return (as_if(-1) - as_if(1)).clamp(-6, 6).nan_to_num() * worth
 
 # %% ../../nbs/filters/swaps.ipynb #63852852
 def two_state_margin(
@@ -154,8 +155,8 @@ def two_state_margin(
         behind[t] = step(behind[t + 1] + evidence[t + 1], change[t + 1])
     return ahead + behind
 
-# %% ../../nbs/filters/swaps.ipynb #ea1f464a
-PENALTY = 4.5  # a change costs this much before any evidence
+# %% ../../nbs/filters/swaps.ipynb #7872f885
+PENALTY = 4.0  # a change costs this much before any evidence
 SIDES = (
     0.15  # a frame's sides count this much at 30 frames a second: neighbouring frames say the same
 )
