@@ -29,7 +29,17 @@ BODY = [  # name, parent, centimetres, y up
 
 
 def recording(
-    frames=40, order=ZXY, everyone=False, prefix="", unit=1.0, up="y", frame_time="0.0333333", indent="  ", end=(0, 5, 0), number="%.6f", seed=0
+    frames=40,
+    order=ZXY,
+    everyone=False,
+    prefix="",
+    unit=1.0,
+    up="y",
+    frame_time="0.0333333",
+    indent="  ",
+    end=(0, 5, 0),
+    number="%.6f",
+    seed=0,
 ) -> str:
     "The same person walking, as different programs write it."
     turn = (lambda v: (v[0], -v[2], v[1])) if up == "z" else (lambda v: v)
@@ -46,7 +56,12 @@ def recording(
         for c in children[name]:
             put(c, depth + 1)
         if not children[name]:
-            inner = [f"{tab}{indent}End Site", f"{tab}{indent}{{", f"{tab}{indent * 2}OFFSET " + " ".join(number % (unit * x) for x in turn(end)), f"{tab}{indent}}}"]
+            inner = [
+                f"{tab}{indent}End Site",
+                f"{tab}{indent}{{",
+                f"{tab}{indent * 2}OFFSET " + " ".join(number % (unit * x) for x in turn(end)),
+                f"{tab}{indent}}}",
+            ]
             lines.extend(inner)
         lines.append(tab + "}")
 
@@ -60,11 +75,15 @@ def recording(
             travel = turn((0, 0, 100))["XYZ".index(axis)] if name == "Hips" else 0
             columns.append(offset[name]["XYZ".index(axis)] + unit * travel * t)
         else:
-            old = {"X": ("X", 1), "Y": ("Z", -1), "Z": ("Y", 1)}[axis] if up == "z" else (axis, 1)  # z up: x, -z, y
+            old = (
+                {"X": ("X", 1), "Y": ("Z", -1), "Z": ("Y", 1)}[axis] if up == "z" else (axis, 1)
+            )  # z up: x, -z, y
             size, phase = swing[name, old[0]]
             columns.append(old[1] * size * np.sin(4 * t + phase))
     rows = [" ".join(number % v for v in row) + " " for row in np.stack(columns, 1)]
-    return "\n".join([*lines, "MOTION", f"Frames: {frames}", f"Frame Time: {frame_time}", *rows, ""])
+    return "\n".join(
+        [*lines, "MOTION", f"Frames: {frames}", f"Frame Time: {frame_time}", *rows, ""]
+    )
 
 
 @pytest.fixture
@@ -114,7 +133,11 @@ def test_archives_are_byte_identical(real_data, tmp_path, archive, count, joints
     path = real_data / f"bvh/{archive}.tar.gz"
     names = members(path)
     assert len(names) == count
-    few = set(names if os.environ.get("MOTIONBOOK_FULL") else random.Random(0).sample(names, 40 if archive == "bandai" else 2))
+    few = set(
+        names
+        if os.environ.get("MOTIONBOOK_FULL")
+        else random.Random(0).sample(names, 40 if archive == "bandai" else 2)
+    )
     with tarfile.open(path) as tar:
         for member in tar:
             if member.name in few:
@@ -156,7 +179,9 @@ def test_repairing_a_real_recording_touches_only_the_repair(real_data):
     for i in differ:
         a, b = old_lines[i].split(" "), new_lines[i].split(" ")
         assert len(a) == len(b) and {k for k in range(len(a)) if a[k] != b[k]} <= columns
-    assert (fixed.positions - m.positions)[500:520].norm(dim=-1)[:, m.skeleton.index("lIndex1")].max() < 0.01  # trusted fingers hold
+    assert (fixed.positions - m.positions)[500:520].norm(dim=-1)[
+        :, m.skeleton.index("lIndex1")
+    ].max() < 0.01  # trusted fingers hold
     assert residual[:500].max() == 0 and residual[changed].max() < 0.06
 
 
@@ -166,10 +191,14 @@ def test_repaired_file_reads_back_as_the_repair(real_data, tmp_path):
         (m,) = scene.actors
         changed = torch.zeros(m.positions.shape[:2], dtype=torch.bool)
         changed[50:80] = True
-        fixed = refit(m, m.positions + torch.tensor([0.0, 0.05, 0.02]) * changed[..., None], changed).motion
+        fixed = refit(
+            m, m.positions + torch.tensor([0.0, 0.05, 0.02]) * changed[..., None], changed
+        ).motion
         back = read(write(scene.replace(actors=(fixed,)), tmp_path / "fixed.bvh")).actors[0]
         assert (back.positions - fixed.positions).norm(dim=-1).max() < 1e-4
-        assert torch.equal(back.positions[:50], m.positions[:50]) and torch.equal(back.positions[80:], m.positions[80:])
+        assert torch.equal(back.positions[:50], m.positions[:50]) and torch.equal(
+            back.positions[80:], m.positions[80:]
+        )
 
 
 # programs
@@ -177,12 +206,23 @@ def test_repaired_file_reads_back_as_the_repair(real_data, tmp_path):
 
 DIALECTS = {
     "Mixamo": dict(prefix="mixamorig:", frame_time="0.0333333"),
-    "MotionBuilder": dict(prefix="BVH:", order=("Zrotation", "Xrotation", "Yrotation"), indent="\t", frame_time="0.0083333"),
-    "LAFAN1": dict(order=("Zrotation", "Yrotation", "Xrotation"), frame_time="0.033333", indent="\t"),
+    "MotionBuilder": dict(
+        prefix="BVH:",
+        order=("Zrotation", "Xrotation", "Yrotation"),
+        indent="\t",
+        frame_time="0.0083333",
+    ),
+    "LAFAN1": dict(
+        order=("Zrotation", "Yrotation", "Xrotation"), frame_time="0.033333", indent="\t"
+    ),
     "100STYLE": dict(order=("Yrotation", "Xrotation", "Zrotation"), frame_time="0.016667"),
-    "Xsens": dict(everyone=True, order=("Yrotation", "Xrotation", "Zrotation"), frame_time="0.004167"),
+    "Xsens": dict(
+        everyone=True, order=("Yrotation", "Xrotation", "Zrotation"), frame_time="0.004167"
+    ),
     "Rokoko": dict(everyone=True, order=("Zrotation", "Xrotation", "Yrotation"), number="%.5f"),
-    "Blender": dict(order=("Xrotation", "Yrotation", "Zrotation"), unit=0.01, frame_time="0.041667", indent="\t"),
+    "Blender": dict(
+        order=("Xrotation", "Yrotation", "Zrotation"), unit=0.01, frame_time="0.041667", indent="\t"
+    ),
     "Blender, z up": dict(order=("Xrotation", "Yrotation", "Zrotation"), unit=0.01, up="z"),
     "iPi": dict(prefix="", frame_time="0.03333333", number="%.4f"),
     "3ds Max in inches": dict(prefix="Bip01 ", unit=1 / 2.54),
@@ -215,7 +255,11 @@ def test_programs(parse, tmp_path, name):
 
 def test_up_axis_does_not_change_the_person(parse):
     "Euler orders mean other rotations after a change of axes, so the rest pose is compared, and the travel."
-    still = lambda text: re.sub(r"(?<=\n)(-?\d\S* \S+ \S+)( -?\d\S*)+", lambda m: m[1] + " 0.0" * (m[0].count(" ") - 2), text)
+    still = lambda text: re.sub(
+        r"(?<=\n)(-?\d\S* \S+ \S+)( -?\d\S*)+",
+        lambda m: m[1] + " 0.0" * (m[0].count(" ") - 2),
+        text,
+    )
     y, z = (parse(still(recording(up=up))).actors[0] for up in "yz")
     assert torch.allclose(y.positions, z.positions, atol=1e-6)
     assert torch.allclose(y.skeleton.rest_offsets, z.skeleton.rest_offsets, atol=1e-6)
@@ -236,8 +280,19 @@ def test_given_unit_and_axis_win(parse):
         lambda t: t.replace("\n", "\r\n"),
         lambda t: t.replace("\n", "\r\n", 30),
         lambda t: t.replace(" ", "\t"),
-        lambda t: t.replace("HIERARCHY", "hierarchy").replace("ROOT", "root").replace("JOINT", "Joint").replace("CHANNELS", "channels").replace("position", "Position"),
-        lambda t: t.replace("End Site", "end site").replace("MOTION", "Motion").replace("Frames", "frames").replace("Frame Time", "frame time"),
+        lambda t: (
+            t.replace("HIERARCHY", "hierarchy")
+            .replace("ROOT", "root")
+            .replace("JOINT", "Joint")
+            .replace("CHANNELS", "channels")
+            .replace("position", "Position")
+        ),
+        lambda t: (
+            t.replace("End Site", "end site")
+            .replace("MOTION", "Motion")
+            .replace("Frames", "frames")
+            .replace("Frame Time", "frame time")
+        ),
         lambda t: t.replace("Frames: ", "Frames:\t").replace("Frame Time: ", "Frame Time:"),
         lambda t: t + "\n\n   \n",
         lambda t: t.rstrip(),
@@ -271,7 +326,12 @@ def test_two_actors(parse):
     one = recording(frames=5)
     header, motion = one.split("MOTION")
     rows = [r for r in motion.split("\n")[3:] if r]
-    double = header + header.replace("HIERARCHY\n", "") + "MOTION" + "\n".join([*motion.split("\n")[:3], *(r + r for r in rows), ""])
+    double = (
+        header
+        + header.replace("HIERARCHY\n", "")
+        + "MOTION"
+        + "\n".join([*motion.split("\n")[:3], *(r + r for r in rows), ""])
+    )
     scene = parse(double)
     assert len(scene.actors) == 2
     assert torch.equal(scene.actors[0].positions, scene.actors[1].positions)
@@ -294,14 +354,20 @@ def with_value(text, frame, column, word):
 
 @pytest.mark.parametrize("word", ["nan", "NaN", "-nan(ind)", "1.#QNAN", "inf", "1e999"])
 def test_missing_numbers(parse, word):
-    text = with_value(with_value(recording(), 3, 0, word), 7, 6, word)  # the root's x; the spine's first angle
+    text = with_value(
+        with_value(recording(), 3, 0, word), 7, 6, word
+    )  # the root's x; the spine's first angle
     scene = parse(text)
     (m,) = scene.actors
     assert not m.observed[3].any()
     upper = [j for j in m.skeleton.joints if not re.search("Hips|Spine|Leg|Foot|Toe", j)]
     assert not m.observed[7, m.skeleton.indices(upper)].any()
     assert m.observed[7].sum() == len(m.skeleton) - len(upper)
-    assert m.observed.sum() == (~torch.isin(torch.arange(40), torch.tensor([3, 7]))).sum() * len(m.skeleton) + m.observed[7].sum()
+    assert (
+        m.observed.sum()
+        == (~torch.isin(torch.arange(40), torch.tensor([3, 7]))).sum() * len(m.skeleton)
+        + m.observed[7].sum()
+    )
     assert bvh_bytes(scene) == text.encode()
 
 
@@ -317,20 +383,44 @@ def test_filling_a_missing_number_writes_it(parse):
 BAD = {
     "a file that was cut off": (lambda t: t[: len(t) * 2 // 3], "cut off"),
     "a header that was cut off": (lambda t: t[:300], "end of the file"),
-    "fewer frames than lines": (lambda t: t.replace("Frames: 40", "Frames: 39"), "expected 39 frames"),
-    "more frames than lines": (lambda t: t.replace("Frames: 40", "Frames: 41"), "got 40 such lines"),
-    "an absurd number of frames": (lambda t: t.replace("Frames: 40", "Frames: 1000000000000"), "1000000000000 frames"),
-    "no frames": (lambda t: t[: t.index("Frame Time")].replace("40", "0") + "Frame Time: 0.01\n", "at least one frame"),
-    "a negative number of frames": (lambda t: t.replace("Frames: 40", "Frames: -40"), "at least one frame"),
+    "fewer frames than lines": (
+        lambda t: t.replace("Frames: 40", "Frames: 39"),
+        "expected 39 frames",
+    ),
+    "more frames than lines": (
+        lambda t: t.replace("Frames: 40", "Frames: 41"),
+        "got 40 such lines",
+    ),
+    "an absurd number of frames": (
+        lambda t: t.replace("Frames: 40", "Frames: 1000000000000"),
+        "1000000000000 frames",
+    ),
+    "no frames": (
+        lambda t: t[: t.index("Frame Time")].replace("40", "0") + "Frame Time: 0.01\n",
+        "at least one frame",
+    ),
+    "a negative number of frames": (
+        lambda t: t.replace("Frames: 40", "Frames: -40"),
+        "at least one frame",
+    ),
     "0 fps": (lambda t: t.replace("0.0333333", "0"), "Frame Time above 0"),
     "an infinite rate": (lambda t: t.replace("0.0333333", "nan"), "Frame Time above 0"),
     "duplicate names": (lambda t: t.replace("LeftHand", "RightHand"), "unique, got RightHand"),
-    "a word among numbers": (lambda t: with_value(t, 4, 5, "oops"), "expected a number, got 'oops'"),
-    "decimal commas": (lambda t: t[: t.index("0.0333333") + 9] + t[t.index("0.0333333") + 9 :].replace(".", ","), "decimals with a point"),
+    "a word among numbers": (
+        lambda t: with_value(t, 4, 5, "oops"),
+        "expected a number, got 'oops'",
+    ),
+    "decimal commas": (
+        lambda t: t[: t.index("0.0333333") + 9] + t[t.index("0.0333333") + 9 :].replace(".", ","),
+        "decimals with a point",
+    ),
     "no channels": (lambda t: re.sub("CHANNELS .*", "CHANNELS 0", t), "CHANNELS on some joint"),
     "an unknown channel": (lambda t: t.replace("Xposition", "Wposition"), "names from Xposition"),
     "a missing brace": (lambda t: t.replace("}\nMOTION", "\nMOTION"), "or a brace"),
-    "an absurd offset": (lambda t: t.replace("OFFSET 0.000000 92", "OFFSET 1e999 92"), "three finite numbers"),
+    "an absurd offset": (
+        lambda t: t.replace("OFFSET 0.000000 92", "OFFSET 1e999 92"),
+        "three finite numbers",
+    ),
     "an absurd position": (lambda t: with_value(t, 0, 0, "1e300"), "infinite position"),
     "no motion": (lambda t: t[: t.index("MOTION")], "MOTION"),
     "another format": (lambda t: "PathFileType\t4\n" + t, "expected HIERARCHY"),
@@ -345,7 +435,11 @@ def test_bad_files(parse, what):
     change, says = BAD[what]
     with pytest.raises(BadFile) as err:
         parse(change(recording()))
-    assert says in str(err.value) and str(err.value).startswith("walk.bvh") and "\n" not in str(err.value)
+    assert (
+        says in str(err.value)
+        and str(err.value).startswith("walk.bvh")
+        and "\n" not in str(err.value)
+    )
 
 
 def test_one_frame_and_constant_tracks(parse):
@@ -359,7 +453,10 @@ def test_one_frame_and_constant_tracks(parse):
 
 
 def test_single_channels_keep_what_they_can_say(parse):
-    text = recording().replace("OFFSET 0.000000 -43.000000 0.000000\n      CHANNELS 3 Zrotation Xrotation Yrotation", "OFFSET 0.000000 -43.000000 0.000000\n      CHANNELS 1 Xrotation")
+    text = recording().replace(
+        "OFFSET 0.000000 -43.000000 0.000000\n      CHANNELS 3 Zrotation Xrotation Yrotation",
+        "OFFSET 0.000000 -43.000000 0.000000\n      CHANNELS 1 Xrotation",
+    )
     knees = [i for i, line in enumerate(text.split("\n")) if "CHANNELS 1" in line]
     assert len(knees) == 2
     lines = text.split("\n")
@@ -437,7 +534,9 @@ def test_trimmed_and_resampled_recordings_keep_their_header(parse):
     text = recording(prefix="mixamorig:").replace("\n", "\r\n")
     scene = parse(text)
     (m,) = scene.actors
-    short = scene.replace(actors=(m.replace(positions=m.positions[5:20], rotations=m.rotations[5:20]),))
+    short = scene.replace(
+        actors=(m.replace(positions=m.positions[5:20], rotations=m.rotations[5:20]),)
+    )
     new = bvh_bytes(short)
     assert new.split(b"MOTION")[0] == text.encode().split(b"MOTION")[0]
     assert new.count(b"\n") == new.count(b"\r\n")
@@ -452,7 +551,9 @@ def test_any_tree_can_be_written(parse):
     assert set(back.skeleton.joints) == set(walk.skeleton.joints)
     at = [back.skeleton.index(j) for j in walk.skeleton.joints]
     assert torch.allclose(back.positions[:, at], walk.positions, atol=1e-4)
-    bare = Motion(walk.positions, Skeleton("tracked", walk.skeleton.joints, walk.skeleton.parents), walk.fps)
+    bare = Motion(
+        walk.positions, Skeleton("tracked", walk.skeleton.joints, walk.skeleton.parents), walk.fps
+    )
     back = parse(bvh_bytes(Scene((bare,)))).actors[0]
     assert (back.positions[:, at] - walk.positions).norm(dim=-1).max() < 5e-3
 

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from motionbook import Scene, read, write
-from motionbook.core.synthetic import person
 from motionbook.core.animals import mouse
+from motionbook.core.synthetic import person
 from motionbook.filters.corruption import add_jumps
 
 
@@ -38,8 +38,14 @@ def test_clean_writes_recording_corrections_and_report(broken, tmp_path):
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout)
     assert made["changed"] > 0 and made["method"].startswith("auto")
-    assert out.exists() and (tmp_path / "out.csv.corrections.csv").exists() and (tmp_path / "r.html").exists()
-    again = motionbook("clean", broken, "-o", tmp_path / "b.csv", "--apply", tmp_path / "out.csv.corrections.csv")
+    assert (
+        out.exists()
+        and (tmp_path / "out.csv.corrections.csv").exists()
+        and (tmp_path / "r.html").exists()
+    )
+    again = motionbook(
+        "clean", broken, "-o", tmp_path / "b.csv", "--apply", tmp_path / "out.csv.corrections.csv"
+    )
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "b.csv").read_bytes() == out.read_bytes()
 
@@ -54,29 +60,44 @@ def test_folder_in_tree_out(broken, tmp_path):
     done = motionbook("clean", tmp_path / "in", "-o", tmp_path / "out", "--json")
     assert done.returncode == 0, done.stderr
     assert {f["path"]: f["status"] for f in json.loads(done.stdout)["files"]} == {
-        "bad.trc": "failed", "day 1/a.csv": "cleaned", "w.bvh": "cleaned"}
+        "bad.trc": "failed",
+        "day 1/a.csv": "cleaned",
+        "w.bvh": "cleaned",
+    }
     assert (tmp_path / "out" / "day 1" / "a.csv").exists() and (tmp_path / "out" / "w.bvh").exists()
     assert "bad.trc" in (tmp_path / "out" / "quarantine.jsonl").read_text()
 
 
-@pytest.mark.parametrize("content, words", [
-    (None, ["absent.csv"]), (b"", ["empty"]), (b"\x00\x01\x02", []), (b"hello world\n", []),
-    (b"scorer,a,a,a\nbodyparts,n,n,n\ncoords,x,y,likelihood\n", []),
-])
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (None, ["absent.csv"]),
+        (b"", ["empty"]),
+        (b"\x00\x01\x02", []),
+        (b"hello world\n", []),
+        (b"scorer,a,a,a\nbodyparts,n,n,n\ncoords,x,y,likelihood\n", []),
+    ],
+)
 def test_bad_input_is_one_line(content, words, tmp_path):
     path = tmp_path / "absent.csv"
     if content is not None:
         path.write_bytes(content)
     out = tmp_path / "out.csv"
     out.write_text("precious")
-    for args in (("clean", path, "-o", out), ("info", path), ("view", path, "-o", tmp_path / "v.html")):
+    for args in (
+        ("clean", path, "-o", out),
+        ("info", path),
+        ("view", path, "-o", tmp_path / "v.html"),
+    ):
         refused(motionbook(*args), *words)
     assert out.read_text() == "precious"
 
 
 def test_odd_arguments(broken, tmp_path):
     refused(motionbook("clean", broken, "-o", broken), "input itself")
-    refused(motionbook("clean", broken, "-o", tmp_path / "x.csv", "--method", "magic"), "magic", "pchip")
+    refused(
+        motionbook("clean", broken, "-o", tmp_path / "x.csv", "--method", "magic"), "magic", "pchip"
+    )
     refused(motionbook("clean", broken, "-o", tmp_path / "x.doc"), "ends in")
     refused(motionbook("clean", broken, "-o", tmp_path / "x.csv", "--fps", "0"), "0")
     refused(motionbook("info", tmp_path), "fold")
@@ -93,5 +114,8 @@ def test_help_shows_an_example():
 def test_info_and_view(broken, tmp_path):
     facts = json.loads(motionbook("info", broken, "--json").stdout)
     assert (facts["frames"], facts["fps_stated"]) == (240, False)
-    assert motionbook("view", broken, cwd=tmp_path).returncode == 0 and (tmp_path / "mouse.html").exists()
+    assert (
+        motionbook("view", broken, cwd=tmp_path).returncode == 0
+        and (tmp_path / "mouse.html").exists()
+    )
     assert len(read(broken)) == 240

@@ -10,7 +10,6 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
-
 from browser import browser
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,11 +19,15 @@ ROOT = Path(__file__).resolve().parents[1]
 def site(tmp_path_factory):
     "The site, from a copy of the repository so that nothing here is disturbed."
     work = tmp_path_factory.mktemp("docs") / "motionbook"
-    skip = shutil.ignore_patterns(".git", ".venv*", "_*site", "_proc", "dist", "*.egg-info", "__pycache__")
+    skip = shutil.ignore_patterns(
+        ".git", ".venv*", "_*site", "_proc", "dist", "*.egg-info", "__pycache__"
+    )
     shutil.copytree(ROOT, work, symlinks=True, ignore=skip)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = {**os.environ, "PATH": path, "PYTHONPATH": str(work)}
-    done = subprocess.run(["sh", "tools/docs.sh"], cwd=work, env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        ["sh", "tools/docs.sh"], cwd=work, env=env, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return work / "_site"
 
@@ -51,8 +54,12 @@ class Links(HTMLParser):
 
 
 def test_every_notebook_has_a_page(site):
-    want = {p.relative_to(ROOT / "nbs").with_suffix(".html") for p in (ROOT / "nbs").rglob("*.ipynb")}
-    assert {p for p in want if ".ipynb_checkpoints" not in p.parts} <= {p.relative_to(site) for p in pages(site)}
+    want = {
+        p.relative_to(ROOT / "nbs").with_suffix(".html") for p in (ROOT / "nbs").rglob("*.ipynb")
+    }
+    assert {p for p in want if ".ipynb_checkpoints" not in p.parts} <= {
+        p.relative_to(site) for p in pages(site)
+    }
 
 
 def test_links_hold(site):
@@ -64,7 +71,9 @@ def test_links_hold(site):
                 continue
             path, anchor = urldefrag(unquote(target).split("?")[0])
             there = (page.parent / path).resolve() if path else page
-            if not there.exists() or (anchor and there in found and anchor not in found[there].anchors):
+            if not there.exists() or (
+                anchor and there in found and anchor not in found[there].anchors
+            ):
                 dead.append(f"{page.relative_to(site)} -> {target}")
     assert dead == []
 
@@ -76,7 +85,10 @@ def test_pages_open_without_errors_and_with_their_mathematics(site):
             if 'class="math' in page.read_text(encoding="utf-8"):
                 tab.wait("document.querySelectorAll('mjx-container').length > 0", 20)
                 assert tab.eval("document.querySelectorAll('mjx-merror').length") == 0, page
-            assert tab.eval("document.querySelectorAll('h1').length") >= 1 or page.name == "search.html", page
+            assert (
+                tab.eval("document.querySelectorAll('h1').length") >= 1
+                or page.name == "search.html"
+            ), page
             assert tab.errors() == [], page
 
 

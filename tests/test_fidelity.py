@@ -81,7 +81,12 @@ def test_h5_keeps_everything_else(real_data, tmp_path):
                 assert a[n].dtype == b[n].dtype and a[n].shape == b[n].shape
                 x, y = (np.asarray(f[n]) for f in (a, b))
                 x, y = ([v[k] for k in v.dtype.names] if v.dtype.names else [v] for v in (x, y))
-                found += sum(int((p != q).sum() - ((p != p) & (q != q)).sum()) if p.dtype.kind == "f" else int((p != q).sum()) for p, q in zip(x, y))
+                found += sum(
+                    int((p != q).sum() - ((p != p) & (q != q)).sum())
+                    if p.dtype.kind == "f"
+                    else int((p != q).sum())
+                    for p, q in zip(x, y)
+                )
         assert found <= 3 * changed, path
 
 

@@ -13,7 +13,12 @@ from motionbook.formats.bvh import bvh_bytes, read, write
 
 VALID = {n: recording(frames=6, **options).encode() for n, options in DIALECTS.items()}
 VALID["line ends"] = VALID["Mixamo"].replace(b"\n", b"\r\n", 50)
-for frame, column in ((1, 14), (2, 101), (4, 0), (4, 40)):  # a joint, a leaf, the root, and a place below it
+for frame, column in (
+    (1, 14),
+    (2, 101),
+    (4, 0),
+    (4, 40),
+):  # a joint, a leaf, the root, and a place below it
     text = VALID.get("missing", VALID["Xsens"]).decode()
     VALID["missing"] = with_value(text, frame, column, "nan").encode()
 WORDS = (

@@ -32,7 +32,9 @@ def imports(path):
 
 
 def violations(path):
-    here = ROOMS.index(room(".".join(("motionbook", *path.relative_to(ROOT / "motionbook").with_suffix("").parts))))
+    here = ROOMS.index(
+        room(".".join(("motionbook", *path.relative_to(ROOT / "motionbook").with_suffix("").parts)))
+    )
     names = [n for n in imports(path) if n.startswith("motionbook.")]
     return [n for n in names if ROOMS.index(room(n)) > here]
 
@@ -59,11 +61,15 @@ def test_the_walk_sees_a_violation(tmp_path, monkeypatch):
 
 
 def run(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
 
 
 def test_import_is_light():
-    heavy = "torchvision pandas matplotlib smplx meshcat sentence_transformers accelerate h5py nbdev"
+    heavy = (
+        "torchvision pandas matplotlib smplx meshcat sentence_transformers accelerate h5py nbdev"
+    )
     code = f"import motionbook, sys; print([m for m in {heavy.split()} if m in sys.modules])"
     assert run(code).strip() == "[]"
 

@@ -7,12 +7,16 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOKS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+NOTEBOOKS = sorted(
+    p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts
+)
 
 
 def copy(tmp_path):
     work = tmp_path / "motionbook"
-    skip = shutil.ignore_patterns(".git", ".venv*", "_*", "dist", "data", "__pycache__", "*.egg-info")
+    skip = shutil.ignore_patterns(
+        ".git", ".venv*", "_*", "dist", "data", "__pycache__", "*.egg-info"
+    )
     shutil.copytree(ROOT, work, symlinks=True, ignore=skip)
     for name in ("_quarto.yml",):
         shutil.copy(ROOT / name, work / name)
@@ -24,13 +28,19 @@ def copy(tmp_path):
 
 
 def tree(folder, pattern):
-    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob(pattern) if "__pycache__" not in p.parts}
+    return {
+        p.relative_to(folder): p.read_bytes()
+        for p in folder.rglob(pattern)
+        if "__pycache__" not in p.parts
+    }
 
 
 def test_export_and_clean_change_nothing(tmp_path):
     work = copy(tmp_path)
     for tool in ("nbdev_export", "nbdev_clean"):
-        subprocess.run([Path(sys.executable).with_name(tool)], cwd=work, check=True, capture_output=True)
+        subprocess.run(
+            [Path(sys.executable).with_name(tool)], cwd=work, check=True, capture_output=True
+        )
     assert tree(work / "motionbook", "*.py") == tree(ROOT / "motionbook", "*.py")
     assert tree(work / "nbs", "*.ipynb") == tree(ROOT / "nbs", "*.ipynb")
 

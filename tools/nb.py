@@ -1,9 +1,9 @@
 """Write and run the notebooks without a browser.
 
-    python tools/nb.py build draft.py nbs/core/x.ipynb   percent text -> notebook, exported, executed, clean
-    python tools/nb.py text nbs/core/x.ipynb > draft.py  notebook -> percent text
-    python tools/nb.py run nbs/core/x.ipynb ...          execute in place, keeping outputs
-    python tools/nb.py sync                              export all, clean all, README from the index
+python tools/nb.py build draft.py nbs/core/x.ipynb   percent text -> notebook, exported, executed, clean
+python tools/nb.py text nbs/core/x.ipynb > draft.py  notebook -> percent text
+python tools/nb.py run nbs/core/x.ipynb ...          execute in place, keeping outputs
+python tools/nb.py sync                              export all, clean all, README from the index
 """
 
 import hashlib
@@ -75,7 +75,7 @@ def run(path: Path):
     finally:
         os.chdir(here)
     write_nb(nb, path)
-    from nbdev.clean import process_write, clean_nb
+    from nbdev.clean import clean_nb, process_write
 
     process_write(warn_msg="", proc_nb=clean_nb, f_in=path)
 
