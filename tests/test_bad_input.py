@@ -107,7 +107,7 @@ def test_duplicate_joint_names(tmp_path, capsys):
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_one_frame_and_two(fmt, tmp_path, capsys):
     for frames in (1, 2):
-        path = saved(tmp_path, fmt, scene(fmt).map(lambda m: cut(m, frames)))
+        path = saved(tmp_path, fmt, scene(fmt).map(lambda m, n=frames: cut(m, n)))
         code, _ = run(capsys, path, tmp_path / f"out.{fmt}")
         assert code == 0 and len(read(tmp_path / f"out.{fmt}")) == frames
 

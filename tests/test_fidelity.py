@@ -68,6 +68,12 @@ def check_bvh(path, out, done):
     assert sum(a != b for a, b in zip(before, after)) <= frames, path
 
 
+def dataset_names(group):
+    names = []
+    group.visititems(lambda n, o: names.append(n) if isinstance(o, h5py.Dataset) else None)
+    return names
+
+
 def test_h5_keeps_everything_else(real_data, tmp_path):
     for path in sorted(real_data.glob("dlc/*/*.h5")):
         out = tmp_path / path.name
@@ -75,9 +81,7 @@ def test_h5_keeps_everything_else(real_data, tmp_path):
         changed = sum(int(c.sum()) for c in done.changed())
         found = 0
         with h5py.File(path) as a, h5py.File(out) as b:
-            names = []
-            a.visititems(lambda n, o: names.append(n) if isinstance(o, h5py.Dataset) else None)
-            for n in names:
+            for n in dataset_names(a):
                 assert a[n].dtype == b[n].dtype and a[n].shape == b[n].shape
                 x, y = (np.asarray(f[n]) for f in (a, b))
                 x, y = ([v[k] for k in v.dtype.names] if v.dtype.names else [v] for v in (x, y))
