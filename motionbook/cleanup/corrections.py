@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['corrections', 'write_corrections', 'read_corrections', 'apply_corrections']
 
-# %% ../../nbs/cleanup/corrections.ipynb #c38867b5
+# %% ../../nbs/cleanup/corrections.ipynb #98a1adc6
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -18,9 +18,6 @@ from ..core.files import atomic_write, bad_file, read_text
 from ..core.kinematics import refit
 from ..core.motion import Motion, Scene
 from ..filters.cleaner import REASON, REASONS, Cleaned
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # %% ../../nbs/cleanup/corrections.ipynb #dcc1b53e
 AXES = "xyz"
@@ -49,15 +46,13 @@ def _rows(cleaned: Cleaned, a: int) -> dict[str, np.ndarray]:
             columns[f"{when}_likelihood"] = m.confidence[t, j].numpy()
     return columns
 
-# %% ../../nbs/cleanup/corrections.ipynb #ad103b4e
+# %% ../../nbs/cleanup/corrections.ipynb #0b2d2155
 def corrections(
     cleaned: Cleaned,
 ) -> (
-    "pd.DataFrame"
+    pd.DataFrame
 ):  # apply, actor, frame, time_s, point, why, confidence, unit, before_x …, after_x …
     "One row for every point that changed, in metres or pixels, ordered by actor and frame."
-    import pandas as pd
-
     return pd.concat(
         [pd.DataFrame(_rows(cleaned, a)) for a in range(len(cleaned.scene.actors))],
         ignore_index=True,
@@ -75,14 +70,12 @@ def write_corrections(
     table["time_s"] = table["time_s"].round(4)
     return atomic_write(path, table.to_csv(index=False, lineterminator="\n"))
 
-# %% ../../nbs/cleanup/corrections.ipynb #7119618b
+# %% ../../nbs/cleanup/corrections.ipynb #585cd423
 def read_corrections(
     path: str | Path,
     scene: Scene,  # the recording that the table belongs to
-) -> "pd.DataFrame":  # the rows to apply
+) -> pd.DataFrame:  # the rows to apply
     "Read and check a corrections table; rows with `apply` 0 are left out."
-    import pandas as pd
-
     dims = scene.actors[0].positions.shape[-1]
     need = ["actor", "frame", "point", *(f"after_{a}" for a in AXES[:dims])]
     try:
@@ -101,15 +94,13 @@ def read_corrections(
     _check_rows(path, table, scene)
     return table[table["apply"] != 0] if "apply" in table else table
 
-# %% ../../nbs/cleanup/corrections.ipynb #62c9aab9
+# %% ../../nbs/cleanup/corrections.ipynb #29f7ef3c
 def _line(mask) -> str:
     return f"line {int(np.flatnonzero(mask)[0]) + 2}"
 
 
 def _check_numbers(path, table, columns):
     "Whole numbers where frames are counted, finite or empty ones elsewhere."
-    import pandas as pd
-
     for c in columns:
         numbers = pd.to_numeric(table[c], errors="coerce")
         whole = c in ("actor", "frame")
@@ -151,10 +142,10 @@ def _check_rows(path, table, scene: Scene):
             path, "a point of this recording", repr(table["point"][off].iloc[0]), where=_line(off)
         )
 
-# %% ../../nbs/cleanup/corrections.ipynb #9aab0d6e
+# %% ../../nbs/cleanup/corrections.ipynb #9d8f6f58
 def apply_corrections(
     scene: Scene,
-    table: "pd.DataFrame",  # from `read_corrections` or `corrections`
+    table: pd.DataFrame,  # from `read_corrections` or `corrections`
 ) -> Cleaned:
     "The recording with the table's values, as if a cleaner had returned them."
     parts = [_applied(m, table[table["actor"] == a]) for a, m in enumerate(scene.actors)]
@@ -171,7 +162,7 @@ def apply_corrections(
         (f"{len(table)} corrections applied",),
     )
 
-# %% ../../nbs/cleanup/corrections.ipynb #734f31f2
+# %% ../../nbs/cleanup/corrections.ipynb #2c3e571b
 def _applied(motion: Motion, rows) -> tuple[Motion, Tensor, Tensor]:
     "One actor with its rows' values."
     t = torch.as_tensor(rows["frame"].to_numpy(copy=True))
@@ -200,8 +191,6 @@ def _applied(motion: Motion, rows) -> tuple[Motion, Tensor, Tensor]:
 
 def _column(rows, name: str) -> Tensor:
     "A column of numbers."
-    import pandas as pd
-
     return torch.as_tensor(
         pd.to_numeric(rows[name], errors="coerce").to_numpy(np.float32, copy=True)
     )
