@@ -172,26 +172,28 @@ def _noise_and_drive(x: Tensor) -> tuple[Tensor, Tensor]:
     least = torch.maximum(usual.median() * 0.1, x.nan_to_num().abs().max() * 1e-6).clamp_min(1e-9)
     return torch.maximum(measured_noise(x), 0.3 * least), torch.maximum(usual, least)
 
-# %% ../../nbs/filters/outliers.ipynb #878de0fc
+# %% ../../nbs/filters/outliers.ipynb #00d76850
 def body_evidence(
     x: Tensor,  # [t j c], NaN = missing
-    trusted: Tensor | None = None,  # [t j] bool, points that may give evidence; None = all
+    trusted: Tensor | None = None,  # [t j] bool, points to learn from and to ask; None = all
     k: int = 4,  # how many joints are asked about each
 ) -> Tensor:  # [t j] deviation in units of the usual one; 0 = nothing known
     "How far each joint's distances to its neighbours leave their usual range: their lower median."
     if x.shape[1] < 3 or len(x) < 2:
         return torch.zeros(x.shape[:2])
-    near = stable_neighbours(x, k)
-    d = (x[:, :, None] - x[:, near]).norm(dim=-1)
-    off = (d - nan_quantile(d, 0.5)).abs()
-    step = nan_quantile((x[1:] - x[:-1]).norm(dim=-1).flatten(), 0.5).nan_to_num()
-    usual = torch.maximum(nan_quantile(off, 0.8).nan_to_num(), 0.5 * step).clamp_min(1e-12)
-    z = off / usual
-    if trusted is not None:
-        z = z.masked_fill(~trusted[:, near], NAN)
+    sure = x if trusted is None else x.masked_fill(~trusted[..., None], NAN)
+    near = stable_neighbours(sure, k)
+    others = sure[:, near]
+    known = (sure[:, :, None] - others).norm(dim=-1)
+    middle = nan_quantile(known, 0.5)
+    step = nan_quantile((sure[1:] - sure[:-1]).norm(dim=-1).flatten(), 0.5).nan_to_num()
+    usual = nan_quantile((known - middle).abs(), 0.8).nan_to_num()
+    z = ((x[:, :, None] - others).norm(dim=-1) - middle).abs() / torch.maximum(
+        usual, 0.5 * step
+    ).clamp_min(1e-12)
     n = z.isfinite().sum(-1)
-    middle = z.sort(-1).values.gather(-1, ((n - 1).clamp_min(0) // 2)[..., None])[..., 0]
-    return torch.where(n >= 2, middle, 0.0)
+    lower = z.sort(-1).values.gather(-1, ((n - 1).clamp_min(0) // 2)[..., None])[..., 0]
+    return torch.where(n >= 2, lower, 0.0)
 
 
 def bone_gate(

@@ -169,7 +169,7 @@ def learned_doubt(
     doubt = 0.5 * (torch.logit(share) - torch.logit(usual))
     return torch.where(seen, doubt[kind].view_as(confidence), 0.0).clamp(-1, 3)
 
-# %% ../../nbs/filters/paths.ipynb #417d1173
+# %% ../../nbs/filters/paths.ipynb #bece5359
 BLOCK = 2**25  # entries of the price table that are held at once
 
 
@@ -206,9 +206,10 @@ ODDS = 2.0  # what a deviation counts, per unit of its logarithm
 def surroundings(
     x: Tensor,  # [t j c], NaN = missing
     fps: float,
+    trusted: Tensor | None = None,  # [t j] bool, points to learn from and to ask
 ) -> Tensor:  # [t j] price of believing a point
     "What the body says against each point, relative to what it says against the others of the frame."
-    said = body_evidence(x)
+    said = body_evidence(x, trusted)
     usual = nan_quantile(torch.where(said > 0, said, NAN), 0.5, 1).nan_to_num(1.0).clamp_min(1)
     price = ODDS * torch.log((said / usual[:, None] / 3).clamp_min(1)).clamp(max=1.5)
     return price * min(1.0, 30 / fps)
@@ -226,13 +227,14 @@ def path_gate(
         if len(x) < 3:
             return Found(x, torch.zeros(seen.shape, dtype=torch.uint8), torch.zeros(seen.shape))
         steps = learn_steps(x, motion.fps, min(longest, len(x) - 1))
-        against = surroundings(x, motion.fps) if context else torch.zeros(seen.shape)
-        believed, score = believed_points(steps, against)
+        believed, score = believed_points(steps, torch.zeros(seen.shape))
+        against = surroundings(x, motion.fps, believed) if context else torch.zeros(seen.shape)
         if learn and motion.confidence is not None:
             doubt = learned_doubt(motion.confidence, seen & ~believed, seen)
             against = torch.where(
                 doubt < 0, torch.where(against > 0, against, doubt), against + doubt
             )
+        if (against != 0).any():
             believed, score = believed_points(steps, against)
         wrong = seen & ~believed
         return Found(motion.positions, wrong.to(torch.uint8) * REASON["jump"], score)
