@@ -43,20 +43,16 @@ def register(
     FORMATS[fmt.name] = fmt
     return fmt
 
-# %% ../../nbs/formats/registry.ipynb #3541adaa
+# %% ../../nbs/formats/registry.ipynb #5b17e579
 _HEAD = 64 * 1024  # bytes that a format may look at
 _ROOM = "motionbook.formats"
 _MODULES = ("bvh", "trc", "dlc", "arrays")
 
 
 def _load() -> dict[str, Format]:
-    "All formats; a notebook that this installation lacks is left out."
+    "All formats, once their notebooks are imported."
     for m in _MODULES:
-        try:
-            importlib.import_module(f"{_ROOM}.{m}")
-        except ModuleNotFoundError as err:
-            if err.name != f"{_ROOM}.{m}":
-                raise
+        importlib.import_module(f"{_ROOM}.{m}")
     return FORMATS
 
 
