@@ -1,5 +1,6 @@
 "BVH: real recordings byte for byte, forward kinematics against bvhio, and the habits of the programs that write it."
 
+import math
 import os
 import random
 import re
@@ -410,6 +411,10 @@ BAD = {
         lambda t: with_value(t, 4, 5, "oops"),
         "expected a number, got 'oops'",
     ),
+    "two points in a number": (
+        lambda t: with_value(t, 4, 5, "1.5.2"),
+        "expected a number, got '1.5.2'",
+    ),
     "decimal commas": (
         lambda t: t[: t.index("0.0333333") + 9] + t[t.index("0.0333333") + 9 :].replace(".", ","),
         "decimals with a point",
@@ -477,22 +482,52 @@ def test_single_channels_keep_what_they_can_say(parse):
     assert torch.allclose(parse(bvh_bytes(bent)).actors[0].positions, pos, atol=1e-5)
 
 
-def test_angles_do_not_jump(parse):
-    "A turn through 180 degrees, repaired in the middle, stays one smooth curve."
-    text = recording(frames=60)
-    lines = text.split("\n")
-    first = next(i for i, line in enumerate(lines) if line.startswith("Frame Time")) + 1
-    for f in range(60):
-        words = lines[first + f].split(" ")
-        words[3:6] = ["5.000000", "8.000000", f"{100 + 4 * f:.6f}"]
-        lines[first + f] = " ".join(words)
-    scene = parse("\n".join(lines))
+def with_root_angles(text, angles):
+    "The same recording with other words for the root's three angles."
+    for f, words in enumerate(angles):
+        for k, word in enumerate(words):
+            text = with_value(text, f, 3 + k, word)
+    return text
+
+
+def nudged(scene, frames, by=0.001):
+    "All points of some frames moved a little and refitted."
     (m,) = scene.actors
     changed = torch.zeros(m.positions.shape[:2], dtype=torch.bool)
-    changed[20:30] = True
-    fixed = refit(m, m.positions + 0.001 * changed[..., None], changed).motion
-    doc = parse(bvh_bytes(scene.replace(actors=(fixed,)))).meta["original"]
-    assert np.abs(np.diff(doc.file.values[:, 3:6], axis=0)).max() < 6
+    changed[frames] = True
+    return scene.replace(actors=(refit(m, m.positions + by * changed[..., None], changed).motion,))
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_angles_do_not_jump(parse, wrapped):
+    "A turn through 180 degrees, repaired in the middle, stays as smooth as it was, and wraps only where the file does."
+    turn = [100 + 4 * f for f in range(60)]
+    turn = [(a + 180) % 360 - 180 if wrapped else a for a in turn]
+    text = with_root_angles(
+        recording(frames=60), [(f"{a:.6f}", "60.000000", f"{a:.6f}") for a in turn]
+    )
+    doc = parse(bvh_bytes(nudged(parse(text), slice(15, 30)))).meta["original"]
+    steps = np.abs(np.diff(doc.file.values[:, 3:6], axis=0))
+    steps = np.minimum(steps, 360 - steps) if wrapped else steps
+    assert steps.max() < 8
+
+
+def test_an_angle_that_stays_keeps_its_word(parse):
+    "The root turns about its first axis: the other two angles are what they were, however oddly they are written."
+    text = with_root_angles(recording(), [("10.000000", "+5.0e0", "8.")] * 40)
+    scene = parse(text)
+    (m,) = scene.actors
+    rotations = m.rotations.clone()
+    c, s = math.cos(0.3), math.sin(0.3)
+    rotations[7, 0] = torch.tensor([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ rotations[7, 0]
+    pos, _ = fk(rotations, m.skeleton.rest_offsets, m.positions[:, 0], m.skeleton.parents)
+    new = bvh_bytes(scene.replace(actors=(m.replace(positions=pos, rotations=rotations),))).decode()
+    differ = [
+        (a.split(" "), b.split(" ")) for a, b in zip(text.split("\n"), new.split("\n")) if a != b
+    ]
+    ((old, now),) = differ
+    assert [k for k in range(len(old)) if old[k] != now[k]] == [3]
+    assert float(now[3]) == pytest.approx(10 + math.degrees(0.3), abs=1e-3)
 
 
 def test_positions_edited_without_rotations_are_refitted(parse):

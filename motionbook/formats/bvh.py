@@ -207,7 +207,7 @@ def _put_places(doc: Bvh, tree: Sequence[int], places: np.ndarray, values: np.nd
             k = "xyz".index(axis)
             values[:, column] = places[:, j, k] - (node.offset[k] if doc.adds and j else 0)
 
-# %% ../../nbs/formats/bvh.ipynb #ea6fe4d2
+# %% ../../nbs/formats/bvh.ipynb #202df36b
 def _differs(a: Tensor, b: Tensor) -> Tensor:
     return ~((a == b) | (a.isnan() & b.isnan()))
 
@@ -240,6 +240,14 @@ def _changed(doc: Bvh, old: Sequence[_Local], new: Sequence[_Local]) -> np.ndarr
     return where
 
 
+_SAME = 2e-5  # degrees; closer than single precision tells two angles apart
+
+
+def _turns(file: BvhText) -> np.ndarray:
+    "[c] bool: which columns are angles."
+    return np.array([c[1] == "r" for n in file.nodes for c in n.channels])
+
+
 def _between(doc: Bvh, bad: np.ndarray) -> np.ndarray:
     "The file's numbers, drawn as lines between good ones at bad places; a column without good ones stays."
     values = doc.file.values
@@ -247,14 +255,13 @@ def _between(doc: Bvh, bad: np.ndarray) -> np.ndarray:
         x.numpy() for x in good_neighbours(torch.from_numpy(~bad & np.isfinite(values)))
     )
     a, b = np.take_along_axis(values, lo, 0), np.take_along_axis(values, hi, 0)
-    turns = np.array([c[1] == "r" for n in doc.file.nodes for c in n.channels])
     wraps = (
-        turns & (np.abs(b - a) > 180) & (np.abs(a) <= 180) & (np.abs(b) <= 180)
+        _turns(doc.file) & (np.abs(b - a) > 180) & (np.abs(a) <= 180) & (np.abs(b) <= 180)
     )  # from 179 to -179
     b = np.where(wraps, b + np.copysign(360, a), b)
     return np.where(bad, a + share * (b - a), values)
 
-# %% ../../nbs/formats/bvh.ipynb #eb836cda
+# %% ../../nbs/formats/bvh.ipynb #84e2b408
 def _as_local(motion: Motion, root: int = 0) -> _Local:
     return _Local(motion.rotations, motion.offsets, motion.positions[:, root])
 
@@ -309,6 +316,7 @@ def _edited(doc: Bvh, scene: Scene) -> str:
     ]
     values = doc.file.values.copy()
     values[rows] = np.where(where[rows], _channel_values(doc, some, near[rows]), values[rows])
+    where &= ~(_turns(doc.file) & (np.abs(values - doc.file.values) < _SAME))
     return replace_numbers(doc.file, where, values)
 
 # %% ../../nbs/formats/bvh.ipynb #e9d64797

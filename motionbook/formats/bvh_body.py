@@ -155,10 +155,10 @@ def channel_places(
     places[~np.isfinite(places).all(-1)] = np.nan
     return places
 
-# %% ../../nbs/formats/bvh_body.ipynb #9348ab3a
+# %% ../../nbs/formats/bvh_body.ipynb #a7dc953d
 UNITS = {  # metres in one unit, and how unusual the unit is
-    "cm": (0.01, 0.0), "m": (1.0, 0.0), "mm": (0.001, 0.3), "inch": (0.0254, 0.25), "cmu": (0.0254 / 0.45, 0.25),
-    "dm": (0.1, 0.5), "foot": (0.3048, 0.5),
+    "cm": (0.01, 0.0), "m": (1.0, 0.0), "mm": (0.001, 0.3), "in": (0.0254, 0.25), "cmu": (0.0254 / 0.45, 0.25),
+    "dm": (0.1, 0.5), "ft": (0.3048, 0.5),
 }  # fmt: skip
 
 
