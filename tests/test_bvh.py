@@ -117,10 +117,22 @@ def test_samples_are_byte_identical_and_agree_with_bvhio(real_data, tmp_path):
         scene = read(path)
         assert write(scene, tmp_path / "copy.bvh").read_bytes() == path.read_bytes(), path.name
         (motion,), scale = scene.actors, scene.meta["scale"]
-        few = np.linspace(0, len(motion) - 1, 3).astype(int)
-        for name, want in by_bvhio(path, few).items():
-            gap = np.abs(motion.joint(name)[few].numpy() / scale - want).max()
+        few = range(0, min(len(motion), 40), 13)
+        for name, want in by_bvhio(beginning(path, tmp_path / "part.bvh"), few).items():
+            gap = np.abs(motion.joint(name)[list(few)].numpy() / scale - want).max()
             assert gap < 1e-3, f"{path.name}: {name} is {gap:.2g} units away"
+
+
+def beginning(path, to, frames=40):
+    "The first frames of a file as a file, since bvhio takes seconds for a minute of motion."
+    head, rows = re.match(
+        r"(.*Frame Time:\s*\S+\s*?\n)(.*)", path.read_bytes().decode(), re.DOTALL
+    ).groups()
+    rows = rows.splitlines()[:frames]
+    to.write_text(
+        "\n".join([re.sub(r"(Frames:\s*)\d+", rf"\g<1>{len(rows)}", head).rstrip(), *rows, ""])
+    )
+    return to
 
 
 def members(path):
