@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['info', 'parser', 'main']
 
-# %% ../nbs/cli.ipynb #e3c7b4ce
+# %% ../nbs/cli.ipynb #94ee08c4
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -263,12 +264,13 @@ def parser() -> argparse.ArgumentParser:
     _fps(p)
     return top
 
-# %% ../nbs/cli.ipynb #b52ce8dc
+# %% ../nbs/cli.ipynb #7a3ca9e3
 def main(
     argv: list[str] | None = None,  # arguments without the program's name; None = sys.argv
 ) -> int:  # exit code: 0, or 2 for bad input
     "Run the command line."
     args = parser().parse_args(argv)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # many small steps: threads wait for each other
     try:
         made = args.run(args)
     except (ValueError, OSError, ImportError) as e:
