@@ -57,7 +57,9 @@ def main():
     x = torch.from_numpy(z).float().masked_fill(~torch.from_numpy(known)[..., None], float("nan"))
     t0 = time.perf_counter()
     rts()(x, 60.0)
-    print(f"the whole filler, noise learned and errors calibrated: {time.perf_counter() - t0:.2f} s")
+    print(
+        f"the whole filler, noise learned and errors calibrated: {time.perf_counter() - t0:.2f} s"
+    )
 
 
 if __name__ == "__main__":

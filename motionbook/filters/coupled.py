@@ -137,8 +137,8 @@ def coupling(
     own = own.clamp_min(floor**2 / SHRINK)
     return c + SHRINK * own * torch.eye(len(c), dtype=c.dtype)
 
-# %% ../../nbs/filters/coupled.ipynb #384eaa3d
-QUIET = 0.001  # share of the body's size below which noise is negligible
+# %% ../../nbs/filters/coupled.ipynb #06aa91a6
+QUIET = 0.0006  # share of the body's size below which noise is negligible
 ROUNDS = 10  # of estimating C and Z in turn
 SETTLED = 0.02  # change in a round, as a share of the step from frame to frame
 
@@ -194,28 +194,35 @@ def coupled_positions(
     if len(x) < 3 or (known.all() and sd == 0):
         return filled, gap_sigma(x, known, fill_linear)
     middle = filled.mean((0, 1))
-    bands = roughness(len(x), fps)
-    z = _rows(filled - middle)
-    z = _presmoothed(z, fps) if sd else z
-    for _ in range(ROUNDS):
-        precision = torch.linalg.inv(coupling(z, bands, x.shape[-1], 0.01 * sd))
-        old, z = z, _solved(x - middle, known, z, sd, precision, bands)
-        if (z - old).square().mean().sqrt() <= SETTLED * z.diff(dim=1).square().mean().sqrt():
-            break
+    z, precision, bands = _alternated(x - middle, known, filled - middle, fps, sd)
     y = _points(z, x.shape[-1]) + middle
     if not errors:
         return y, torch.zeros(known.shape, dtype=x.dtype)
-    again = lambda a, k: (
-        _points(
-            _solved(a - middle, k, _rows(fill_linear(a, k) - middle), sd, precision, bands),
-            x.shape[-1],
-        )
-        + middle
+    kept = lambda a, k: _solved(
+        a - middle, k, _rows(fill_linear(a, k) - middle), sd, precision, bands
     )
-    spread = gap_sigma(x, known, again)
-    return y, torch.where(known, _passed(x, known, again, y, sd), spread) if sd else spread
+    fresh = lambda a, k: _alternated(a - middle, k, fill_linear(a, k) - middle, fps, sd)[0]
+    again = fresh if len(x) < RELEARN else kept
+    spread = gap_sigma(x, known, lambda a, k: _points(again(a, k), x.shape[-1]) + middle)
+    passed = lambda a: _points(kept(a, known), x.shape[-1]) + middle
+    return y, torch.where(known, _passed(x, known, passed, y, sd), spread) if sd else spread
 
-# %% ../../nbs/filters/coupled.ipynb #e6fe1ed9
+# %% ../../nbs/filters/coupled.ipynb #9c95fa1e
+RELEARN = 1000  # frames below which the coupling is learned anew for the errors
+
+
+def _alternated(x, known, filled, fps, sd):
+    "Coupling and positions in turn, until they settle."
+    bands = roughness(len(x), fps)
+    z = _presmoothed(_rows(filled), fps) if sd else _rows(filled)
+    for _ in range(ROUNDS):
+        precision = torch.linalg.inv(coupling(z, bands, x.shape[-1], 0.01 * sd))
+        old, z = z, _solved(x, known, z, sd, precision, bands)
+        if (z - old).square().mean().sqrt() <= SETTLED * z.diff(dim=1).square().mean().sqrt():
+            break
+    return z, precision, bands
+
+
 def _rows(x: Tensor) -> Tensor:
     return x.reshape(len(x), -1).T.contiguous()
 
@@ -249,7 +256,7 @@ def _passed(x, known, solve, y, sd):
         * sd
         * known[..., None]
     )
-    gain = ((solve(x + probe, known) - y) * probe).sum((0, 2)) / probe.square().sum(
-        (0, 2)
-    ).clamp_min(1e-30)
+    gain = ((solve(x + probe) - y) * probe).sum((0, 2)) / probe.square().sum((0, 2)).clamp_min(
+        1e-30
+    )
     return smoothed_sigma(x, y, gain.clamp(0.01, 1))[None]

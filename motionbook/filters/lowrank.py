@@ -6,7 +6,7 @@
 __all__ = ['LENGTHS', 'KIND_NAMES', 'TRIAL_FRAMES', 'TRIAL_POINTS', 'factorise', 'body_place', 'low_rank', 'PoseSpace',
            'pca_prior', 'gap_kind', 'by_kind', 'best_filler', 'describe_gaps']
 
-# %% ../../nbs/filters/lowrank.ipynb #810b3625
+# %% ../../nbs/filters/lowrank.ipynb #8e79cbde
 import torch
 from torch import Tensor
 
@@ -20,12 +20,13 @@ from motionbook.filters.classical import (
     noise_floor,
     pchip,
     trial_holes,
+    trial_turns,
 )
 from .cleaner import Filled, Filler, body_size
 from .coupled import QUIET, coupled, learned_noise
 from .kalman import rts
 
-# %% ../../nbs/filters/lowrank.ipynb #c55b9686
+# %% ../../nbs/filters/lowrank.ipynb #c90aeaae
 def factorise(
     x: Tensor,  # [t d] data, finite
     weight: Tensor,  # [t d]
@@ -35,7 +36,7 @@ def factorise(
 ) -> Tensor:  # [t d], of that rank
     "Weighted low-rank approximation by alternating least squares."
     v = torch.linalg.svd(x, full_matrices=False).Vh[:rank].T
-    pull = ridge * x.square().mean() * torch.eye(v.shape[1], dtype=x.dtype)
+    pull = (ridge * x.square().mean() + 1e-12) * torch.eye(v.shape[1], dtype=x.dtype)
     for _ in range(rounds):
         u = _least_squares(x, weight, v, ridge * torch.eye(v.shape[1], dtype=x.dtype))
         v = _least_squares(x.T, weight.T, u, pull)
@@ -95,7 +96,7 @@ def low_rank(
 
     return as_filler(estimate)
 
-# %% ../../nbs/filters/lowrank.ipynb #4601f053
+# %% ../../nbs/filters/lowrank.ipynb #46907dd4
 class PoseSpace:
     "Mean, basis and spread of poses relative to the middle of the body."
 
@@ -106,7 +107,12 @@ class PoseSpace:
         k = max(1, min(rank, len(flat) // 2, flat.shape[1] // 2))
         self.basis, self.scale = vh[:k].T, (s[:k].square() / len(flat)).clamp_min(1e-12)
         rest = (flat - self.mean) - (flat - self.mean) @ self.basis @ self.basis.T
-        self.stray = rest.square().mean(0) + 1e-8 * flat.var(0, unbiased=False).mean() + 1e-18
+        joint = rest.reshape(poses.shape).square().mean((0, 2))  # the same in all directions
+        self.stray = (
+            joint.repeat_interleave(poses.shape[2])
+            + 1e-8 * flat.var(0, unbiased=False).mean()
+            + 1e-18
+        )
 
     @classmethod
     def learn(cls, motions: list[Motion], rank: int = 8) -> "PoseSpace":
@@ -200,7 +206,7 @@ def by_kind(
 
     return fill
 
-# %% ../../nbs/filters/lowrank.ipynb #7aec9ec3
+# %% ../../nbs/filters/lowrank.ipynb #221d676f
 TRIAL_FRAMES = 800
 TRIAL_POINTS = 60
 
@@ -222,16 +228,18 @@ def best_filler(
         return coupled(), f"coupled: {facts}"
     least = max(noise, QUIET * body_size(x))
     x, known = _busiest(x, known)
-    hide = trial_holes(known)
-    if hide.sum() < TRIAL_POINTS:
+    trials = [trial_holes(known, turn) for turn in trial_turns(known)]
+    if sum(int(h.sum()) for h in trials) < TRIAL_POINTS:
         name = "pchip" if x.shape[1] < 5 and not smooth else "coupled"
         return (pchip() if name == "pchip" else coupled()), f"{name}: {facts}; too little to try on"
     candidates = _candidates(least, smooth)
-    errors = torch.stack([_trial_error(f, x, hide, fps) for f in candidates.values()])
-    return _by_trial(candidates, errors, gap_kind(known & ~hide, fps)[hide], facts)
+    errors = [torch.cat([_trial_error(f, x, h, fps) for h in trials]) for f in candidates.values()]
+    kinds = torch.cat([gap_kind(known & ~h, fps)[h] for h in trials])
+    return _by_trial(candidates, torch.stack(errors), kinds, facts)
 
-# %% ../../nbs/filters/lowrank.ipynb #c6fd4b2e
-KIND_POINTS, KIND_GAIN = 40, 0.9
+# %% ../../nbs/filters/lowrank.ipynb #78e09798
+KIND_POINTS, KIND_GAIN = 100, 0.8
+FAVOUR = 0.9  # the coupled smoother's errors count this much: a small trial is a matter of luck too
 
 
 def _by_trial(candidates, errors, kinds, facts):
@@ -239,7 +247,8 @@ def _by_trial(candidates, errors, kinds, facts):
     names = list(candidates)
     errors = errors.clamp(max=errors[errors.isfinite()].quantile(0.95))
     mean = errors.mean(1)
-    usual, runner = mean.argsort()[:2].tolist()
+    handicap = mean * torch.tensor([FAVOUR] + [1.0] * (len(names) - 1), dtype=mean.dtype)
+    usual, runner = handicap.argsort()[:2].tolist()
     special = {}
     for k in kinds.unique().tolist():
         here = errors[:, kinds == k]
@@ -257,12 +266,14 @@ def _by_trial(candidates, errors, kinds, facts):
 
 
 def _candidates(noise: float, smooth: bool) -> dict[str, Filler]:
-    several = {f"coupled with noise {k * noise:.2g}": coupled(k * noise) for k in (1, 2, 4)}
+    several = {"coupled": coupled()} | {
+        f"coupled with noise {k * noise:.2g}": coupled(k * noise) for k in (1, 2, 4)
+    }
     several |= {"rts": rts(), "rts velocity": rts("velocity")}
     return (
         several
         if smooth
-        else {"coupled": coupled(0.0)} | several | {"pchip": pchip(), "linear": linear()}
+        else several | {"coupled without noise": coupled(0.0), "pchip": pchip(), "linear": linear()}
     )
 
 
