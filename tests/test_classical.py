@@ -21,7 +21,14 @@ from motionbook.filters.classical import (
 )
 from motionbook.filters.coupled import coupled
 from motionbook.filters.kalman import motion_model, rts, rts_batched, rts_textbook
-from motionbook.filters.lowrank import PoseSpace, best_filler, by_kind, gap_kind, low_rank, pca_prior
+from motionbook.filters.lowrank import (
+    PoseSpace,
+    best_filler,
+    by_kind,
+    gap_kind,
+    low_rank,
+    pca_prior,
+)
 
 NAN = float("nan")
 INTERPOLATORS = {"hold": hold(), "linear": linear(), "pchip": pchip(), "cubic": cubic()}
@@ -53,7 +60,10 @@ def walk():
 
 @settings(max_examples=30, deadline=None)
 @given(
-    seed=st.integers(0, 10**6), t=st.integers(2, 60), j=st.integers(1, 6), share=st.floats(0.05, 0.95)
+    seed=st.integers(0, 10**6),
+    t=st.integers(2, 60),
+    j=st.integers(1, 6),
+    share=st.floats(0.05, 0.95),
 )
 def test_interpolators_agree_with_scipy(seed, t, j, share):
     g = torch.Generator().manual_seed(seed)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METHODS', 'NOISE_SHARE', 'chosen_detector', 'chosen_filler', 'make_cleaner', 'noise_advice', 'clean']
 
-# %% ../../nbs/filters/auto.ipynb #287471a5
+# %% ../../nbs/filters/auto.ipynb #a1ec1581
 from collections.abc import Callable
 
 from torch import Tensor
@@ -34,8 +34,10 @@ from motionbook.filters.cleaner import (
 from .coupled import coupled
 from .kalman import rts
 from .lowrank import best_filler, low_rank, pca_prior
+from .outliers import combine
 from .paths import best_detector
 from .swaps import identity_swaps
+from .together import body_gate, mend_rotations
 
 # %% ../../nbs/filters/auto.ipynb #6fd45dd0
 METHODS: dict[str, Callable[[], Filler]] = {
@@ -53,10 +55,10 @@ METHODS: dict[str, Callable[[], Filler]] = {
     "coupled": coupled,
 }  # name -> filler with its default settings
 
-# %% ../../nbs/filters/auto.ipynb #41b6ef39
+# %% ../../nbs/filters/auto.ipynb #b2c9a3b7
 def chosen_detector(motion: Motion) -> Found:
-    "The detector that `best_detector` names for this motion, run on it."
-    return best_detector(motion)[0](motion)
+    "Jumps of the whole body first, then the detector that `best_detector` names for this motion."
+    return combine(body_gate(), best_detector(motion)[0])(motion)
 
 
 def chosen_filler(
@@ -71,7 +73,7 @@ def chosen_filler(
 
     return fill
 
-# %% ../../nbs/filters/auto.ipynb #32b65d6a
+# %% ../../nbs/filters/auto.ipynb #e773f5f4
 def make_cleaner(
     method: str = "auto",  # "auto" or a name in METHODS
     fidelity: Fidelity = "outliers",  # what the cleaner will be asked for
@@ -84,7 +86,7 @@ def make_cleaner(
     if max_gap is not None and not max_gap > 0:
         raise ValueError(f"expected max_gap in seconds above 0, got {max_gap}")
     filler = chosen_filler(fidelity == "all") if method == "auto" else METHODS[method]()
-    return FilterCleaner(method, chosen_detector, filler, identity_swaps, max_gap)
+    return FilterCleaner(method, chosen_detector, filler, identity_swaps, max_gap, mend_rotations)
 
 # %% ../../nbs/filters/auto.ipynb #44785374
 NOISE_SHARE = (

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['Estimate', 'known_points', 'neighbours', 'hermite', 'pchip_slopes', 'spline_slopes', 'trial_holes', 'gap_distance',
-           'noise_floor', 'gap_sigma', 'trial_turns', 'as_filler', 'never_seen', 'hold', 'linear', 'pchip', 'cubic',
-           'fill_linear', 'smoothed_sigma', 'median', 'savgol', 'cutoff_residuals', 'residual_cutoff', 'low_pass',
-           'butterworth']
+           'noise_floor', 'gap_sigma', 'fair_points', 'trial_turns', 'as_filler', 'never_seen', 'hold', 'linear',
+           'pchip', 'cubic', 'fill_linear', 'smoothed_sigma', 'median', 'savgol', 'cutoff_residuals', 'residual_cutoff',
+           'low_pass', 'butterworth']
 
 # %% ../../nbs/filters/classical.ipynb #a601393b
 import math
@@ -154,7 +154,7 @@ def gap_distance(
     d = torch.where(before < 0, 2.0 * two, torch.where(after >= len(known), 2.0 * one, d))
     return torch.where(known, 0.0, d)
 
-# %% ../../nbs/filters/classical.ipynb #e38a9c16
+# %% ../../nbs/filters/classical.ipynb #27958d14
 def noise_floor(
     x: Tensor,  # [t j c], NaN = not known
 ) -> float:  # metres or pixels, per coordinate
@@ -182,13 +182,24 @@ def gap_sigma(
     return _power_law(error, d, clean, distance) if clean.sum() >= 30 else _held_sigma(x, known)
 
 
+def fair_points(
+    known: Tensor,  # [t j] bool
+    hide: Tensor,  # [t j] bool, known points that are hidden on trial
+) -> Tensor:  # [t j] bool
+    "Those whose hole has not grown together with one that was there."
+    before, after = neighbours(known & ~hide)
+    total = torch.cat([torch.zeros_like(known[:1]), ~known]).cumsum(0)
+    merged = total.gather(0, after.clamp(max=len(known))) > total.gather(0, before + 1)
+    return hide & ~merged
+
+
 def trial_turns(
     known: Tensor,  # [t j] bool
 ) -> range:
     "Three turns for a small recording, one for a large one."
     return range(3 if known.numel() < SMALL else 1)
 
-# %% ../../nbs/filters/classical.ipynb #ad18835b
+# %% ../../nbs/filters/classical.ipynb #17ada1a3
 SMALL = 20_000  # points
 
 
@@ -197,16 +208,9 @@ def _trial(x, known, estimate, turn, farthest):
     hide = trial_holes(known, turn)
     left = known & ~hide
     d = gap_distance(left)
-    clean = hide & (d <= farthest) & ~_touches(left, ~known)
+    clean = fair_points(known, hide) & (d <= farthest)
     y = estimate(x.masked_fill(hide[..., None], float("nan")), left) if clean.any() else x
     return (y - x).square().mean(-1).sqrt(), d, clean
-
-
-def _touches(left, gone):
-    "Whether the gap around a point holds any point of `gone`."
-    before, after = neighbours(left)
-    total = torch.cat([torch.zeros_like(gone[:1]), gone]).cumsum(0)
-    return total.gather(0, after.clamp(max=len(left))) > total.gather(0, before + 1)
 
 
 def _power_law(error, d, hide, distance):

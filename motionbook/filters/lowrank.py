@@ -6,13 +6,14 @@
 __all__ = ['LENGTHS', 'KIND_NAMES', 'TRIAL_FRAMES', 'TRIAL_POINTS', 'factorise', 'body_place', 'low_rank', 'PoseSpace',
            'pca_prior', 'gap_kind', 'by_kind', 'best_filler', 'describe_gaps']
 
-# %% ../../nbs/filters/lowrank.ipynb #8e79cbde
+# %% ../../nbs/filters/lowrank.ipynb #3610e760
 import torch
 from torch import Tensor
 
 from ..core.motion import Motion
 from motionbook.filters.classical import (
     as_filler,
+    fair_points,
     fill_linear,
     known_points,
     linear,
@@ -206,7 +207,7 @@ def by_kind(
 
     return fill
 
-# %% ../../nbs/filters/lowrank.ipynb #221d676f
+# %% ../../nbs/filters/lowrank.ipynb #e65a8d78
 TRIAL_FRAMES = 800
 TRIAL_POINTS = 60
 
@@ -228,16 +229,22 @@ def best_filler(
         return coupled(), f"coupled: {facts}"
     least = max(noise, QUIET * body_size(x))
     x, known = _busiest(x, known)
-    trials = [trial_holes(known, turn) for turn in trial_turns(known)]
-    if sum(int(h.sum()) for h in trials) < TRIAL_POINTS:
+    trials = [
+        (h, fair_points(known, h))
+        for h in (trial_holes(known, turn) for turn in trial_turns(known))
+    ]
+    if sum(int(fair.sum()) for _, fair in trials) < TRIAL_POINTS:
         name = "pchip" if x.shape[1] < 5 and not smooth else "coupled"
         return (pchip() if name == "pchip" else coupled()), f"{name}: {facts}; too little to try on"
-    candidates = _candidates(least, smooth)
-    errors = [torch.cat([_trial_error(f, x, h, fps) for h in trials]) for f in candidates.values()]
-    kinds = torch.cat([gap_kind(known & ~h, fps)[h] for h in trials])
+    candidates = _candidates([k * least for k in (1, 2, 4) if k * least != noise], smooth)
+    errors = [
+        torch.cat([_trial_error(f, x, *trial, fps) for trial in trials])
+        for f in candidates.values()
+    ]
+    kinds = torch.cat([gap_kind(known & ~h, fps)[fair] for h, fair in trials])
     return _by_trial(candidates, torch.stack(errors), kinds, facts)
 
-# %% ../../nbs/filters/lowrank.ipynb #78e09798
+# %% ../../nbs/filters/lowrank.ipynb #64e2452f
 KIND_POINTS, KIND_GAIN = 100, 0.8
 FAVOUR = 0.9  # the coupled smoother's errors count this much: a small trial is a matter of luck too
 
@@ -265,9 +272,9 @@ def _by_trial(candidates, errors, kinds, facts):
     ), why
 
 
-def _candidates(noise: float, smooth: bool) -> dict[str, Filler]:
+def _candidates(levels: list[float], smooth: bool) -> dict[str, Filler]:
     several = {"coupled": coupled()} | {
-        f"coupled with noise {k * noise:.2g}": coupled(k * noise) for k in (1, 2, 4)
+        f"coupled with noise {sd:.2g}": coupled(sd) for sd in levels
     }
     several |= {"rts": rts(), "rts velocity": rts("velocity")}
     return (
@@ -277,9 +284,9 @@ def _candidates(noise: float, smooth: bool) -> dict[str, Filler]:
     )
 
 
-def _trial_error(filler, x, hide, fps):
+def _trial_error(filler, x, hide, fair, fps):
     y = filler(x.masked_fill(hide[..., None], float("nan")), fps, errors=False).positions
-    return (y - x).norm(dim=-1)[hide].nan_to_num(float("inf"))
+    return (y - x).norm(dim=-1)[fair].nan_to_num(float("inf"))
 
 
 def _busiest(x, known):
