@@ -199,8 +199,8 @@ def trial_turns(
     "Three turns for a small recording, one for a large one."
     return range(3 if known.numel() < SMALL else 1)
 
-# %% ../../nbs/filters/classical.ipynb #17ada1a3
-SMALL = 20_000  # points
+# %% ../../nbs/filters/classical.ipynb #77e2157c
+SMALL = 6_000  # points
 
 
 def _trial(x, known, estimate, turn, farthest):
