@@ -70,7 +70,7 @@ def turned_back(
     points: np.ndarray,  # [... 3], y up
     up: str,  # "y", "z" or "x": the file's up axis
 ) -> np.ndarray:  # [... 3] in the file's axes
-    "The inverse of `turned`; of booleans, the places."
+    "The way back to the axes of the file; of booleans, the places."
     order, sign = AXES[up]
     back = points[..., np.argsort(order)]
     return back if points.dtype == bool else back * np.array(sign, points.dtype)[np.argsort(order)]
