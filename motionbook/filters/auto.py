@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METHODS', 'NOISE_SHARE', 'chosen_detector', 'chosen_filler', 'make_cleaner', 'noise_advice', 'clean']
 
-# %% ../../nbs/filters/auto.ipynb #a1ec1581
+# %% ../../nbs/filters/auto.ipynb #4dcb2b0f
 from collections.abc import Callable
 
 from torch import Tensor
@@ -34,7 +34,7 @@ from motionbook.filters.cleaner import (
 from .coupled import coupled
 from .kalman import rts
 from .lowrank import best_filler, low_rank, pca_prior
-from .outliers import combine
+from .outliers import combine, frozen
 from .paths import best_detector
 from .swaps import identity_swaps
 from .together import body_gate, mend_rotations
@@ -55,10 +55,10 @@ METHODS: dict[str, Callable[[], Filler]] = {
     "coupled": coupled,
 }  # name -> filler with its default settings
 
-# %% ../../nbs/filters/auto.ipynb #b2c9a3b7
+# %% ../../nbs/filters/auto.ipynb #f3abc70f
 def chosen_detector(motion: Motion) -> Found:
-    "Jumps of the whole body first, then the detector that `best_detector` names for this motion."
-    return combine(body_gate(), best_detector(motion)[0])(motion)
+    "Freezes and jumps of the whole body first, then the detector that `best_detector` names for this motion."
+    return combine(frozen(), body_gate(), best_detector(motion)[0])(motion)
 
 
 def chosen_filler(
