@@ -20,7 +20,8 @@ FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-default-apps --disable-extensions --disable-dev-shm-usage "
     "--mute-audio --hide-scrollbars --force-color-profile=srgb --allow-file-access-from-files "
-    "--disable-features=Translate,OptimizationHints,MediaRouter"
+    "--disable-features=Translate,OptimizationHints,MediaRouter "
+    "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader"  # WebGL without a graphics card
 ).split()
 
 
