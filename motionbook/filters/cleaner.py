@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['REASONS', 'REASON', 'Detector', 'Filler', 'Fidelity', 'MENDED', 'TOLERANCE', 'Found', 'Filled', 'missing',
            'checked_fidelity', 'Cleaned', 'Cleaner', 'body_size', 'sigma_to_confidence', 'FilterCleaner', 'unswapped',
-           'detect']
+           'detect', 'run_lengths']
 
 # %% ../../nbs/filters/cleaner.ipynb #d18c9214
 from collections.abc import Callable, Iterable
@@ -219,13 +219,13 @@ def detect(
     )
     return found._replace(reason=reason, score=found.score.masked_fill(gone, 1.0), confidence=conf)
 
-# %% ../../nbs/filters/cleaner.ipynb #e7c9e788
+# %% ../../nbs/filters/cleaner.ipynb #e89e20a0
 def _repaired(motion, found, trusted, filled, fidelity, max_gap):
     "The motion with the filler's values where they may go, and the evidence."
     known = filled.positions.isfinite().all(-1)
     take = known & (torch.ones_like(trusted) if fidelity == "all" else ~trusted)
     if max_gap is not None:
-        take &= trusted | (_run_lengths(~trusted) <= max_gap * motion.fps)
+        take &= trusted | (run_lengths(~trusted) <= max_gap * motion.fps)
     moved = found.reason == REASON["swap"]
     positions = torch.where(
         take[..., None],
@@ -238,7 +238,8 @@ def _repaired(motion, found, trusted, filled, fidelity, max_gap):
     )
     conf = conf.masked_fill(~positions.isfinite().all(-1), 0.0)
     fixed, notes = _rebuilt(motion, positions, _new_likelihood(motion, found, moved, take, conf))
-    notes = notes + _unfilled(motion, reason, take) + ((filled.note,) if filled.note else ())
+    notes += _unfilled(motion, reason, take) + _guesses(motion, trusted, take)
+    notes += (filled.note,) if filled.note else ()
     return fixed, reason, conf, filled.sigma * take, notes
 
 
@@ -304,9 +305,21 @@ def _unfilled(motion, reason, take) -> tuple[str, ...]:
     return (f"{names}: never seen or never trusted, left as it was",) if names else ()
 
 
-def _run_lengths(mask: Tensor) -> Tensor:
-    "[t j] length of the run of true values that each point belongs to; 0 where false."
+LONG_GAP = 1.0  # seconds: what is drawn into longer gaps is a guess
+
+
+def _guesses(motion, trusted, take) -> tuple[str, ...]:
+    "A note on long gaps that were filled."
+    n = int((take & (run_lengths(~trusted) > LONG_GAP * motion.fps)).sum())
+    said = f"{n} points filled in gaps longer than {LONG_GAP:g} s are guesses; max_gap={LONG_GAP:g} leaves them open"
+    return (said,) if n else ()
+
+# %% ../../nbs/filters/cleaner.ipynb #fa2b8e0e
+def run_lengths(
+    mask: Tensor,  # [t j] bool
+) -> Tensor:  # [t j] length of the run of true that each entry belongs to, 0 where false
+    "How long each run is."
     t = torch.arange(len(mask))[:, None].expand_as(mask)
     last = torch.where(mask, -1, t).cummax(0).values
-    nxt = torch.where(mask, len(mask), t).flip(0).cummin(0).values.flip(0)
-    return (nxt - last - 1) * mask
+    after = torch.where(mask, len(mask), t).flip(0).cummin(0).values.flip(0)
+    return (after - last - 1) * mask

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LEAP', 'AWAKE', 'likelihood_gate', 'measured_noise', 'in_frames', 'surprise', 'hampel', 'innovation_gate',
-           'body_evidence', 'bone_gate', 'run_lengths', 'standstills', 'frozen', 'combine']
+           'body_evidence', 'bone_gate', 'standstills', 'frozen', 'combine']
 
-# %% ../../nbs/filters/outliers.ipynb #b771534a
+# %% ../../nbs/filters/outliers.ipynb #f26dbfa9
 import math
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..core.kinematics import good_neighbours
 from ..core.motion import Motion
-from .cleaner import REASON, Detector, Found
+from .cleaner import REASON, Detector, Found, run_lengths
 from .steps import NAN, nan_quantile, rolling_quantile, stable_neighbours
 
 # %% ../../nbs/filters/outliers.ipynb #bb665f6b
@@ -215,17 +215,7 @@ def bone_gate(
 
     return detect
 
-# %% ../../nbs/filters/outliers.ipynb #3fba1e1f
-def run_lengths(
-    mask: Tensor,  # [t j] bool
-) -> Tensor:  # [t j] length of the run of true that each entry belongs to, 0 where false
-    "How long each run is."
-    t = torch.arange(len(mask))[:, None].expand_as(mask)
-    last = torch.where(mask, -1, t).cummax(0).values
-    after = torch.where(mask, len(mask), t).flip(0).cummin(0).values.flip(0)
-    return (after - last - 1) * mask
-
-
+# %% ../../nbs/filters/outliers.ipynb #295c52ad
 LEAP = 2.0  # times the steps around it: the step out of a freeze
 AWAKE = 0.25  # of the upper quartile of steps: slower than that counts as standing
 
