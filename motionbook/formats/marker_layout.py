@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MARKER16', 'WIDTHS', 'LAYOUTS', 'marker_skeleton', 'MarkerColumns', 'split_columns', 'known_layout', 'join_columns',
-           'bone_variation', 'side_asymmetry', 'FoundLayout', 'detect_layout']
+           'bone_variation', 'side_asymmetry', 'FoundLayout', 'detect_layout', 'missing_points']
 
 # %% ../../nbs/formats/marker_layout.ipynb #f2aa3a28
 import math
@@ -142,3 +142,13 @@ def _log_ratio(variation: Tensor, asymmetry: Tensor) -> float:
     score = variation.nan_to_num() + asymmetry.nan_to_num() + _FLOOR
     ratio = score.log().diff(dim=0)[0, known]
     return float(ratio.median()) if len(ratio) else 0.0
+
+# %% ../../nbs/formats/marker_layout.ipynb #df5542c5
+def missing_points(
+    positions: Tensor,  # [... t j 3] as a file holds them
+    skeleton: Skeleton,
+) -> Tensor:  # [... t j] bool
+    "True where a coordinate is not finite, or where all are zero and that is no centre."
+    zero = (positions == 0).all(-1)
+    hip = torch.tensor([j == "midHip" for j in skeleton.joints])
+    return (zero & ~(zero.all(-2, keepdim=True) & hip)) | ~positions.isfinite().all(-1)
