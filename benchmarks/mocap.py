@@ -68,7 +68,9 @@ METHODS = {  # the settings to choose from
     "RTS, velocity": [rts("velocity")],
     "RTS + PCA prior": [pca_prior(r) for r in (6, 10, 15)],
     "low rank": [
-        low_rank(r, w, join) for r in (4, 8) for w in (0.002, 0.02) for join in (False, True)
+        low_rank(r, w, join)
+        for r, w in ((2, 0.02), (3, 0.02), (4, 0.02), (8, 0.5), (16, 0.1), (16, 0.5))
+        for join in (False, True)
     ],
     "coupled": [coupled()],
 }
