@@ -6,7 +6,7 @@
 __all__ = ['MARKER_H5', 'MarkerDataset', 'marker_index', 'to_metres', 'MarkerDocument', 'read_marker_h5', 'marker_scenes',
            'write_back', 'write', 'is_marker_h5']
 
-# %% ../../nbs/formats/marker_h5.ipynb #9ad11442
+# %% ../../nbs/formats/marker_h5.ipynb #3b108e08
 import functools
 import os
 import re
@@ -26,6 +26,7 @@ from motionbook.formats.marker_files import (
     FPS,
     H5_NAME,
     INFO_NAME,
+    doubles,
     open_sequences,
     people_of,
     write_marker_h5,
@@ -44,7 +45,7 @@ from motionbook.formats.marker_layout import (
 from .registry import Format, register
 from .units import AXES, UNITS, infer_units, infer_up, turned, turned_back
 
-# %% ../../nbs/formats/marker_h5.ipynb #5fca3cb4
+# %% ../../nbs/formats/marker_h5.ipynb #77299be7
 @dataclass(frozen=True, eq=False)
 class MarkerDataset:
     "One dataset folder: who is in it and how to read it. The numbers stay in the file."
@@ -87,7 +88,7 @@ class MarkerDataset:
     @functools.cached_property
     def found(self) -> FoundLayout:
         "The layout of the columns and its margin, whatever the caller says."
-        return detect_layout(torch.from_numpy(self.sample().astype(np.float64)))
+        return detect_layout(doubles(self.sample()))
 
     @property
     def layout(self) -> str:
@@ -97,11 +98,7 @@ class MarkerDataset:
     @functools.cached_property
     def frame(self) -> tuple[str, str]:
         "Unit and up axis: metres and y, unless the bodies cannot be so."
-        p = (
-            split_columns(torch.from_numpy(self.sample().astype(np.float64)), self.layout)
-            .positions.flatten(0, 1)
-            .numpy()
-        )
+        p = split_columns(doubles(self.sample()), self.layout).positions.flatten(0, 1).numpy()
         return self.given.get("units") or infer_units("m", p), self.given.get("up") or infer_up(
             self.skeleton.joints, p
         )
@@ -190,7 +187,7 @@ def marker_index(
     given = {"layout": layout and known_layout(layout), "units": units, "up": up}
     return tuple(_dataset(name, path, fps, given) for name, path in _files(Path(root)))
 
-# %% ../../nbs/formats/marker_h5.ipynb #8d155f1c
+# %% ../../nbs/formats/marker_h5.ipynb #61374133
 def to_metres(
     raw: np.ndarray,  # [... t f] as stored
     layout: str,  # "interleaved" or "stacked"
@@ -198,7 +195,7 @@ def to_metres(
     up: str = "y",  # of the file
 ) -> MarkerColumns:  # positions float32 in metres, y up, NaN = missing
     "What the columns mean."
-    columns = split_columns(torch.from_numpy(raw.astype(np.float64)), layout)
+    columns = split_columns(doubles(raw), layout)
     gone = missing_points(columns.positions, marker_skeleton(raw.shape[-1]))
     x = torch.from_numpy(turned(columns.positions.numpy() * UNITS[units], up)).float()
     return columns._replace(
@@ -395,7 +392,7 @@ def write_back(
             beside.unlink(missing_ok=True)
         raise
 
-# %% ../../nbs/formats/marker_h5.ipynb #6f7904ea
+# %% ../../nbs/formats/marker_h5.ipynb #0a45a669
 def _edit(path: Path, changes: list[tuple[MarkerDocument, Scene]], source: Path):
     "Replace the numbers that the scenes changed."
     new = {doc.row: _new_row(doc, scene) for doc, scene in changes}
@@ -427,7 +424,7 @@ def _new_row(doc: MarkerDocument, scene: Scene) -> np.ndarray | None:
     changed = ((old != new) & ~(np.isnan(old) & np.isnan(new))).any(-1)
     if not changed.any():
         return None
-    stored = split_columns(torch.from_numpy(doc.raw.astype(np.float64)), doc.layout)
+    stored = split_columns(doubles(doc.raw), doc.layout)
     x = turned_back(new.astype(np.float64), doc.up) / UNITS[doc.units]
     x = torch.from_numpy(np.where(changed[..., None], x, stored.positions.numpy()))
     return join_columns(stored._replace(positions=x), doc.layout).numpy().astype(doc.raw.dtype)
