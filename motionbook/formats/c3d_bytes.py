@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core.files import bad_file, decode
 
-# %% ../../nbs/formats/c3d_bytes.ipynb #438d989e
+# %% ../../nbs/formats/c3d_bytes.ipynb #be73ea85
 PROCESSORS = {84: "intel", 85: "dec", 86: "sgi"}
 
 
@@ -25,9 +25,7 @@ def decode_numbers(
     "Numbers as this machine has them."
     raw = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else np.ascontiguousarray(data)
     if kind == "f4" and processor == "dec":
-        halves = raw.view("<u2")
-        swapped = np.ascontiguousarray(halves.reshape(*halves.shape[:-1], -1, 2)[..., ::-1])
-        return (swapped.reshape(halves.shape).view("<f4") / np.float32(4)).astype(np.float32)
+        return (_halves_exchanged(raw).view("<f4") / np.float32(4)).astype(np.float32)
     return raw.view((">" if processor == "sgi" else "<") + kind).astype(kind)
 
 
@@ -38,12 +36,16 @@ def encode_numbers(
 ) -> np.ndarray:  # uint8 [... n × size of one]
     "The inverse of `decode_numbers`."
     if kind == "f4" and processor == "dec":
-        halves = np.ascontiguousarray(values.astype("<f4") * np.float32(4)).view("<u2")
-        swapped = np.ascontiguousarray(halves.reshape(*halves.shape[:-1], -1, 2)[..., ::-1])
-        return swapped.reshape(halves.shape).view(np.uint8)
+        return _halves_exchanged((values.astype("<f4") * np.float32(4)).view(np.uint8))
     return np.ascontiguousarray(values.astype((">" if processor == "sgi" else "<") + kind)).view(
         np.uint8
     )
+
+
+def _halves_exchanged(raw: np.ndarray) -> np.ndarray:
+    "The two halves of each four bytes, uint8 [... 4 n]."
+    pairs = raw.reshape(*raw.shape[:-1], raw.shape[-1] // 4, 2, 2)
+    return np.ascontiguousarray(pairs[..., ::-1, :]).reshape(raw.shape)
 
 # %% ../../nbs/formats/c3d_bytes.ipynb #915a6075
 Value = np.ndarray | tuple[str, ...]  # numbers in Fortran's order of dimensions, or texts
