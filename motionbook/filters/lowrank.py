@@ -225,7 +225,7 @@ def repeated_holes(
             break
     return hide
 
-# %% ../../nbs/filters/lowrank.ipynb #928724a9
+# %% ../../nbs/filters/lowrank.ipynb #ebf6d635
 TRIAL_FRAMES = 800
 
 
@@ -256,19 +256,21 @@ def best_filler(
         for f in candidates.values()
     ]
     kinds = torch.cat([gap_kind(known & ~h, fps)[fair] for h, fair in trials])
-    return _by_trial(candidates, torch.stack(errors), kinds, facts)
+    events = sum(int((f & ~f.roll(1, 0)).any(1).sum()) for _, f in trials)
+    return _by_trial(candidates, torch.stack(errors), kinds, facts, events)
 
-# %% ../../nbs/filters/lowrank.ipynb #74fc7bc0
+# %% ../../nbs/filters/lowrank.ipynb #5d80ac04
 KIND_POINTS, KIND_GAIN = 100, 0.8
-FAVOUR = 0.9  # the coupled smoother's errors count this much: a small trial is a matter of luck too
+FAVOUR = 1.0  # by how much a rival must beat the coupled smoother, per root of the holes tried
 
 
-def _by_trial(candidates, errors, kinds, facts):
+def _by_trial(candidates, errors, kinds, facts, events):
     "The candidate of least error, and others for kinds of holes where they are clearly better."
     names = list(candidates)
     errors = errors.clamp(max=errors[errors.isfinite()].quantile(0.95))
     mean = errors.mean(1)
-    handicap = mean * torch.tensor([FAVOUR] + [1.0] * (len(names) - 1), dtype=mean.dtype)
+    luck = 1 + FAVOUR / max(events, 1) ** 0.5  # a trial of few holes is a matter of luck
+    handicap = mean * torch.tensor([1.0] + [luck] * (len(names) - 1), dtype=mean.dtype)
     usual, runner = handicap.argsort()[:2].tolist()
     special = {}
     for k in kinds.unique().tolist():
