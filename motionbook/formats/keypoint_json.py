@@ -6,7 +6,7 @@
 __all__ = ['NAME', 'KeypointDocument', 'parse', 'read_keypoints', 'edit_keypoints', 'fresh_keypoints', 'write_keypoints',
            'is_keypoints']
 
-# %% ../../nbs/formats/keypoint_json.ipynb #7b612179
+# %% ../../nbs/formats/keypoint_json.ipynb #e5fb33a0
 import json
 import os
 import re
@@ -22,7 +22,7 @@ from ..core.motion import Motion, Scene
 from ..core.skeleton import SKELETONS, Skeleton
 from .dlc import Habit, find_habit, format_number
 from .registry import Format, register
-from .tokens import Tokens, differs, json_tokens, replaced
+from .tokens import Tokens, differs, json_tokens, replaced, shortest
 from motionbook.formats.units import (
     AXES,
     UNITS,
@@ -118,12 +118,12 @@ def _ordinals(x: list, shape: tuple[int, ...], path, where: str) -> np.ndarray:
         )
     return at
 
-# %% ../../nbs/formats/keypoint_json.ipynb #a0f414d0
+# %% ../../nbs/formats/keypoint_json.ipynb #a3926115
 def _index(entry: Any, joints: tuple[str, ...], tokens: Tokens, path, where: str) -> int:
     "A joint's place; −1 for a root."
     if isinstance(entry, str) and entry in joints:
         return joints.index(entry)
-    value = tokens.values[entry] if isinstance(entry, int) else np.inf
+    value = tokens.values[entry] if isinstance(entry, int) else np.inf  # null is NaN
     value = -1.0 if np.isnan(value) else value
     if not (value == np.floor(value) and -1 <= value < len(joints)):
         got = repr(entry) if isinstance(entry, str) else f"{value:g}"
@@ -131,16 +131,24 @@ def _index(entry: Any, joints: tuple[str, ...], tokens: Tokens, path, where: str
     return int(value)
 
 
+def _list(tree: dict, key: str, tokens: Tokens, path) -> list | None:
+    "A list, or None where there is none or null."
+    x = tree.get(key)
+    if x is None or isinstance(x, list):
+        return x
+    if isinstance(x, int) and np.isnan(tokens.values[x]):
+        return None
+    raise bad_file(path, f"a list {key!r}", "something else")
+
+
 def _skeleton(tree: dict, joints: tuple[str, ...], tokens: Tokens, path) -> Skeleton:
     "The joints with the tree and lines that the file gives."
     at = lambda x, where: _index(x, joints, tokens, path, where)
-    parents = tuple(at(p, "parents") for p in tree.get("parents") or ())
-    pairs = tree.get("edges")
-    edges = None if not isinstance(pairs, list) else []
-    for pair in pairs or () if edges is not None else ():
-        if not isinstance(pair, list) or len(pair) != 2:
-            raise bad_file(path, "edges as pairs", "something else", "edges")
-        edges.append(tuple(at(p, "edges") for p in pair))
+    parents = tuple(at(p, "parents") for p in _list(tree, "parents", tokens, path) or ())
+    pairs = _list(tree, "edges", tokens, path)
+    if any(not isinstance(pair, list) or len(pair) != 2 for pair in pairs or ()):
+        raise bad_file(path, "edges as pairs", "something else", "edges")
+    edges = None if pairs is None else tuple(tuple(at(p, "edges") for p in pair) for pair in pairs)
     known = next((s for s in SKELETONS.values() if s.joints == joints), None)
     if (
         known
@@ -148,7 +156,7 @@ def _skeleton(tree: dict, joints: tuple[str, ...], tokens: Tokens, path) -> Skel
         and (edges is None or set(edges) == set(known.edges))
     ):
         return known
-    return Skeleton("keypoints", joints, parents, None if edges is None else tuple(edges))
+    return Skeleton("keypoints", joints, parents, edges)
 
 
 def _number(tree: dict, key: str, tokens: Tokens, default: float, path) -> float:
@@ -163,7 +171,7 @@ def _number(tree: dict, key: str, tokens: Tokens, default: float, path) -> float
 def _word(tree: dict, key: str) -> str:
     return tree[key] if isinstance(tree.get(key), str) else ""
 
-# %% ../../nbs/formats/keypoint_json.ipynb #b48287bf
+# %% ../../nbs/formats/keypoint_json.ipynb #41b55b7d
 def parse(
     raw: bytes,  # the file's content
     path="keypoints.json",  # for messages
@@ -185,17 +193,19 @@ def parse(
             raise bad_file(path, "an object", type(actor).__name__, where)
         joints.append(_names(actor if "joints" in actor else tree, path, where))
         at.append(_positions(actor, joints[-1], path, where))
-        sure.append(_confidence(actor, at[-1].shape[:2], path, where))
+        sure.append(_confidence(actor, at[-1].shape[:2], tokens, path, where))
     _check_actors(at, tokens, path)
     frame = _frame(tree, tokens, at[0], joints[0], units, up, path)
     return KeypointDocument(tokens, tuple(at), tuple(sure), tuple(joints), *frame), tree
 
-# %% ../../nbs/formats/keypoint_json.ipynb #96960ddf
-def _confidence(actor: dict, shape: tuple[int, int], path, where: str) -> np.ndarray | None:
+# %% ../../nbs/formats/keypoint_json.ipynb #c48fa64a
+def _confidence(
+    actor: dict, shape: tuple[int, int], tokens: Tokens, path, where: str
+) -> np.ndarray | None:
     "[t j] ordinals."
-    if not isinstance(actor.get("confidence"), list):
+    if (rows := _list(actor, "confidence", tokens, path)) is None:
         return None
-    at = _ordinals(actor["confidence"], shape[1:], path, f"{where}, confidence")
+    at = _ordinals(rows, shape[1:], path, f"{where}, confidence")
     if at.shape != shape:
         raise bad_file(path, f"confidence {list(shape)}", f"{list(at.shape)}", where)
     return at
@@ -264,7 +274,7 @@ def read_keypoints(
             tuple(actors), source=str(path), meta=meta | {"units": doc.units, "up": doc.up}
         )
 
-# %% ../../nbs/formats/keypoint_json.ipynb #245d7591
+# %% ../../nbs/formats/keypoint_json.ipynb #b657174a
 def _habit(tokens: Tokens, at: np.ndarray) -> Habit:
     "How the file prints numbers, from a sample."
     some = at[at >= 0]
@@ -272,13 +282,11 @@ def _habit(tokens: Tokens, at: np.ndarray) -> Habit:
     return find_habit(tokens.words(some[:: max(len(some) // 500, 1)]))._replace(missing="null")
 
 
-def _print(x: float, habit: Habit, plain: bool) -> str:
-    "A number in the file's habit; the shortest digits of a float32 where the file prints them all."
-    if habit.places is None and plain and np.isfinite(x):
-        return str(np.float32(x))
-    return format_number(x, habit)
+def _print(x: float, habit: Habit) -> str:
+    "A number in the file's habit; few digits where the file prints them all."
+    return shortest(x) if habit.places is None and np.isfinite(x) else format_number(x, habit)
 
-# %% ../../nbs/formats/keypoint_json.ipynb #d7e2c6e9
+# %% ../../nbs/formats/keypoint_json.ipynb #18b120c2
 def edit_keypoints(
     doc: KeypointDocument,  # the original
     scene: Scene,  # read from it, some numbers changed
@@ -289,38 +297,34 @@ def edit_keypoints(
         new = m.positions.numpy()
         value, moved = _in_file(doc, new), differs(doc.points(i), new)
         moved = turned_back(moved, doc.up) if new.shape[-1] == 3 else moved
-        edits |= _edits(
-            value, moved, doc.at[i], _habit(tokens, doc.at[i]), doc.units in ("m", "px")
-        )
+        edits |= _edits(value, moved, doc.at[i], _habit(tokens, doc.at[i]))
         if doc.sure[i] is not None and m.confidence is not None:
             c = m.confidence.numpy()
             put = differs(doc.confidence(i), c)
             habit = _habit(tokens, doc.sure[i])
-            edits |= {int(k): _print(x, habit, True) for k, x in zip(doc.sure[i][put], c[put])}
+            edits |= {int(k): _print(x, habit) for k, x in zip(doc.sure[i][put], c[put])}
     which = np.array(list(edits), int)
     return tokens.encoded(
         replaced(tokens.body, tokens.start[which], tokens.end[which], list(edits.values()))
     )
 
-# %% ../../nbs/formats/keypoint_json.ipynb #746939fc
+# %% ../../nbs/formats/keypoint_json.ipynb #ae62d2f2
 def _in_file(doc: KeypointDocument, x: np.ndarray) -> np.ndarray:
     "Positions in the file's unit and axes."
     x = x.astype(np.float64) / UNITS.get(doc.units, 1.0)
     return turned_back(x, doc.up) if x.shape[-1] == 3 else x
 
 
-def _edits(value, moved, at, habit: Habit, plain: bool) -> dict[int, str]:
+def _edits(value, moved, at, habit: Habit) -> dict[int, str]:
     "New words by token."
     whole = at[..., -1] < 0  # one null for the point
     there = np.isfinite(value).all(-1)
     moved = moved | (there & np.isnan(value).any(-1))[..., None]
     edits = {}
     for t, j in zip(*(moved.any(-1) & whole & there).nonzero()):
-        edits[int(at[t, j, 0])] = (
-            "[" + ", ".join(_print(x, habit, plain) for x in value[t, j]) + "]"
-        )
+        edits[int(at[t, j, 0])] = "[" + ", ".join(_print(x, habit) for x in value[t, j]) + "]"
     put = moved & ~whole[..., None]
-    return edits | {int(k): _print(x, habit, plain) for k, x in zip(at[put], value[put])}
+    return edits | {int(k): _print(x, habit) for k, x in zip(at[put], value[put])}
 
 # %% ../../nbs/formats/keypoint_json.ipynb #e8f68cfa
 def _rows(x: np.ndarray) -> str:
