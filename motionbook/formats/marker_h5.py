@@ -6,7 +6,7 @@
 __all__ = ['MARKER_H5', 'MarkerDataset', 'marker_index', 'to_metres', 'MarkerDocument', 'read_marker_h5', 'marker_scenes',
            'write_back', 'write', 'is_marker_h5']
 
-# %% ../../nbs/formats/marker_h5.ipynb #3b108e08
+# %% ../../nbs/formats/marker_h5.ipynb #7431c91e
 import functools
 import os
 import re
@@ -27,6 +27,7 @@ from motionbook.formats.marker_files import (
     H5_NAME,
     INFO_NAME,
     doubles,
+    need_room,
     open_sequences,
     people_of,
     write_marker_h5,
@@ -392,7 +393,7 @@ def write_back(
             beside.unlink(missing_ok=True)
         raise
 
-# %% ../../nbs/formats/marker_h5.ipynb #0a45a669
+# %% ../../nbs/formats/marker_h5.ipynb #cd015a6b
 def _edit(path: Path, changes: list[tuple[MarkerDocument, Scene]], source: Path):
     "Replace the numbers that the scenes changed."
     new = {doc.row: _new_row(doc, scene) for doc, scene in changes}
@@ -413,6 +414,7 @@ def _edit(path: Path, changes: list[tuple[MarkerDocument, Scene]], source: Path)
     if new:
         import h5py
 
+        need_room(path, 4 * sum(x.nbytes for x in new.values()))
         with h5py.File(path, "r+") as f:
             for row, x in new.items():
                 f[FEATURES][row] = x
