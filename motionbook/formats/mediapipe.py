@@ -370,7 +370,12 @@ def _check(path: Path, scene: Scene, doc: MediaPipeDocument | None):
     if new.shape != want.shape or not np.allclose(new, want, atol=step, rtol=1e-6, equal_nan=True):
         raise bad_file(path, "the scene's positions", "others")
 
-# %% ../../nbs/formats/mediapipe.ipynb #070e6801
+# %% ../../nbs/formats/mediapipe.ipynb #2271e281
+_ARRAYS = re.compile(
+    r"\[\s*+(?:(?:\[\s*+\]|null)\s*+,\s*+)*+\[((?:\s*+\[[^\[\]{}\"]*+\]\s*+,?+)++)\]"
+)  # lists of lists of numbers
+
+# %% ../../nbs/formats/mediapipe.ipynb #25077f90
 def is_mediapipe(
     path: Path,
     head: bytes,  # the first 64 kB
@@ -380,6 +385,9 @@ def is_mediapipe(
     if text[:1] in ("[", "{"):
         if re.search(r'"format"\s*:\s*"motionbook-keypoints"', text):
             return False
+        first = _ARRAYS.match(text)
+        if first is not None and first[1].count("[") == 33:
+            return True
         return bool(
             re.search(r'"(pose_?|world_?|pose_?world_?)?landmarks?"\s*:', text, re.I)
             or re.search(r'"x"\s*:[^{}]*"visibility"\s*:', text)

@@ -164,7 +164,7 @@ def csv_grid(
     names = tuple(grid.words(k)[0] for k in range(shape[1])) if shape[1] < 5000 else ()
     return Grid(body, encoding, chr(delimiter), names, grid.start[1:], grid.end[1:])
 
-# %% ../../nbs/formats/tokens.ipynb #372eed6c
+# %% ../../nbs/formats/tokens.ipynb #4a3ae014
 def _cells(body: bytes, delimiter: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Where the cells of all rows that hold something begin and end, and each row's first cell."
     b = np.frombuffer(body, np.uint8)
@@ -176,7 +176,10 @@ def _cells(body: bytes, delimiter: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     last = np.r_[b[stop[:-1]] == eol, True]  # cells that end a row
     end = stop - (last & (stop > start) & (b[np.maximum(stop - 1, 0)] == 13))
     row = np.r_[0, np.cumsum(last)[:-1]]
-    some = np.isin(row, row[_filled(b, start, end)])
+    alone = (
+        np.bincount(row)[row] == 1
+    )  # a row of delimiters is a row of empty cells, a blank line is none
+    some = ~alone | _filled(b, start, end)
     keep_row = row[some]
     return (
         start[some],
