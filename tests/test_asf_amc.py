@@ -444,6 +444,25 @@ def test_a_point_without_its_twin_start_moves_both(parse):
     assert torch.equal(back.joint("thorax"), back.joint("lclavicle_start"))
 
 
+def test_a_start_alone_says_nothing(parse):
+    "It stands where another point stands, and follows that one."
+    scene = parse()
+    (m,) = scene.actors
+    points = m.positions.clone()
+    points[10:20, m.skeleton.index("lclavicle_start")] += 0.05
+    edited = scene.replace(actors=(m.replace(positions=points),))
+    assert amc_bytes(edited) == amc_text().encode()
+
+
+def test_an_angle_that_stays_keeps_its_word(parse):
+    "The thigh turns about its first axis: the other two angles are what they were, however oddly they are written."
+    text = re.sub(r"lfemur (\S+) \S+ \S+", r"lfemur \1 +5.0e0 8.", amc_text())
+    new = amc_bytes(bent(parse(text), "lfemur", axis="x"))
+    found = differing(text.encode(), new)
+    assert [(f, b) for f, b, *_ in found] == [(f, "lfemur") for f in range(10, 20)]
+    assert all(words[1:] == ["+5.0e0", "8."] for *_, words in found)
+
+
 def test_missing_points_keep_the_lines_of_their_bones(parse):
     scene = parse()
     (m,) = scene.actors
