@@ -6,10 +6,10 @@ import time
 import numpy as np
 import pytest
 import torch
-
 from browser import browser
+
 from motionbook.core.animals import mouse
-from motionbook.core.motion import Motion, Scene
+from motionbook.core.motion import Motion
 from motionbook.core.skeleton import MARKER20, Skeleton
 from motionbook.core.synthetic import person, person_markers, two_people
 from motionbook.viz.meshcat import (
