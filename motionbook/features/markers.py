@@ -21,15 +21,16 @@ from motionbook.formats.marker_layout import (
     split_columns,
 )
 
-# %% ../../nbs/features/markers.ipynb #1cf04378
+# %% ../../nbs/features/markers.ipynb #c80bf073
 def hip_origin(
     positions: Tensor,  # [... t j 3], NaN = missing
     skeleton: Skeleton = MARKER20,  # with midHip, RHip and LHip
 ) -> Tensor:  # [... t 3], without NaN
-    "Where the hip is in every frame; zeros where it never is."
+    "Where the hip is in every frame; zeros where nothing is seen."
     mid, right, left = (positions[..., skeleton.index(j), :] for j in ("midHip", "RHip", "LHip"))
     p = torch.where(mid.isfinite(), mid, (right + left) / 2)
-    return _filled(p)
+    never = ~p.isfinite().all(-1).any(-1)  # [...] then the middle of what is seen must do
+    return _filled(torch.where(never[..., None, None], positions.nanmean(-2), p))
 
 # %% ../../nbs/features/markers.ipynb #57207412
 def _filled(p: Tensor) -> Tensor:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MARKER16', 'WIDTHS', 'LAYOUTS', 'marker_skeleton', 'MarkerColumns', 'split_columns', 'known_layout', 'join_columns',
-           'bone_variation', 'side_asymmetry', 'FoundLayout', 'detect_layout', 'missing_points']
+           'missing_points', 'bone_variation', 'side_asymmetry', 'FoundLayout', 'detect_layout']
 
 # %% ../../nbs/formats/marker_layout.ipynb #f2aa3a28
 import math
@@ -83,6 +83,16 @@ def join_columns(
     rest = [x[..., None] for x in columns[1:] if x is not None]
     return torch.cat([p.flatten(-2), *rest], -1)
 
+# %% ../../nbs/formats/marker_layout.ipynb #df5542c5
+def missing_points(
+    positions: Tensor,  # [... t j 3] as a file holds them
+    skeleton: Skeleton,
+) -> Tensor:  # [... t j] bool
+    "True where a coordinate is not finite, or where all are zero and that is no centre."
+    zero = (positions == 0).all(-1)
+    hip = torch.tensor([j == "midHip" for j in skeleton.joints])
+    return (zero & ~(zero.all(-2, keepdim=True) & hip)) | ~positions.isfinite().all(-1)
+
 # %% ../../nbs/formats/marker_layout.ipynb #68b32688
 def bone_variation(
     positions: Tensor,  # [... t j c], NaN = missing
@@ -109,12 +119,12 @@ def side_asymmetry(
     one, other = (ends[..., 0, :] - ends[..., 1, :]).norm(dim=-1).nanmean(-3).unbind(-1)
     return ((one - other).abs() / (one + other)).nanmean(-1)
 
-# %% ../../nbs/formats/marker_layout.ipynb #c0e3601c
+# %% ../../nbs/formats/marker_layout.ipynb #c5f91a88
 class FoundLayout(NamedTuple):
     "Which order the columns have, and how clear that is."
 
     layout: str  # "interleaved" or "stacked"
-    margin: float  # how many times worse the other order scores; 1 = a guess
+    margin: float  # how many times worse the other order is; 1 = a guess
     variation: tuple[float, float]  # mean bone-length variation read as interleaved, as stacked
     asymmetry: tuple[float, float]  # mean difference between the sides, likewise
     sequences: int  # how many were looked at
@@ -126,29 +136,19 @@ def detect_layout(
     "Interleaved or stacked, by how much bones change over time and differ between the sides."
     skeleton = marker_skeleton(features.shape[-1])
     read = [split_columns(features.double(), layout).positions for layout in LAYOUTS]
+    read = [p.masked_fill(missing_points(p, skeleton)[..., None], torch.nan) for p in read]
     variation = torch.stack([bone_variation(p, skeleton.edges).nanmean(-1) for p in read])  # [2 n]
     asymmetry = torch.stack([side_asymmetry(p, skeleton) for p in read])
-    ratio = _log_ratio(variation, asymmetry)
+    ratio = _log_ratio(torch.stack([variation, asymmetry]))
     shares = (tuple(s.nanmean(-1).tolist()) for s in (variation, asymmetry))
     return FoundLayout(LAYOUTS[ratio < 0], math.exp(abs(ratio)), *shares, len(features))
 
-# %% ../../nbs/formats/marker_layout.ipynb #1a2f1df2
-_FLOOR = 1e-3  # of a bone's length: differences below this are rounding
+# %% ../../nbs/formats/marker_layout.ipynb #56bc2ebb
+_NOISE = 0.01  # of a bone's length
 
 
-def _log_ratio(variation: Tensor, asymmetry: Tensor) -> float:
-    "Median over sequences of log(score stacked / score interleaved), from shares [2 n]; 0 without evidence."
-    known = variation.isfinite().all(0) | asymmetry.isfinite().all(0)
-    score = variation.nan_to_num() + asymmetry.nan_to_num() + _FLOOR
-    ratio = score.log().diff(dim=0)[0, known]
-    return float(ratio.median()) if len(ratio) else 0.0
-
-# %% ../../nbs/formats/marker_layout.ipynb #df5542c5
-def missing_points(
-    positions: Tensor,  # [... t j 3] as a file holds them
-    skeleton: Skeleton,
-) -> Tensor:  # [... t j] bool
-    "True where a coordinate is not finite, or where all are zero and that is no centre."
-    zero = (positions == 0).all(-1)
-    hip = torch.tensor([j == "midHip" for j in skeleton.joints])
-    return (zero & ~(zero.all(-2, keepdim=True) & hip)) | ~positions.isfinite().all(-1)
+def _log_ratio(shares: Tensor) -> float:
+    "Median over sequences of the mean log(stacked / interleaved), from shares [2 2 n]; 0 without evidence."
+    each = (shares + _NOISE).log().diff(dim=1)[:, 0].nanmean(0)
+    each = each[each.isfinite()]
+    return float(each.median()) if len(each) else 0.0
