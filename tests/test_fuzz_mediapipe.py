@@ -5,13 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
+from hostile import mutated, survives
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from motionbook.core.skeleton import MEDIAPIPE33
 from motionbook.formats.mediapipe import edit_mediapipe, is_mediapipe, read_mediapipe
-
-from hostile import mutated, survives
 
 torch.set_num_threads(1)
 QUICK = settings(max_examples=250, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))  # fmt: skip
@@ -21,11 +20,32 @@ C = ("x", "y", "z", "visibility")
 WIDE = ",".join(["frame", *(f"{n}_{c}" for n in NAMES for c in C)]) + "\n"
 WIDE += "".join(f"{t},{','.join(map(str, X[t].ravel()))}\n" for t in (0, 1, 3, 4))
 LONG = "frame,landmark,x,y,z,visibility\n"
-LONG += "".join(f"{t},{n},{','.join(map(str, X[t, i]))}\n" for t in (0, 1, 3, 4) for i, n in enumerate(NAMES))
+LONG += "".join(
+    f"{t},{n},{','.join(map(str, X[t, i]))}\n" for t in (0, 1, 3, 4) for i, n in enumerate(NAMES)
+)
 MARKS = [[dict(zip(C, p)) for p in f] for f in X.tolist()]
-JSON = json.dumps({"fps": 25, "frames": [{"pose_landmarks": [f] if t != 2 else []} for t, f in enumerate(MARKS)]})
+JSON = json.dumps(
+    {"fps": 25, "frames": [{"pose_landmarks": [f] if t != 2 else []} for t, f in enumerate(MARKS)]}
+)
 FILES = {"wide.csv": WIDE.encode(), "long.csv": LONG.encode(), "p.json": JSON.encode()}
-WORDS = (b"frame", b"nose", b"x", b"world_", b"null", b"[]", b"{}", b"[", b"]", b"1e5", b";", b"landmark", b'"x"', b"time", b":", b"type")
+WORDS = (
+    b"frame",
+    b"nose",
+    b"x",
+    b"world_",
+    b"null",
+    b"[]",
+    b"{}",
+    b"[",
+    b"]",
+    b"1e5",
+    b";",
+    b"landmark",
+    b'"x"',
+    b"time",
+    b":",
+    b"type",
+)
 
 
 def check(path, data):
@@ -73,7 +93,14 @@ def test_any_json(tmp_path_factory, tree):
 @QUICK
 @given(st.lists(st.sampled_from(["frame", "time", "x", "y", "z", "visibility", "landmark", "nose_x", "nose_y", "x0", "y0", "id", "type", "x33", ""]), max_size=9))  # fmt: skip
 def test_any_header(tmp_path_factory, names):
-    text = ",".join(names) + "\n" + ",".join("1" * len(names)) + "\n" + ",".join("2" * len(names)) + "\n"
+    text = (
+        ",".join(names)
+        + "\n"
+        + ",".join("1" * len(names))
+        + "\n"
+        + ",".join("2" * len(names))
+        + "\n"
+    )
     check(tmp_path_factory.getbasetemp() / "t.csv", text.encode())
 
 

@@ -6,19 +6,20 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from hostile import survives
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from motionbook.core.synthetic import mouse
 from motionbook.formats.sleap import edit_analysis, fresh_analysis, parse_analysis, read_sleap
 
-from hostile import survives
-
 torch.set_num_threads(1)
 QUICK = settings(max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))  # fmt: skip
 SCENE = mouse(0.4, animals=2, seed=1)
 RAW = fresh_analysis(SCENE)
-EDITS = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8)
+EDITS = st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8
+)
 
 
 def mutated(raw, edits):
@@ -41,7 +42,9 @@ def test_mutated_analysis(tmp_path_factory, edits):
 @QUICK
 @given(st.floats(0, 1))
 def test_cut_analysis(tmp_path_factory, share):
-    survives(read_sleap, tmp_path_factory.getbasetemp() / "f.h5", RAW[: int(share * len(RAW))] or b"x")
+    survives(
+        read_sleap, tmp_path_factory.getbasetemp() / "f.h5", RAW[: int(share * len(RAW))] or b"x"
+    )
 
 
 SHAPES = st.lists(st.integers(0, 4), min_size=0, max_size=5).map(tuple)

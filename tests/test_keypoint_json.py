@@ -48,7 +48,10 @@ def test_what_is_written_is_read(name, tmp_path):
         assert same(a.positions, b.positions)
         assert (a.confidence is None) == (b.confidence is None)
         assert a.confidence is None or torch.equal(a.confidence, b.confidence)
-    assert write_keypoints(back, tmp_path / "y.json").read_bytes() == (tmp_path / "x.json").read_bytes()
+    assert (
+        write_keypoints(back, tmp_path / "y.json").read_bytes()
+        == (tmp_path / "x.json").read_bytes()
+    )
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -59,7 +62,11 @@ def test_only_changed_tokens_change(name, style, tmp_path):
         cut = lambda p: p and [round(v, 3) for v in p]
         for a in tree["actors"]:
             a["positions"] = [[cut(p) for p in f] for f in a["positions"]]
-    text = json.dumps(tree, indent=1 if style == "indent" else None, separators=(",", ":") if style == "compact" else None)
+    text = json.dumps(
+        tree,
+        indent=1 if style == "indent" else None,
+        separators=(",", ":") if style == "compact" else None,
+    )
     data = {"crlf": json.dumps(tree, indent=2).replace("\n", "\r\n").encode(), "bom": b"\xef\xbb\xbf" + text.encode(), "utf16": text.encode("utf-16")}.get(style, text.encode())  # fmt: skip
     path = tmp_path / "x.json"
     path.write_bytes(data)
@@ -76,7 +83,9 @@ def test_only_changed_tokens_change(name, style, tmp_path):
     encoding = "utf-16" if style == "utf16" else "utf-8-sig"
     old_tree, new_tree = (json.loads(p.read_bytes().decode(encoding)) for p in (path, out))
     a, b = (x["actors"][-1]["positions"] for x in (old_tree, new_tree))
-    differ = [(i, q) for i, (f, g) in enumerate(zip(a, b)) for q, (p, r) in enumerate(zip(f, g)) if p != r]
+    differ = [
+        (i, q) for i, (f, g) in enumerate(zip(a, b)) for q, (p, r) in enumerate(zip(f, g)) if p != r
+    ]
     assert sorted(differ) == sorted([(t, j), (h, k)])
     for x in (old_tree, new_tree):
         del x["actors"][-1]["positions"]
@@ -86,7 +95,10 @@ def test_only_changed_tokens_change(name, style, tmp_path):
     if style == "fresh":
         assert same(got, pos)
     untouched = ~((got - m.positions).abs().nan_to_num(0).sum(-1) > 0)
-    assert same(got[untouched][: t * len(m.skeleton)], m.positions[untouched][: t * len(m.skeleton)]) or h <= t
+    assert (
+        same(got[untouched][: t * len(m.skeleton)], m.positions[untouched][: t * len(m.skeleton)])
+        or h <= t
+    )
 
 
 def test_units_axes_and_names(tmp_path):
@@ -98,7 +110,9 @@ def test_units_axes_and_names(tmp_path):
     path = tmp_path / "x.json"
     path.write_text(json.dumps(tree))
     scene = read_keypoints(path)
-    assert torch.allclose(scene.actors[0].positions[0], torch.tensor([[0.1, 0.905, -0.2], [0.1, 0.45, -0.2]]))
+    assert torch.allclose(
+        scene.actors[0].positions[0], torch.tensor([[0.1, 0.905, -0.2], [0.1, 0.45, -0.2]])
+    )
     assert scene.actors[0].skeleton.parents == (-1, 0) and scene.meta["units"] == "cm"
     assert read_keypoints(path, units="mm").actors[0].positions[0, 0, 1] == pytest.approx(0.0905)
     other = read_keypoints(path, units="mm")
@@ -109,7 +123,12 @@ def test_units_axes_and_names(tmp_path):
 
 def test_actors_with_bodies_of_their_own(tmp_path):
     a, b = person("walk", 0.3, fps=30), mouse(0.3, fps=30).actors[0]
-    b3 = Motion(torch.cat([b.positions / 1000, torch.zeros(len(b), len(b.skeleton), 1)], -1)[: len(a)], b.skeleton, 30, name="dog")
+    b3 = Motion(
+        torch.cat([b.positions / 1000, torch.zeros(len(b), len(b.skeleton), 1)], -1)[: len(a)],
+        b.skeleton,
+        30,
+        name="dog",
+    )
     scene = Scene((a.replace(positions=a.positions[: len(b3)], rotations=None), b3))
     back = read_keypoints(write_keypoints(scene, tmp_path / "x.json"))
     assert [m.skeleton.joints for m in back.actors] == [m.skeleton.joints for m in scene.actors]
@@ -119,7 +138,10 @@ def test_ten_thousand_frames_read_fast(tmp_path):
     import time
 
     x = torch.rand(10_000, 13, 2) * 500
-    path = write_keypoints(Scene((Motion(x, Skeleton("s", tuple(f"j{i}" for i in range(13))), 30),)), tmp_path / "x.json")
+    path = write_keypoints(
+        Scene((Motion(x, Skeleton("s", tuple(f"j{i}" for i in range(13))), 30),)),
+        tmp_path / "x.json",
+    )
     start = time.perf_counter()
     scene = read_keypoints(path)
     assert time.perf_counter() - start < 5
@@ -166,7 +188,9 @@ def test_bad_places(tmp_path):
 
 def test_one_frame_and_all_missing(tmp_path):
     x = torch.full((1, 2, 2), torch.nan)
-    back = read_keypoints(write_keypoints(Scene((Motion(x, Skeleton("s", ("a", "b")), 30),)), tmp_path / "x.json"))
+    back = read_keypoints(
+        write_keypoints(Scene((Motion(x, Skeleton("s", ("a", "b")), 30),)), tmp_path / "x.json")
+    )
     assert not back.actors[0].observed.any() and back.actors[0].positions.shape == (1, 2, 2)
     filled = back.map(lambda m: m.replace(positions=torch.tensor([[[1.5, 2], [3, 4]]])))
     again = read_keypoints(write_keypoints(filled, tmp_path / "x.json"))

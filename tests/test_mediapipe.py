@@ -45,10 +45,19 @@ def found(x, empty):
 
 
 def wide(x, style="{n}_{c}", coords=COORDS, missing="skip", delimiter=",", extra=True, base=0):
-    names = [style.format(n=n, N=n.upper(), c=c, C=c.upper(), v=c[0], i=i + base) for i, n in enumerate(NAMES) for c in coords]
+    names = [
+        style.format(n=n, N=n.upper(), c=c, C=c.upper(), v=c[0], i=i + base)
+        for i, n in enumerate(NAMES)
+        for c in coords
+    ]
     rows = [delimiter.join((["frame", "note"] if extra else []) + names)]
     for t, f in enumerate(x):
-        cells = {"skip": None, "empty": [""] * len(names), "nan": ["nan"] * len(names), "zeros": ["0.0"] * len(names)}[missing]
+        cells = {
+            "skip": None,
+            "empty": [""] * len(names),
+            "nan": ["nan"] * len(names),
+            "zeros": ["0.0"] * len(names),
+        }[missing]
         cells = cells if t in GONE else [str(v) for v in f[:, : len(coords)].ravel()]
         if cells is not None:
             rows.append(delimiter.join(([str(t), "ok"] if extra else []) + cells))
@@ -62,11 +71,13 @@ def long(x, by="landmark_id", missing="skip", coords=COORDS):
             if t in GONE and missing == "skip":
                 continue
             cells = [""] * len(coords) if t in GONE else [str(v) for v in p[: len(coords)]]
-            rows.append(",".join([str(t), str(t * 50), NAMES[i] if by != "landmark_id" else str(i), *cells]))
+            rows.append(
+                ",".join([str(t), str(t * 50), NAMES[i] if by != "landmark_id" else str(i), *cells])
+            )
     return "\n".join(rows) + "\n"
 
 
-W, I, P = numbers("world"), numbers("image"), numbers("pixels", 2)
+W, IMG, P = numbers("world"), numbers("image"), numbers("pixels", 2)
 LAYOUTS = {
     "wide, skipped": ("csv", wide(W), W),
     "wide, empty": ("csv", wide(W, missing="empty"), W),
@@ -79,7 +90,7 @@ LAYOUTS = {
     "wide, semicolons": ("csv", wide(W, delimiter=";"), W),
     "wide, world": ("csv", wide(W, "world_{n}_{c}"), W),
     "wide, crlf": ("csv", wide(W).replace("\n", "\r\n"), W),
-    "wide, image": ("csv", wide(I), I),
+    "wide, image": ("csv", wide(IMG), IMG),
     "wide, pixels": ("csv", wide(P), P),
     "long": ("csv", long(W), W),
     "long, names": ("csv", long(W, "landmark"), W),
@@ -93,8 +104,8 @@ LAYOUTS = {
     "protobuf": ("json", json.dumps([{"poseWorldLandmarks": {"landmark": f} if f else None} for f in found(W, [])]), W),
     "by name": ("json", json.dumps([dict(zip(NAMES, f)) if f else None for f in found(W, [])]), W),
     "arrays": ("json", json.dumps([[] if t in GONE else f.tolist() for t, f in enumerate(W)]), W),
-    "image, sized": ("json", json.dumps({"fps": 20, "width": 1280, "height": 720, "frames": [{"pose_landmarks": f} for f in found(I, [])]}), I),
-    "image": ("json", json.dumps([{"pose_landmarks": f} for f in found(I, [])]), I),
+    "image, sized": ("json", json.dumps({"fps": 20, "width": 1280, "height": 720, "frames": [{"pose_landmarks": f} for f in found(IMG, [])]}), IMG),
+    "image": ("json", json.dumps([{"pose_landmarks": f} for f in found(IMG, [])]), IMG),
 }  # fmt: skip
 
 
@@ -124,7 +135,9 @@ def test_every_layout_reads(layout):
     name, path, x = layout
     scene = motionbook.read(path)
     assert scene.meta["format"] == "mediapipe" and scene.meta["kind"] == kind_of(name)
-    assert scene.meta["units"] == {"world": "m", "pixels": "px"}.get(kind_of(name), "px" if "sized" in name else "image")
+    assert scene.meta["units"] == {"world": "m", "pixels": "px"}.get(
+        kind_of(name), "px" if "sized" in name else "image"
+    )
     m = scene.actors[0]
     assert m.skeleton is MEDIAPIPE33 and same(m.positions, wanted(name, x))
     seen = [t for t in range(T) if t not in GONE]
@@ -147,13 +160,17 @@ def test_every_layout_keeps_what_is_not_changed(layout, tmp_path):
     m = scene.actors[0]
     pos = m.positions.clone()
     pos[7, 3, 1] += 0.125
-    out = motionbook.write(scene.replace(actors=(m.replace(positions=pos),)), tmp_path / f"new{path.suffix}")
+    out = motionbook.write(
+        scene.replace(actors=(m.replace(positions=pos),)), tmp_path / f"new{path.suffix}"
+    )
     a, b = path.read_text(), out.read_text()
     first = next(i for i, (p, q) in enumerate(zip(a, b)) if p != q)
     last = next(i for i, (p, q) in enumerate(zip(a[::-1], b[::-1])) if p != q)
     assert len(a[first : len(a) - last]) < 20
     step = 0.02 if "pixels" in name else 1e-3 if "sized" in name else 1e-6
-    assert torch.allclose(motionbook.read(out).actors[0].positions, pos, atol=step, rtol=0, equal_nan=True)
+    assert torch.allclose(
+        motionbook.read(out).actors[0].positions, pos, atol=step, rtol=0, equal_nan=True
+    )
 
 
 def test_every_layout_takes_filled_frames(layout, tmp_path):
@@ -162,14 +179,18 @@ def test_every_layout_takes_filled_frames(layout, tmp_path):
     scene = motionbook.read(path)
     m = scene.actors[0]
     pos = torch.where(m.positions.isnan(), m.positions[3], m.positions)
-    out = motionbook.write(scene.replace(actors=(m.replace(positions=pos),)), tmp_path / f"new{path.suffix}")
+    out = motionbook.write(
+        scene.replace(actors=(m.replace(positions=pos),)), tmp_path / f"new{path.suffix}"
+    )
     back = motionbook.read(out)
     step = 0.02 if "pixels" in name else 1e-3 if "sized" in name else 1e-6
     assert len(back) == T and torch.allclose(back.actors[0].positions, pos, atol=step, rtol=0)
     assert back.meta["kind"] == scene.meta["kind"] and back.fps == scene.fps
     if path.suffix == ".csv":
         old, new = path.read_text().splitlines(), out.read_text().splitlines()
-        assert [r for r in old if not r.startswith(("4,", "5,", "9,"))] and set(old) - set(new) <= {r for r in old if r not in new}
+        assert [r for r in old if not r.startswith(("4,", "5,", "9,"))] and set(old) - set(new) <= {
+            r for r in old if r not in new
+        }
         widths = {r.count(";" if "semi" in name else ",") for r in new}
         assert len(widths) == 1
         kept = [r for r in new if r in set(old)]
@@ -184,7 +205,9 @@ def test_points_that_go_missing(layout, tmp_path):
     m = scene.actors[0]
     pos = m.positions.clone()
     pos[2, 5] = torch.nan
-    out = motionbook.write(scene.replace(actors=(m.replace(positions=pos),)), tmp_path / f"new{path.suffix}")
+    out = motionbook.write(
+        scene.replace(actors=(m.replace(positions=pos),)), tmp_path / f"new{path.suffix}"
+    )
     assert same(motionbook.read(out).actors[0].positions, pos)
 
 
@@ -192,15 +215,17 @@ def test_fps_and_size(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(long(W))
     assert read_mediapipe(path).fps == 20 and read_mediapipe(path).meta["fps_stated"]
-    path.write_text(wide(I))
+    path.write_text(wide(IMG))
     scene = read_mediapipe(path)
     assert scene.fps == 30 and not scene.meta["fps_stated"]
     assert read_mediapipe(path, fps=60).meta["fps_stated"]
     flat = read_mediapipe(path, size=(640, 480))
     assert flat.actors[0].positions.shape[-1] == 2 and flat.meta["units"] == "px"
-    assert torch.allclose(flat.actors[0].positions[0], torch.from_numpy(I[0, :, :2] * (640, 480)).float())
+    assert torch.allclose(
+        flat.actors[0].positions[0], torch.from_numpy(IMG[0, :, :2] * (640, 480)).float()
+    )
     assert write_mediapipe(flat, tmp_path / "b.csv").read_bytes() == path.read_bytes()
-    path.write_text(wide(I, coords=("x", "y")))
+    path.write_text(wide(IMG, coords=("x", "y")))
     with pytest.raises(BadFile, match="z coordinates, or the image's size"):
         read_mediapipe(path)
     assert read_mediapipe(path, size=(640, 480)).actors[0].confidence is None
@@ -211,18 +236,32 @@ def test_two_persons(tmp_path):
     frames = [[marks(W[t]), marks(other[t])] for t in range(T)]
     frames[3], frames[6], frames[7] = frames[3][:1], [], []
     path = tmp_path / "two.json"
-    path.write_text(json.dumps({"fps": 25, "frames": [{"pose_world_landmarks": f} for f in frames]}))
+    path.write_text(
+        json.dumps({"fps": 25, "frames": [{"pose_world_landmarks": f} for f in frames]})
+    )
     scene = motionbook.read(path)
     assert [m.name for m in scene.actors] == ["person1", "person2"]
     assert [m.observed.all(1).sum().item() for m in scene.actors] == [T - 2, T - 3]
-    new = scene.map(lambda m: m.replace(positions=torch.where(m.positions.isnan(), m.positions[0], m.positions)))
+    new = scene.map(
+        lambda m: m.replace(positions=torch.where(m.positions.isnan(), m.positions[0], m.positions))
+    )
     back = motionbook.read(motionbook.write(new, tmp_path / "out.json"))
-    assert all(torch.allclose(a.positions, b.positions, atol=1e-6) for a, b in zip(new.actors, back.actors))
+    assert all(
+        torch.allclose(a.positions, b.positions, atol=1e-6) for a, b in zip(new.actors, back.actors)
+    )
 
 
 def test_numbers_that_fill_a_hole_without_a_place_are_refused(tmp_path):
     path = tmp_path / "a.json"
-    path.write_text(json.dumps([{"pose_world_landmarks": marks(W[0])}, {"frame": 1}, {"pose_world_landmarks": marks(W[2])}]))
+    path.write_text(
+        json.dumps(
+            [
+                {"pose_world_landmarks": marks(W[0])},
+                {"frame": 1},
+                {"pose_world_landmarks": marks(W[2])},
+            ]
+        )
+    )
     scene = read_mediapipe(path)
     m = scene.actors[0]
     assert m.observed.all(1).tolist() == [True, False, True]
@@ -231,7 +270,11 @@ def test_numbers_that_fill_a_hole_without_a_place_are_refused(tmp_path):
     with pytest.raises(BadFile, match="a place for the landmarks of frame 1"):
         write_mediapipe(full, path)
     assert path.read_bytes() == before
-    assert motionbook.read(motionbook.write(full, tmp_path / "new.json", format="keypoint_json")).actors[0].observed.all()
+    assert (
+        motionbook.read(motionbook.write(full, tmp_path / "new.json", format="keypoint_json"))
+        .actors[0]
+        .observed.all()
+    )
 
 
 def test_subset_of_landmarks(tmp_path):
@@ -260,9 +303,11 @@ def test_no_other_format_is_stolen(real_data, tmp_path):
     for p in sorted((real_data / "dlc").glob("*/*.csv")):
         assert not is_mediapipe(p, p.read_bytes()[:65536]) and find_format(p).name == "dlc"
     simba = tmp_path / "simba.csv"
-    simba.write_text(",nose_x,nose_y,nose_p,left_ear_x,left_ear_y,left_ear_p\n0,1.5,2.5,0.9,3,4,0.8\n")
+    simba.write_text(
+        ",nose_x,nose_y,nose_p,left_ear_x,left_ear_y,left_ear_p\n0,1.5,2.5,0.9,3,4,0.8\n"
+    )
     assert find_format(simba).name == "dlc"
-    for name, (suffix, text, _) in LAYOUTS.items():
+    for name, (_, text, _) in LAYOUTS.items():
         assert not is_dlc(tmp_path / "x.csv", text.encode()[:65536]), name
     path = motionbook.write(mouse(0.2), tmp_path / "m.json", format="keypoint_json")
     assert find_format(path).name == "keypoint_json" and not is_mediapipe(path, path.read_bytes())

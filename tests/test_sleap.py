@@ -81,7 +81,10 @@ def test_real_analysis_edit_touches_nothing_else(analysis, tmp_path):
         assert list(a) == list(b)
         for k in a:
             assert (a[k].dtype, a[k].shape, a[k].chunks, a[k].compression) == (b[k].dtype, b[k].shape, b[k].chunks, b[k].compression)  # fmt: skip
-        diff = ~((a["tracks"][()] == b["tracks"][()]) | (np.isnan(a["tracks"][()]) & np.isnan(b["tracks"][()])))
+        diff = ~(
+            (a["tracks"][()] == b["tracks"][()])
+            | (np.isnan(a["tracks"][()]) & np.isnan(b["tracks"][()]))
+        )
         assert diff.sum() == 2 and diff[0, :, 3, 7].all()
         for k in set(a) - {"tracks"}:
             assert np.array_equal(a[k][()], b[k][()])
@@ -158,7 +161,9 @@ def analysis_file(path, order=ORDERS[0], tracks=2, nodes=5, frames=40, dtype="f8
     x = rng.uniform(0, 500, (frames, tracks, nodes, 2)).astype(dtype)
     x[rng.random(x.shape[:3]) < 0.1] = np.nan
     with h5py.File(path, "w") as f:
-        f.create_dataset("tracks", data=x.transpose([own.index(k) for k in order]), compression="gzip")
+        f.create_dataset(
+            "tracks", data=x.transpose([own.index(k) for k in order]), compression="gzip"
+        )
         f["node_names"] = np.array([f"n{i}".encode() for i in range(nodes)])
         f["track_names"] = np.array([f"t{i}".encode() for i in range(tracks)])
         for k, v in more.items():
@@ -177,7 +182,10 @@ def test_orders_and_types(order, dtype, tmp_path):
     with h5py.File(path) as a, h5py.File(out) as b:
         assert a["tracks"].dtype == b["tracks"].dtype == np.dtype(dtype)
         was, now = a["tracks"][()], b["tracks"][()]
-        assert np.array_equal(was[~np.isnan(was)], now[~np.isnan(was)]) and (now[np.isnan(was)] == 123.25).all()
+        assert (
+            np.array_equal(was[~np.isnan(was)], now[~np.isnan(was)])
+            and (now[np.isnan(was)] == 123.25).all()
+        )
 
 
 @pytest.mark.parametrize("preset", ["matlab", "standard"])
@@ -190,7 +198,11 @@ def test_files_of_sleap_io(preset, tmp_path):
     sio.save_analysis_h5(fresh_labels(scene, path), str(path), preset=preset)
     back = motionbook.read(path)
     for a, b in zip(scene.actors, back.actors, strict=True):
-        assert (a.name, a.skeleton.joints, set(a.skeleton.edges)) == (b.name, b.skeleton.joints, set(b.skeleton.edges))
+        assert (a.name, a.skeleton.joints, set(a.skeleton.edges)) == (
+            b.name,
+            b.skeleton.joints,
+            set(b.skeleton.edges),
+        )
         assert torch.allclose(a.positions, b.positions, equal_nan=True)
         assert torch.allclose(a.confidence[a.observed], b.confidence[b.observed], atol=1e-6)
     assert write_sleap(back, tmp_path / "t.h5").read_bytes() == path.read_bytes()
@@ -207,7 +219,9 @@ def test_sleap_io_reads_ours(tmp_path):
         f["instance_scores"] = np.zeros((2, 30))
         f["tracking_scores"] = np.zeros((2, 30))
     x = torch.from_numpy(sio.load_analysis_h5(str(path)).numpy()).float()
-    assert torch.allclose(x.transpose(0, 1), torch.stack([m.positions for m in scene.actors]), equal_nan=True)
+    assert torch.allclose(
+        x.transpose(0, 1), torch.stack([m.positions for m in scene.actors]), equal_nan=True
+    )
 
 
 def test_one_animal_without_tracks(tmp_path):
@@ -233,7 +247,9 @@ def test_edges_and_scores(tmp_path):
     new = scene.replace(actors=(scene.actors[0], m.replace(confidence=sure)))
     out = write_sleap(new, tmp_path / "b.h5")
     with h5py.File(path) as a, h5py.File(out) as b:
-        assert (a["point_scores"][()] != b["point_scores"][()]).sum() == 1 and b["point_scores"][1, 1, 3] == 0.25
+        assert (a["point_scores"][()] != b["point_scores"][()]).sum() == 1 and b["point_scores"][
+            1, 1, 3
+        ] == 0.25
         assert np.array_equal(a["tracks"][()], b["tracks"][()], equal_nan=True)
 
 
@@ -259,10 +275,14 @@ def test_a_failed_write_leaves_the_old_file(analysis, tmp_path, monkeypatch):
     path = tmp_path / "a.h5"
     path.write_bytes(analysis.read_bytes())
     new = edited(read_sleap(path), 0, 0, [1.0, 2.0])
-    monkeypatch.setattr(os, "replace", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        os, "replace", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
     with pytest.raises(BadFile, match="room on the disk"):
         write_sleap(new, path)
-    assert path.read_bytes() == analysis.read_bytes() and [p.name for p in tmp_path.iterdir()] == ["a.h5"]
+    assert path.read_bytes() == analysis.read_bytes() and [p.name for p in tmp_path.iterdir()] == [
+        "a.h5"
+    ]
 
 
 # projects
@@ -282,7 +302,9 @@ def labels(frames=10, gaps=()):
             if (t, i) not in gaps
         ]  # fmt: skip
         made.append(sio.LabeledFrame(video=video, frame_idx=t, instances=seen))
-    return sio.Labels(made, videos=[video], skeletons=[skeleton], tracks=tracks, provenance={"by": "test"})
+    return sio.Labels(
+        made, videos=[video], skeletons=[skeleton], tracks=tracks, provenance={"by": "test"}
+    )
 
 
 def saved(labels, path):
@@ -303,7 +325,10 @@ def test_new_instances_keep_the_rest(tmp_path):
     assert [t.name for t in new.tracks] == ["a", "b"] and new.provenance["by"] == "test"
     assert new.videos[0].filename == "v.mp4" and new.skeletons[0].edge_inds == [(0, 1)]
     x, y = old.numpy(), new.numpy()
-    assert np.array_equal(x[np.isfinite(x)], y[np.isfinite(x)]) and (y[~np.isfinite(x)] == 123.25).all()
+    assert (
+        np.array_equal(x[np.isfinite(x)], y[np.isfinite(x)])
+        and (y[~np.isfinite(x)] == 123.25).all()
+    )
     assert all(len(f.predicted_instances) == 2 for f in new.labeled_frames)
 
 
@@ -311,20 +336,29 @@ def test_user_and_untracked_instances(tmp_path):
     sio = pytest.importorskip("sleap_io", reason="pip install 'motionbook[sleap]'")
     made = labels(frames=4)
     skeleton, frames = made.skeletons[0], made.labeled_frames
-    user = sio.Instance.from_numpy(np.array([[1.0, 2.0], [3.0, 4.0]]), skeleton, track=made.tracks[1])
+    user = sio.Instance.from_numpy(
+        np.array([[1.0, 2.0], [3.0, 4.0]]), skeleton, track=made.tracks[1]
+    )
     frames[2].instances.append(user)
     for t in (1, 2):
         for _ in range(2):
-            frames[t].instances.append(sio.PredictedInstance.from_numpy(np.full((2, 2), 50.0 + t), skeleton, score=0.3))
+            frames[t].instances.append(
+                sio.PredictedInstance.from_numpy(np.full((2, 2), 50.0 + t), skeleton, score=0.3)
+            )
     scene = motionbook.read(saved(made, tmp_path / "p.slp"))
     assert [m.name for m in scene.actors] == ["a", "b", "untracked1", "untracked2"]
-    assert scene.actors[1].positions[2].tolist() == [[1, 2], [3, 4]] and (scene.actors[1].confidence[2] == 1).all()
+    assert (
+        scene.actors[1].positions[2].tolist() == [[1, 2], [3, 4]]
+        and (scene.actors[1].confidence[2] == 1).all()
+    )
     assert scene.actors[3].observed.any(1).tolist() == [False, True, True, False]
     assert "order" in scene.meta["notes"][0]
     new = edited(scene, 2, 0, [9.0, 8.0], actor=1)
     out = sio.load_slp(str(motionbook.write(new, tmp_path / "q.slp")), open_videos=False)
     assert out.labeled_frames[2].user_instances[0].numpy().tolist() == [[9, 8], [3, 4]]
-    assert np.allclose(out.labeled_frames[2].predicted_instances[1].numpy(), frames[2].instances[1].numpy())
+    assert np.allclose(
+        out.labeled_frames[2].predicted_instances[1].numpy(), frames[2].instances[1].numpy()
+    )
 
 
 def test_corner_pixels_of_old_files(tmp_path):
@@ -351,9 +385,16 @@ def test_several_videos(tmp_path):
 
     made = labels()
     other = sio.Video("w.mp4", open_backend=False)
-    frame = sio.LabeledFrame(video=other, frame_idx=5, instances=list(made.labeled_frames[0].instances))
+    frame = sio.LabeledFrame(
+        video=other, frame_idx=5, instances=list(made.labeled_frames[0].instances)
+    )
     path = saved(
-        sio.Labels([*made.labeled_frames, frame], videos=[made.videos[0], other], skeletons=made.skeletons, tracks=made.tracks),
+        sio.Labels(
+            [*made.labeled_frames, frame],
+            videos=[made.videos[0], other],
+            skeletons=made.skeletons,
+            tracks=made.tracks,
+        ),
         tmp_path / "p.slp",
     )
     assert len(motionbook.read(path)) == 10
@@ -373,7 +414,10 @@ def test_without_sleap_io(monkeypatch, tmp_path):
     path = saved(labels(), tmp_path / "p.slp")
     scene = motionbook.read(path)
     monkeypatch.setitem(sys.modules, "sleap_io", None)
-    for act in (lambda: motionbook.read(path), lambda: motionbook.write(scene.replace(meta={}), tmp_path / "q.slp")):
+    for act in (
+        lambda: motionbook.read(path),
+        lambda: motionbook.write(scene.replace(meta={}), tmp_path / "q.slp"),
+    ):
         with pytest.raises(ValueError, match=r"pip install 'motionbook\[sleap\]'"):
             act()
     assert not (tmp_path / "q.slp").exists()
@@ -387,7 +431,11 @@ def test_web_tables(tmp_path):
         for name in ("frames", "instances", "points", "pred_points"):
             x = f[name][()]
             del f[name]
-            flat = np.stack([x[n].astype(float) for n in x.dtype.names], 1) if len(x) else np.zeros((0, len(x.dtype.names)))
+            flat = (
+                np.stack([x[n].astype(float) for n in x.dtype.names], 1)
+                if len(x)
+                else np.zeros((0, len(x.dtype.names)))
+            )
             f[name] = flat
             f[name].attrs["field_names"] = '["' + '", "'.join(x.dtype.names) + '"]'
     again = motionbook.read(path)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EXTRA', 'MODELS', 'is_lightning_pose', 'extra_columns', 'read_lightning_pose', 'write_lightning_pose']
 
-# %% ../../nbs/formats/lightning_pose.ipynb #e90df9b3
+# %% ../../nbs/formats/lightning_pose.ipynb #06d44ed2
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..core.files import decode, read_bytes, reading
+from ..core.files import bad_file, decode, read_bytes, reading
 from ..core.motion import Scene
 from .dlc import CsvDocument, find_header, parse_csv, write_dlc
 from .dlc_table import coordinate_of, table_to_scene
@@ -64,7 +64,7 @@ def extra_columns(
             out[word][:, j] = values[c]
     return out
 
-# %% ../../nbs/formats/lightning_pose.ipynb #1ae60e81
+# %% ../../nbs/formats/lightning_pose.ipynb #e22364a4
 def _values(doc: CsvDocument, columns: list[int]) -> dict[int, np.ndarray]:
     "Columns of a csv as numbers, NaN where they are none."
     import pandas as pd
@@ -91,7 +91,19 @@ def _values(doc: CsvDocument, columns: list[int]) -> dict[int, np.ndarray]:
     empty = np.full(len(doc.rows), np.nan, np.float32)
     return {c: found[c] if len(found.get(c, ())) == len(doc.rows) else empty for c in columns}
 
-# %% ../../nbs/formats/lightning_pose.ipynb #13e38621
+
+def _check_last_row(doc: CsvDocument, path):
+    "A file cut off in its further columns still has all points; it is refused all the same."
+    counts = [
+        doc.body[i:j].count(doc.header.delimiter.encode()) + 1
+        for i, j in doc.rows[[0, -1]].tolist()
+    ]
+    if counts[1] < counts[0]:
+        raise bad_file(
+            path, f"{counts[0]} cells", f"{counts[1]}", "last row", "the file is cut off"
+        )
+
+# %% ../../nbs/formats/lightning_pose.ipynb #9efa04eb
 def read_lightning_pose(
     path: str | Path,  # .csv
     fps: float | None = None,  # frames per second; the files state none, None = 30
@@ -99,6 +111,7 @@ def read_lightning_pose(
     "Read Lightning Pose predictions, with the smoother's variances in each motion's `meta`."
     with reading(path):
         doc = parse_csv(read_bytes(path), path)
+        _check_last_row(doc, path)
         scene = table_to_scene(doc.table, fps, str(path), doc)
         extra = {k: torch.from_numpy(v) for k, v in extra_columns(doc).items()}
         first = scene.actors[0].replace(meta=dict(scene.actors[0].meta) | extra)
