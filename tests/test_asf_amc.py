@@ -10,7 +10,7 @@ import torch
 
 from motionbook.core.files import BadFile
 from motionbook.core.kinematics import refit
-from motionbook.core.motion import Scene, fk
+from motionbook.core.motion import Scene, fk, resample
 from motionbook.core.synthetic import person
 from motionbook.formats.asf_amc import amc_bytes, find_skeleton, read, solve_angles, write
 from motionbook.formats.bvh import read as read_bvh
@@ -498,6 +498,11 @@ def test_trimmed_resampled_and_slowed(parse):
     new = amc_bytes(part)
     assert new.startswith(amc_text().encode()[:40]) and new.count(b"\n") == new.count(b"\r\n")
     assert torch.allclose(parse(new).actors[0].positions, m.positions[5:20], atol=2e-5)
+    kept = parse(new).meta["original"].amc.values
+    assert np.array_equal(kept, scene.meta["original"].amc.values[5:20])
+    half = resample(m, 60)
+    back = parse(amc_bytes(scene.replace(actors=(half,)))).actors[0]
+    assert len(back) == 20 and (back.positions - half.positions).norm(dim=-1).max() < 1e-4
     bare = scene.replace(actors=(m.replace(positions=m.positions[5:20]),))
     assert (parse(amc_bytes(bare)).actors[0].positions - m.positions[5:20]).norm(
         dim=-1

@@ -83,7 +83,7 @@ def test_hostile_bytes(folder, data):
     survives(read, folder / "x.amc", AMC["CMU"])
 
 
-@settings(FUZZ, max_examples=25)
+@settings(FUZZ, max_examples=15)
 @given(st.sampled_from(sorted(KINDS)), st.integers(0, 2**31))
 def test_any_repair_is_read_back(folder, kind, seed):
     "Random points are moved; what is written is what was solved, other frames are the same bytes, and nothing warns."

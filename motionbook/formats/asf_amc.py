@@ -162,7 +162,7 @@ def read(
 def _is_skeleton(data: bytes) -> bool:
     return b":bonedata" in data[:20_000].lower()
 
-# %% ../../nbs/formats/asf_amc.ipynb #773526fb
+# %% ../../nbs/formats/asf_amc.ipynb #5b3c7b30
 def _differs(a: Tensor, b: Tensor) -> Tensor:
     return ~((a == b) | (a.isnan() & b.isnan()))
 
@@ -185,7 +185,7 @@ def _rotations(doc: AsfAmc, before: Motion, motion: Motion, points: Tensor) -> T
 
 def _active(doc: AsfAmc, turned: Tensor, moved: Tensor) -> Tensor:
     "[t c] bool: the numbers of bones that turned [t j] and of a root that moved [t]."
-    active = torch.zeros(doc.amc.values.shape, dtype=torch.bool)
+    active = torch.zeros(len(turned), doc.amc.values.shape[1], dtype=torch.bool)
     for b, carrier in zip(doc.body.bones, doc.body.carrier):
         if b.name in doc.amc.columns:
             first = doc.amc.columns[b.name].start
@@ -256,7 +256,7 @@ def solve_angles(
     near = _near(doc.amc.values, active, doc.unit, doc.body, doc.amc.columns)
     return _solved(doc, doc.amc.values, rotations, points, near, active)
 
-# %% ../../nbs/formats/asf_amc.ipynb #0df48f24
+# %% ../../nbs/formats/asf_amc.ipynb #a0a775ae
 _MISS = 1e-3  # metres
 
 
@@ -291,8 +291,9 @@ def _solved(
     )
     for wider in (False, True):
         if wider:
-            rows = residual.amax(1) > _MISS
-            active = torch.where(rows[:, None], _wider(doc, active), active)
+            more = _wider(doc, active)
+            rows = (residual.amax(1) > _MISS) & (more != active).any(1)
+            active = torch.where(rows[:, None], more, active)
         if rows.any():
             x[rows], residual[rows] = fit_points(
                 doc.body, columns, x[rows], points[rows], active[rows]
@@ -303,12 +304,21 @@ def _solved(
 
 
 def _all_solved(doc: AsfAmc, motion: Motion, points: Tensor) -> Solution:
-    "Every frame, for a scene of another length."
-    given = motion.rotations is not None and motion.offsets is None
+    "Every frame of a scene of another length; frames that are the file's keep its numbers, others stay close to those at their time."
+    given, before = motion.rotations is not None and motion.offsets is None, doc.motion()
     rotations = motion.rotations if given else ik(points, doc.body.skeleton).rotations
-    every = torch.ones(len(motion), doc.amc.values.shape[1], dtype=torch.bool)
-    zero = torch.zeros(every.shape, dtype=torch.float64)
-    return _solved(doc, zero.numpy(), rotations, points, zero, every)
+    first = (before.positions == points[0]).flatten(1).all(1).int().argmax()
+    at = first + (torch.arange(len(motion)) * doc.fps / motion.fps).round().long()
+    at = at.clamp(max=len(before) - 1)
+    turned, moved = (
+        _differs(before.rotations[at], rotations),
+        _differs(before.positions[at, 0], points[:, 0]),
+    )
+    active, values = (
+        _active(doc, turned.flatten(2).any(-1), moved.any(-1)),
+        doc.amc.values[at.numpy()],
+    )
+    return _solved(doc, values, rotations, points, torch.from_numpy(values * doc.unit), active)
 
 
 def _document(scene: Scene) -> AsfAmc:

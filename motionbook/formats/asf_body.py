@@ -223,9 +223,10 @@ def fit_points(
     ]
     return Fit(*map(torch.cat, zip(*parts)))
 
-# %% ../../nbs/formats/asf_body.ipynb #5e9bb2d4
+# %% ../../nbs/formats/asf_body.ipynb #83561a45
 _BLOCK = 128  # frames
-_CLOSE = 1e-10  # square metres; a frame closer than this in sum, or a step that gains less, ends the search
+_CLOSE = 1e-10  # square metres; a frame closer than this in sum is done
+_GAIN = 3e-3  # share of the error that a step must take away to be followed by another
 
 
 def _posed(body: Body, columns: Columns, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -267,31 +268,45 @@ def _jacobian(
     )
     return torch.where((at < 0)[:, None], axes[:, None].expand_as(arm), swing).mT
 
-# %% ../../nbs/formats/asf_body.ipynb #2a3b7ca8
+# %% ../../nbs/formats/asf_body.ipynb #582dfd59
+def _error(body: Body, target: Tensor, points: Tensor) -> Tensor:
+    "[t j 3] metres from the wanted points; 0 where none is wanted and at bone starts, which only repeat."
+    gap = (points - target).nan_to_num()
+    gap[:, body.helpers] = 0
+    return gap
+
+
 def _fit_block(
     body: Body, columns: Columns, x: Tensor, target: Tensor, active: Tensor, iterations: int
 ) -> Fit:
-    known = target.isfinite().all(-1)
-    known[:, body.helpers] = False
-    error = lambda p: torch.where(known[..., None], p - target, 0)
+    x, todo = x.clone(), torch.arange(len(x))
     posed = _posed(body, columns, x)
-    gap, damp = error(posed[0]), torch.full((len(x),), 1e-3, dtype=x.dtype)
+    gap, damp = _error(body, target, posed[0]), torch.full((len(x),), 1e-2, dtype=x.dtype)
+    residual = gap.norm(dim=-1)
     for _ in range(iterations):
         size = gap.square().sum((1, 2))
-        if (size < _CLOSE).all():
+        part = size > _CLOSE
+        todo, damp, gap, size, *posed = (v[part] for v in (todo, damp, gap, size, *posed))
+        if not len(todo):
             break
-        j = _jacobian(body, columns, x, *posed) * (known[..., None, None] & active[:, None, None])
-        step = _step(j.flatten(1, 2), gap.flatten(1), damp, active)
-        tried = _posed(body, columns, x - step)
-        new = error(tried[0])
+        wanted = target[todo].isfinite().all(-1)[..., None, None] & active[todo, None, None]
+        wanted[:, body.helpers] = False
+        j = _jacobian(body, columns, x[todo], *posed) * wanted
+        tried = x[todo] - _step(j.flatten(1, 2), gap.flatten(1), damp, active[todo])
+        now = _posed(body, columns, tried)
+        new = _error(body, target[todo], now[0])
         gain = size - new.square().sum((1, 2))
-        better = gain > 0
-        damp = torch.where(better, damp / 4, damp * 8).clamp(1e-9, 1e6)
+        better, on = gain > 0, (gain > _GAIN * size) | ((gain <= 0) & (damp < 1))
+        damp = torch.where(better, damp / 2, damp * 4).clamp_min(1e-9)
         pick = lambda a, b, better=better: torch.where(better.view(-1, *[1] * (a.ndim - 1)), a, b)
-        x, gap, posed = pick(x - step, x), pick(new, gap), tuple(map(pick, tried, posed))
-        if not ((gain > _CLOSE + 1e-5 * size) | (~better & (damp < 1))).any():
-            break
-    return Fit(x, gap.norm(dim=-1))
+        x[todo], gap, posed = (
+            pick(tried, x[todo]),
+            pick(new, gap),
+            [pick(*v) for v in zip(now, posed)],
+        )
+        residual[todo] = gap.norm(dim=-1)
+        todo, damp, gap, *posed = (v[on] for v in (todo, damp, gap, *posed))
+    return Fit(x, residual)
 
 
 def _step(j: Tensor, gap: Tensor, damp: Tensor, active: Tensor) -> Tensor:

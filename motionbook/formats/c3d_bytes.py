@@ -177,7 +177,7 @@ def parse_parameters(
     )
     return {n: Parameter(n, value, at) for n, value, at in named}, processor
 
-# %% ../../nbs/formats/c3d_bytes.ipynb #2b84ec97
+# %% ../../nbs/formats/c3d_bytes.ipynb #40dbdbb3
 @dataclass(frozen=True, eq=False)
 class Layout:
     "Where a C3D file's numbers stand."
@@ -192,7 +192,8 @@ class Layout:
     subframes: int  # analog samples of a channel in one frame
     scale: float  # units of one integer; 1 for floats
     floats: bool
-    rate: float  # frames per second, as stated
+    rate: float  # frames per second, as stated; 0 if none is
+    first: int = 1  # the number of the first frame in the trial
 
     def table(
         self,
@@ -282,7 +283,7 @@ def _scaling(head: dict[str, float], look, path) -> float:
         raise bad_file(path, "a POINT:SCALE other than 0", "none", fix="the file is damaged")
     return scale
 
-# %% ../../nbs/formats/c3d_bytes.ipynb #cfa246bb
+# %% ../../nbs/formats/c3d_bytes.ipynb #9663c7fd
 def parse_c3d(
     data: bytes,  # the file
     path: str = "recording.c3d",  # for the messages
@@ -325,4 +326,5 @@ def parse_c3d(
         1.0 if scale < 0 else scale,
         scale < 0,
         rate,
+        int(head["first"]),
     )
