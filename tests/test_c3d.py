@@ -263,7 +263,7 @@ def test_what_ezc3d_writes_is_read_as_ezc3d_reads_it(tmp_path, units, scale, fir
         np.allclose([found[k] for k in ("Fz1", "Fz2", "EMG")], analogs, atol=1e-6)
         and len(found["EMG"]) == 500
     )
-    assert scene.meta["first_frame"] == first
+    assert scene.meta["first_frame"] == first + 1  # which ezc3d counts from 0
     assert [(round(t, 6), n) for t, n in scene.meta["events"]] == [
         (0.13, "Left Foot Strike"),
         (0.31, "Right Foot Off"),
