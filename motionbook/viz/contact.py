@@ -81,13 +81,12 @@ def spread_peaks(
         left[max(k - apart + 1, 0) : k + apart] = 0
     return found
 
-# %% ../../nbs/viz/contact.ipynb #2e1aea26
+# %% ../../nbs/viz/contact.ipynb #012ad9b8
 def worst_moments(
     before: Scene,
     after: Scene | None = None,  # None = the tracker's own doubt
     n: int = 12,
-    apart: float
-    | None = None,  # seconds between two; None = by the length of the recording, at most one
+    apart: float | None = None,  # seconds between two; None = by the length of the recording
 ) -> list[Moment]:  # in order of time
     "The moments at which most was changed, or, where nothing was, at which the tracker was least sure."
     pairs = list(zip(before.actors, after.actors)) if after else []
@@ -100,7 +99,7 @@ def worst_moments(
     scores = moved if by_change else [doubt(m) for m in before.actors]
     columns = [(k, j) for k, s in enumerate(scores) for j in range(s.shape[1])]
     every = torch.cat(scores, 1)
-    gap = min(1.0, before.actors[0].duration / (2 * n)) if apart is None else apart
+    gap = before.actors[0].duration / (3 * n) if apart is None else apart
     frames = sorted(spread_peaks(every.amax(1), n, max(1, round(gap * before.fps))))
     picked = [(t, columns[int(every[t].argmax())]) for t in frames]
     return [
@@ -125,20 +124,23 @@ def _why(before: Scene, after: Scene | None, t: int, k: int, j: int) -> str:
     far = float((a.positions[t, j] - b.positions[t, j]).norm())
     return f"{100 * far:.1f} cm" if a.positions.shape[-1] == 3 else f"{far:.1f} px"
 
-# %% ../../nbs/viz/contact.ipynb #2e6003b2
-def _square(layers_here: Sequence[Layer], m: Moment, joint: str) -> tuple[np.ndarray, float]:
-    "Middle and width of the part to cut out: both places of the point and most of its body."
-    points = torch.cat([la.motion.positions[m.frame] for la in layers_here])
-    points = points[points.isfinite().all(-1)].numpy()
-    here = torch.stack([la.motion.joint(joint)[m.frame] for la in layers_here])
-    here = here[here.isfinite().all(-1)].numpy()
-    if not len(points):
-        return np.zeros(2), 100.0
-    middle = (here.min(0) + here.max(0)) / 2 if len(here) else np.median(points, 0)
-    away = np.abs(points - middle).max(-1)
-    reach = np.median(away) * 1.6
-    spread = np.abs(here - middle).max() * 1.25 if len(here) else 0.0
-    return middle, 2 * max(float(reach), float(spread), 1e-3 * float(np.abs(middle).max()), 1e-6)
+# %% ../../nbs/viz/contact.ipynb #7c0784ec
+def _square(shown: Sequence[Layer], m: Moment, joint: str) -> tuple[np.ndarray, float]:
+    "Middle and width of the part to cut out: most of the repaired body, and both places of the point unless they are far apart."
+    body = shown[-1].motion.positions[m.frame]
+    here = torch.stack([la.motion.joint(joint)[m.frame] for la in reversed(shown)])
+    here, body = (p[p.isfinite().all(-1)].numpy() for p in (here, torch.cat([body, here])))
+    if not len(here):
+        return (np.median(body, 0), 100.0) if len(body) else (np.zeros(2), 100.0)
+    reach = max(
+        1.6 * float(np.median(np.abs(body - here[0]).max(-1))),
+        1e-3 * float(np.abs(here[0]).max()),
+        1e-6,
+    )
+    spread = 0.65 * float(np.abs(here - here[0]).max())
+    if spread > 2 * reach:
+        return here[0], 4 * reach
+    return (here.min(0) + here.max(0)) / 2, 2 * max(reach, spread)
 
 
 def _cut_out(picture: np.ndarray | None, middle: np.ndarray, width: float, tile: int) -> np.ndarray:
