@@ -7,7 +7,7 @@ __all__ = ['DRAWS', 'LEVEL', 'NEAR', 'CLEARLY', 'MOST_TRIALS', 'LEAST_TRIALS', '
            'interval', 'decide', 'tuned_columns', 'crossed', 'all_trials', 'why_not', 'noise_errors', 'compare',
            'judged']
 
-# %% ../../nbs/cleanup/compare.ipynb #ef8d85cd
+# %% ../../nbs/cleanup/compare.ipynb #5faa3e04
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +21,7 @@ from motionbook.cleanup.trials import (
     Case,
     Contender,
     Trial,
+    chosen,
     contenders,
     open_case,
     run_trial,
@@ -162,7 +163,7 @@ def why_not(
         f"are needed; most is lost to: {worst[0]} ({worst[1]:.0%} of the points)"
     )
 
-# %% ../../nbs/cleanup/compare.ipynb #cea038de
+# %% ../../nbs/cleanup/compare.ipynb #af53a01d
 def noise_errors(
     case: Case,
     several: Sequence[Contender],
@@ -178,7 +179,10 @@ def noise_errors(
             level = max(2 * noise_floor(x.double()), 0.003 * case.length)
             use = case.vouched[a].mask[w.start : w.stop] & x.isfinite().all(-1)
             noisy = x + level * torch.randn(x.shape, generator=g)
-            sums += torch.tensor([float(_smoothed_error(c, noisy, x, use, m)) for c in several])
+            each = [
+                replace(c, filler=case.auto[0][a]) if c.filler is chosen else c for c in several
+            ]
+            sums += torch.tensor([float(_smoothed_error(c, noisy, x, use, m)) for c in each])
             n += int(use.sum())
     return sums / max(n, 1), level
 
@@ -304,9 +308,9 @@ def judged(
         detector=_detector(trials),
     )
 
-# %% ../../nbs/cleanup/compare.ipynb #e1338b09
+# %% ../../nbs/cleanup/compare.ipynb #4513bd7d
 def _pooled(trials: Sequence[Trial]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    "Errors [n m], families, halves and spans [n] of all trials; a second on the border of the halves is two spans."
+    "Errors [n m], families, halves and spans [n] of all trials; a span on the border of the halves is two."
     half = torch.cat([torch.full_like(t.family, t.half) for t in trials])
     span = torch.cat([2 * t.span + t.half for t in trials])
     return torch.cat([t.errors for t in trials]), torch.cat([t.family for t in trials]), half, span

@@ -33,7 +33,7 @@ class Row:
     seconds: float = 0.0  # of repairing one window, detection not counted
     settings: dict = field(default_factory=dict)  # the ones that were chosen; {} = the method's own
 
-# %% ../../nbs/cleanup/scorecard.ipynb #8fd90fe6
+# %% ../../nbs/cleanup/scorecard.ipynb #cdfc19ef
 @dataclass(frozen=True)
 class ScoreCard:
     "Which method is best on a recording, by how much, and how that was found out."
@@ -55,7 +55,7 @@ class ScoreCard:
     rows: dict[str, Row] = field(default_factory=dict)
     planted: dict[str, int] = field(default_factory=dict)  # family -> points
     detector: dict[str, float] = field(default_factory=dict)  # shares: wrong found, fine flagged
-    spans: int = 0  # seconds of the recording that were broken
+    spans: int = 0  # half seconds of the recording that were broken
     trials: int = 0
     seconds: float = 0.0
     contender: Contender | None = field(default=None, repr=False)
@@ -95,7 +95,7 @@ class ScoreCard:
             c.method, chosen_detector, c.filler, identity_swaps, max_gap, mend_rotations
         )
 
-# %% ../../nbs/cleanup/scorecard.ipynb #21eaad7a
+# %% ../../nbs/cleanup/scorecard.ipynb #a6e40982
 def headline(card: ScoreCard) -> str:
     "The result in one sentence."
     if card.winner is None:
@@ -121,10 +121,10 @@ def explanation(card: ScoreCard) -> list[str]:
     return [
         f"the recording: {card.frames:,} frames; {card.shown}",
         f"vouched for: {card.vouched:.0%} of the points" + (f"; not: {lost}" if lost else ""),
-        f"broken and repaired: {broken}; {card.spans} different seconds, {card.trials} trials, {card.seconds:.0f} s",
+        f"broken and repaired: {broken}; {card.spans} different half seconds, {card.trials} trials, {card.seconds:.0f} s",
         f"the detector that all share found {card.detector['found']:.0%} of the wrong points "
         f"and flagged {card.detector['false']:.2%} of the fine ones",
-        "intervals hold 95 % of the draws of whole seconds; each half is scored with settings from the other half",
+        "intervals hold 95 % of the draws of whole half-second spans; each half is scored with settings from the other half",
     ]
 
 

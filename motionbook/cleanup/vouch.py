@@ -133,7 +133,7 @@ class Vouched(NamedTuple):
     length: float  # of the body, metres or pixels
     proportions: int  # how many were compared
 
-# %% ../../nbs/cleanup/vouch.ipynb #ad7b094e
+# %% ../../nbs/cleanup/vouch.ipynb #65d298fd
 def vouch(
     motion: Motion,
 ) -> Vouched:
@@ -154,9 +154,9 @@ def vouch(
         "impossible step": ~possible_steps(x, motion.fps, length),
         "not measured": seen & ~measured_points(x),
     }
-    bad = torch.stack(list(against.values())).any(0)
+    bad = torch.stack([v for k, v in against.items() if k != "missing"]).any(0)
     reasons = {k: float(v.float().mean()) for k, v in against.items() if v.any()}
-    return Vouched(~_widened(bad, MARGIN), reasons, length, len(usual.anchor))
+    return Vouched(seen & ~_widened(bad, MARGIN), reasons, length, len(usual.anchor))
 
 # %% ../../nbs/cleanup/vouch.ipynb #15224178
 def _why_none(motion: Motion, length: float) -> str:
