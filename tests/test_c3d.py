@@ -3,6 +3,7 @@
 import builtins
 import itertools
 import struct
+import warnings
 
 import ezc3d
 import numpy as np
@@ -396,6 +397,18 @@ def test_zeros_and_nan_are_missing(put):
     assert np.array_equal(m.observed.numpy(), want)
     assert read(put(by_hand(points)), zeros="keep").actors[0].observed[3, 4]
     assert not read(put(by_hand(points)), zeros="missing").actors[0].observed[:, 7].any()
+
+
+def test_bits_that_are_no_number_are_missing_and_stay(put, tmp_path):
+    "Signalling NaNs and infinities neither warn nor change."
+    start = read(put(GOOD)).meta["original"].layout.start
+    for bits in (b"\1\0\x80\x7f", b"\xff\xff\xff\x7f", b"\0\0\x80\x7f", b"\0\0\x80\xff"):
+        path = put(patched(GOOD, start, bits))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            scene = read(path)
+            assert not scene.actors[0].observed[0, 0] and scene.actors[0].observed[1:].all()
+            assert write(scene, tmp_path / "b.c3d").read_bytes() == path.read_bytes()
 
 
 def test_fps_of_television(put):

@@ -37,13 +37,13 @@ def _read_and_written(folder, data: bytes) -> bool:
     return scene is not None
 
 
-@settings(FUZZ, max_examples=600)
+@settings(FUZZ, max_examples=300)
 @given(st.sampled_from(sorted(VALID)).flatmap(lambda k: mutated(VALID[k], WORDS)))
 def test_hostile_c3d(folder, data):
     _read_and_written(folder, data)
 
 
-@settings(FUZZ, max_examples=600)
+@settings(FUZZ, max_examples=300)
 @given(
     st.sampled_from(sorted(VALID)),
     st.lists(st.tuples(st.integers(0, 1100), st.sampled_from(WORDS)), min_size=1, max_size=3),

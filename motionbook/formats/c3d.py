@@ -129,14 +129,13 @@ class C3dDocument:
             )
         )
 
-# %% ../../nbs/formats/c3d.ipynb #98817b61
+# %% ../../nbs/formats/c3d.ipynb #4bcc5ed1
 def _places(records: np.ndarray, scale: float, zeros: str) -> np.ndarray:
     "[t m 3] float64 in the file's units and axes, NaN = missing."
     xyz, word = records[..., :3].astype(np.float64), records[..., 3]
     zero = (xyz == 0).all(-1)
     zero &= {"auto": ~zero.all(0), "keep": False, "missing": True}[zeros]
-    with np.errstate(invalid="ignore"):
-        gone = (word < 0) | zero | ~np.isfinite(xyz).all(-1)
+    gone = (word < 0) | zero | ~np.isfinite(xyz).all(-1)
     return np.where(gone[..., None], np.nan, xyz * scale)
 
 
@@ -153,7 +152,7 @@ def _events(layout: Layout) -> tuple[tuple[float, str], ...]:
     names = [" ".join(w[i] for w in words if i < len(w) and w[i]) for i in range(len(times))]
     return tuple(sorted((float(60 * m + s), n) for (m, s), n in zip(times.tolist(), names)))
 
-# %% ../../nbs/formats/c3d.ipynb #5fc65d1f
+# %% ../../nbs/formats/c3d.ipynb #efae5dd3
 def read(
     path: str | os.PathLike,  # a .c3d file
     fps: float | None = None,  # frames per second; None = as the file says
@@ -171,7 +170,7 @@ def read(
         if value is not None and value not in known:
             raise ValueError(f"expected {what} among {', '.join(known)}; got {value!r}")
     data = read_bytes(path)
-    with reading(path):
+    with reading(path), np.errstate(all="ignore"):
         layout = parse_c3d(data, path)
         if fps is None and not layout.rate:
             raise bad_file(path, "a POINT:RATE above 0", "none", fix="give fps=…")
@@ -292,7 +291,7 @@ def _labels(scene: Scene) -> list[str]:
         )
     return names
 
-# %% ../../nbs/formats/c3d.ipynb #2a29ade0
+# %% ../../nbs/formats/c3d.ipynb #d8ec54e4
 def write(
     scene: Scene,
     path: str | os.PathLike,  # the new file
@@ -300,9 +299,11 @@ def write(
     "Save as C3D: a copy of the original file with changed points in place, else a new file through ezc3d."
     doc = scene.meta.get("original")
     doc = doc if isinstance(doc, C3dDocument) else None
-    if doc is not None and doc.matches(scene):
-        return atomic_write(path, _patched(doc, scene), check=lambda p: _check(p, scene, doc))
-    return atomic_write(path, _fresh(scene, path, doc), check=lambda p: _check(p, scene, None))
+    if doc is None or not doc.matches(scene):
+        return atomic_write(path, _fresh(scene, path, doc), check=lambda p: _check(p, scene, None))
+    with np.errstate(all="ignore"):  # some files' own numbers are no numbers
+        data = _patched(doc, scene)
+    return atomic_write(path, data, check=lambda p: _check(p, scene, doc))
 
 
 def _check(path: Path, scene: Scene, doc: C3dDocument | None):
