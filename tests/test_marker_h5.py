@@ -138,6 +138,7 @@ def test_subjects_stay_apart(tmp_path):
     assert len(scenes) == 18 and sorted(set(people)) == [
         "dataset10/3", "dataset10/7", "dataset2/3", "more/mixed/5/3", "more/mixed/9/3",
     ]  # fmt: skip
+    assert [s.meta["sequence"] for s in scenes] == [0, 1, 2, 3, 4, 5] + [0, 1, 2] * 4
     assert np.isnan(scenes[-1].meta["scale"]) and scenes[1].meta["scale"] == 1.0
     assert read_marker_h5(tmp_path / "root", subject="9/3", seq=2).meta["row"] == 5
     assert read_marker_h5(tmp_path / "root", dataset="dataset10", subject=3).meta["row"] == 0
@@ -182,7 +183,7 @@ def test_missing_points(tmp_path):
 @pytest.mark.parametrize("height, note", [(np.nan, "not stated"), (170.0, "170, expected 0.3 to 2.6"), (0.0, "0, expected"), (np.inf, "not stated")])  # fmt: skip
 def test_odd_heights_are_noted_not_used(tmp_path, height, note):
     scene = read_marker_h5(dataset(tmp_path / "d", body=(height, 70)))
-    assert "height" not in scene.actors[0].meta and note in scene.meta["notes"][0]
+    assert "height" not in scene.actors[0].meta and note in scene.meta["notes"][1]
     assert scene.actors[0].meta["weight"] == 70
 
 
@@ -407,6 +408,13 @@ def test_in_the_registry(tmp_path):
     assert registry.read(out, subject=1, seq=2).meta["format"] == "marker_h5"
     assert marker_h5.is_marker_h5(path.parent) is False
     assert marker_h5.is_marker_h5(out.rename(out.with_name(H5_NAME)).parent)
+
+
+def test_a_note_says_that_there_are_more(tmp_path):
+    path = dataset(tmp_path / "d")
+    assert read_marker_h5(path).meta["notes"][0].startswith("the first of 6 sequences")
+    assert read_marker_h5(path, seq=0).meta["notes"] == ()
+    assert read_marker_h5(path).meta["sequences"] == 6
 
 
 def test_another_motion_becomes_a_dataset_of_one(tmp_path):

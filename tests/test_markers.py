@@ -144,6 +144,30 @@ def test_the_hip_is_bridged_in_a_straight_line():
     torch.testing.assert_close(hip_origin(slow)[0], line, atol=1e-6, rtol=0)  # from the two hips
 
 
+def test_the_middle_of_two_hips_stands_for_a_missing_one():
+    p = CLIPS.clone()
+    p[:, :, 5] = torch.nan
+    middle = (CLIPS[:, :, 3] + CLIPS[:, :, 4]) / 2
+    torch.testing.assert_close(hip_origin(p), middle, atol=1e-6, rtol=0)
+    assert (CLIPS[:, :, 3] - CLIPS[:, :, 4]).norm(dim=-1).min() > 0.1
+
+
+def test_what_the_scale_is():
+    extent = vertical_extent(CLIPS - CLIPS[:, :, 5:6])
+    scale = lambda f, height: f.layout.split(f.pack(CLIPS, height))["scale"][:, 0, 0]
+    given, always = MarkerFeatures(), MarkerFeatures(scale="extent")
+    assert (scale(given, 1.7) == torch.tensor(1.7)).all()
+    for height in (None, 0.0, -1.7, float("nan"), float("inf")):
+        torch.testing.assert_close(scale(given, height), extent)
+        assert (given.layout.split(given.pack(CLIPS, height))["height"] == 0).all()
+    torch.testing.assert_close(scale(always, 1.7), extent)
+    some = torch.full((len(CLIPS),), torch.nan)
+    some[3] = 1.5
+    want = extent.clone()
+    want[3] = 1.5
+    torch.testing.assert_close(scale(given, some), want)
+
+
 def test_encode_and_decode_by_name():
     assert isinstance(MarkerFeatures(), Representation)
     f = MarkerFeatures(fps=50)

@@ -21,16 +21,20 @@ from motionbook.formats.marker_layout import (
     split_columns,
 )
 
-# %% ../../nbs/features/markers.ipynb #c80bf073
+# %% ../../nbs/features/markers.ipynb #ac0a5a9c
 def hip_origin(
     positions: Tensor,  # [... t j 3], NaN = missing
     skeleton: Skeleton = MARKER20,  # with midHip, RHip and LHip
 ) -> Tensor:  # [... t 3], without NaN
     "Where the hip is in every frame; zeros where nothing is seen."
     mid, right, left = (positions[..., skeleton.index(j), :] for j in ("midHip", "RHip", "LHip"))
-    p = torch.where(mid.isfinite(), mid, (right + left) / 2)
+    if mid.isfinite().all():
+        return mid.clone()
+    p = torch.where(mid.isfinite().all(-1, keepdim=True), mid, (right + left) / 2)
     never = ~p.isfinite().all(-1).any(-1)  # [...] then the middle of what is seen must do
-    return _filled(torch.where(never[..., None, None], positions.nanmean(-2), p))
+    if never.any():
+        p = torch.where(never[..., None, None], positions.nanmean(-2), p)
+    return _filled(p)
 
 # %% ../../nbs/features/markers.ipynb #57207412
 def _filled(p: Tensor) -> Tensor:
@@ -55,7 +59,7 @@ def vertical_extent(
     size = torch.where(seen, y, -torch.inf).amax(-1) - torch.where(seen, y, torch.inf).amin(-1)
     return torch.where(seen.any(-1), size.clamp_min(0.1), 1.0)
 
-# %% ../../nbs/features/markers.ipynb #f4da5bde
+# %% ../../nbs/features/markers.ipynb #dc037f34
 @dataclass(frozen=True)
 class MarkerFeatures:
     "Points around the hip in body heights, with a mask; `decode` gives back what `encode` took."
@@ -98,10 +102,10 @@ class MarkerFeatures:
         height, weight = (_known(x, lead, p) for x in (height, weight))
         origin = hip_origin(p, self.skeleton)
         centred = p - origin[..., None, :]
-        size = vertical_extent(centred)
-        size = torch.where(height > 0, height, size) if self.scale == "given" else size
+        stated = (height > 0) & (self.scale == "given")
+        size = height if stated.all() else torch.where(stated, height, vertical_extent(centred))
         seen = centred.isfinite().all(-1)
-        joints = torch.where(seen[..., None], centred / size[..., None, None, None], 0.0)
+        joints = (centred / size[..., None, None, None]).masked_fill(~seen[..., None], 0.0)
         each = (x[..., None, None] for x in (size, height, weight))
         return self.layout.join(
             joints=joints.flatten(-2),
@@ -151,7 +155,7 @@ class MarkerFeatures:
         meta = {k: float(v) for k in ("height", "weight") if (v := x[k].median()) > 0}
         return Motion(p, target, self.fps, meta=meta)
 
-# %% ../../nbs/features/markers.ipynb #718e50ac
+# %% ../../nbs/features/markers.ipynb #9aeb31cb
 def _check_points(positions: Tensor, skeleton: Skeleton):
     if positions.ndim < 3 or positions.shape[-1] != 3 or positions.shape[-2] > len(skeleton):
         raise ValueError(
@@ -160,9 +164,13 @@ def _check_points(positions: Tensor, skeleton: Skeleton):
 
 
 def _padded(positions: Tensor, places: int) -> Tensor:
-    "[... t places 3], padding missing; a point with one coordinate missing is missing."
-    p = torch.where(positions.isfinite().all(-1, keepdim=True), positions, torch.nan)
-    return torch.nn.functional.pad(p, (0, 0, 0, places - p.shape[-2]), value=torch.nan)
+    "[... t places 3], padding missing."
+    extra = places - positions.shape[-2]
+    return (
+        torch.nn.functional.pad(positions, (0, 0, 0, extra), value=torch.nan)
+        if extra
+        else positions
+    )
 
 
 def _known(x: Tensor | float | None, lead: tuple[int, ...], like: Tensor) -> Tensor:
@@ -170,7 +178,7 @@ def _known(x: Tensor | float | None, lead: tuple[int, ...], like: Tensor) -> Ten
     x = torch.as_tensor(0.0 if x is None else x, dtype=like.dtype)
     return torch.where(x.isfinite() & (x > 0), x, 0.0).expand(lead)
 
-# %% ../../nbs/features/markers.ipynb #7cc494d6
+# %% ../../nbs/features/markers.ipynb #f7c8c861
 def columns_to_features(
     columns: Tensor,  # [n t f] of a marker file, f = 62, 60, 50 or 48
     layout: str | None = None,  # "interleaved" or "stacked"; None = found by bone lengths
@@ -186,9 +194,11 @@ def columns_to_features(
         ).layout
     )
     x = split_columns(columns, layout)
-    p = x.positions.new_full((*x.positions.shape[:2], len(target), 3), torch.nan)
-    shared = [j for j in skeleton.joints if j in target.joints]
-    p[..., target.indices(shared), :] = x.positions[..., skeleton.indices(shared), :]
-    p = p.masked_fill(missing_points(p, target)[..., None], torch.nan)
+    p = x.positions.masked_fill(missing_points(x.positions, skeleton)[..., None], torch.nan)
+    if skeleton.joints != target.joints[: len(skeleton)]:
+        shared = [j for j in skeleton.joints if j in target.joints]
+        q = p.new_full((*p.shape[:2], len(target), 3), torch.nan)
+        q[..., target.indices(shared), :] = p[..., skeleton.indices(shared), :]
+        p = q
     body = (None if v is None else v.nanmedian(-1).values for v in (x.height, x.weight))
     return representation.pack(p, *body)

@@ -229,7 +229,7 @@ class MarkerDocument:
             and (len(scene), scene.fps) == (len(self.raw), self.fps)
         )
 
-# %% ../../nbs/formats/marker_h5.ipynb #23abf0e1
+# %% ../../nbs/formats/marker_h5.ipynb #ff6461f0
 _SANE = {"height": (0.3, 2.6), "weight": (2.0, 400.0)}  # metres, kilograms
 
 
@@ -271,12 +271,13 @@ def _scene(data: MarkerDataset, row: int, raw: np.ndarray) -> Scene:
         "sequence": number,
         "row": row,
         "scale": float(data.scales[row]),
+        "sequences": len(data),
         "layout": data.layout,
         "margin": data.found.margin,
     }
     return Scene((motion,), source=str(data.path), meta=about)
 
-# %% ../../nbs/formats/marker_h5.ipynb #5feaacc7
+# %% ../../nbs/formats/marker_h5.ipynb #6355d3ca
 def read_marker_h5(
     path: str | os.PathLike,  # a root of dataset folders, one such folder, or its .h5 file
     subject: str
@@ -288,9 +289,15 @@ def read_marker_h5(
     **options,  # fps, layout, units, up: what `marker_index` takes
 ) -> Scene:
     "One sequence in metres, y up; `meta` says whose it is and how many there are."
-    data, row = _pick(marker_index(path, **options), subject, seq, dataset, path)
+    index = marker_index(path, **options)
+    data, row = _pick(index, subject, seq, dataset, path)
     with reading(data.path):
-        return _scene(data, row, data.raw(row))
+        scene = _scene(data, row, data.raw(row))
+    count = sum(map(len, index))
+    if count == 1 or subject is not None or seq is not None:
+        return scene
+    note = f"the first of {count:,} sequences; subject and seq choose another"
+    return scene.replace(meta={**scene.meta, "notes": (note, *scene.meta["notes"])})
 
 
 def marker_scenes(
