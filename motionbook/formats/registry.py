@@ -43,10 +43,24 @@ def register(
     FORMATS[fmt.name] = fmt
     return fmt
 
-# %% ../../nbs/formats/registry.ipynb #5b17e579
+# %% ../../nbs/formats/registry.ipynb #9b33224a
 _HEAD = 64 * 1024  # bytes that a format may look at
 _ROOM = "motionbook.formats"
-_MODULES = ("bvh", "trc", "dlc", "arrays")
+_MODULES = (
+    "bvh",
+    "asf_amc",
+    "c3d",
+    "trc",
+    "dlc",
+    "lightning_pose",
+    "sleap",
+    "slp",
+    "nwb",
+    "mediapipe",
+    "marker_h5",
+    "keypoint_json",
+    "arrays",
+)
 
 
 def _load() -> dict[str, Format]:
@@ -62,14 +76,15 @@ def _looks_like(fmt: Format, path: Path, head: bytes) -> bool:
     except (ValueError, IndexError, KeyError, OSError):
         return False
 
-# %% ../../nbs/formats/registry.ipynb #a2c037f4
+# %% ../../nbs/formats/registry.ipynb #db671f7c
 def find_format(
-    path: str | os.PathLike,  # an existing file
+    path: str | os.PathLike,  # an existing file, or a folder that is one recording
 ) -> Format:
     "The format of a file, by content first and by name second."
-    path = Path(path)
+    path, formats = Path(path), list(_load().values())
+    if path.is_dir() and (folders := [f for f in formats if _looks_like(f, path, b"")]):
+        return folders[0]
     head = read_bytes(path, head=_HEAD)
-    formats = list(_load().values())
     seen = [f for f in formats if _looks_like(f, path, head)]
     named = [f for f in formats if f.fits(path)]
     best = [f for f in seen if f in named] or seen or named
