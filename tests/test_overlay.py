@@ -345,6 +345,9 @@ def test_discs_have_the_area_and_the_middle_of_discs():
             [y, x], abs=0.1
         )
         assert set(np.flatnonzero(cover)) == set(touched.tolist())
+        rows, columns = np.mgrid[:50, :50]
+        share = np.clip(r + 0.5 - np.hypot(columns - x, rows - y), 0, 1)
+        assert np.abs(cover - share).max() < 1e-5
 
 
 def test_bones_are_cut_at_the_picture_and_nowhere_else():
