@@ -121,6 +121,21 @@ def test_units_axes_and_names(tmp_path):
         read_keypoints(path, units="miles")
 
 
+def test_one_coordinate_of_a_file_with_z_up(tmp_path):
+    tree = {
+        "format": "motionbook-keypoints", "fps": 50, "units": "mm", "up": "z", "joints": ["a"],
+        "actors": [{"positions": [[[10.5, 20.5, 905.5]], [[11.5, 21.5, 906.5]]]}],
+    }  # fmt: skip
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(tree))
+    scene = read_keypoints(path)
+    pos = scene.actors[0].positions.clone()
+    pos[1, 0, 1] = 1.2
+    new = scene.replace(actors=(scene.actors[0].replace(positions=pos),))
+    text = write_keypoints(new, tmp_path / "y.json").read_text()
+    assert text == path.read_text().replace("906.5", "1200.0")
+
+
 def test_actors_with_bodies_of_their_own(tmp_path):
     a, b = person("walk", 0.3, fps=30), mouse(0.3, fps=30).actors[0]
     b3 = Motion(

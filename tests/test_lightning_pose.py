@@ -58,7 +58,7 @@ def test_reads_and_stays_byte_identical(how, path, tmp_path):
         assert torch.equal(m.meta[word], torch.from_numpy(want.copy()))
     assert torch.equal(
         m.positions[..., 1],
-        torch.from_numpy(table.xs("y", axis=1, level="coords").to_numpy(np.float32)),
+        torch.from_numpy(table.xs("y", axis=1, level="coords").to_numpy(np.float32).copy()),
     )
     assert motionbook.write(scene, tmp_path / "same.csv").read_bytes() == path.read_bytes()
 
@@ -107,6 +107,12 @@ def test_the_scorer_tells(scorer, mine, tmp_path):
     frame(scorer, ["x", "y", "likelihood"]).to_csv(path)
     assert is_lightning_pose(path, path.read_bytes()) == mine
     assert find_format(path).name == ("lightning_pose" if mine else "dlc")
+
+
+def test_the_columns_tell(tmp_path):
+    path = tmp_path / "a.csv"
+    frame("anna", ["x", "y", "likelihood", "x_ens_var", "y_ens_var"]).to_csv(path)
+    assert find_format(path).name == "lightning_pose"
 
 
 def test_real_dlc_files_stay_dlc(real_data):

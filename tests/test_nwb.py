@@ -147,6 +147,21 @@ def test_an_experiment_around_the_tracks(clock, tmp_path):
     assert same(back.positions, pos) and back.confidence[3, 1] == 0.125
 
 
+def test_a_part_that_appears_late(small, tmp_path):
+    path = tmp_path / "a.nwb"
+    path.write_bytes(small)
+    with h5py.File(path, "r+") as f:
+        g = f["processing/behavior/mouse/tail"]
+        tail = g["data"][5:]
+        for k in ("data", "confidence", "timestamps"):
+            x = g[k][5:]
+            del g[k]
+            g[k] = x
+    m = read_nwb(path).actors[0]
+    assert len(m) == 20 and m.observed[:, 1].tolist() == [False] * 5 + [True] * 15
+    assert torch.equal(m.positions[5:, 1], torch.from_numpy(tail).float())
+
+
 def test_three_dimensions_in_millimetres(tmp_path):
     path, x = by_pynwb(tmp_path / "a.nwb", rate=50.0, unit="mm", c=3)
     scene = read_nwb(path)

@@ -224,6 +224,15 @@ def test_sleap_io_reads_ours(tmp_path):
     )
 
 
+def test_the_switch_for_axes_settles_what_shapes_cannot(tmp_path):
+    path, x = analysis_file(tmp_path / "a.h5", ORDERS[2], tracks=2, nodes=2, frames=2)
+    with h5py.File(path, "r+") as f:
+        f.attrs["transpose"] = False
+    want = torch.from_numpy(x.transpose(1, 0, 2, 3).copy()).float()
+    want = torch.where(want.isnan().any(-1, keepdim=True), torch.nan, want)
+    assert same(torch.stack([m.positions for m in read_sleap(path).actors]), want)
+
+
 def test_one_animal_without_tracks(tmp_path):
     path, x = analysis_file(tmp_path / "a.h5", tracks=1)
     with h5py.File(path, "r+") as f:
@@ -359,6 +368,25 @@ def test_user_and_untracked_instances(tmp_path):
     assert np.allclose(
         out.labeled_frames[2].predicted_instances[1].numpy(), frames[2].instances[1].numpy()
     )
+
+
+def test_hidden_points_of_a_person_become_visible(tmp_path):
+    sio = pytest.importorskip("sleap_io", reason="pip install 'motionbook[sleap]'")
+    made = labels(frames=4)
+    user = sio.Instance.from_numpy(
+        np.array([[1.0, 2.0], [3.0, 4.0]]), made.skeletons[0], track=made.tracks[0]
+    )
+    user.points["visible"][1] = False
+    made.labeled_frames[2].instances = [user]
+    scene = motionbook.read(saved(made, tmp_path / "p.slp"))
+    assert scene.actors[0].observed[2].tolist() == [True, False]
+    new = edited(scene, 2, 1, [7.0, 8.0])
+    out = motionbook.write(new, tmp_path / "q.slp")
+    back = sio.load_slp(str(out), open_videos=False).labeled_frames[2].user_instances[0]
+    assert back.points["visible"].all() and back.numpy().tolist() == [[1, 2], [7, 8]]
+    gone = motionbook.write(edited(scene, 2, 0, [float("nan")] * 2), tmp_path / "r.slp")
+    back = sio.load_slp(str(gone), open_videos=False).labeled_frames[2].user_instances[0]
+    assert not back.points["visible"][0]
 
 
 def test_corner_pixels_of_old_files(tmp_path):

@@ -53,25 +53,25 @@ def replaced(
         done = end[k]
     return b"".join([*out, body[done:]])
 
-# %% ../../nbs/formats/tokens.ipynb #d5bf3672
+# %% ../../nbs/formats/tokens.ipynb #23ba2d4b
 _JSON = re.compile(
     rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)|-?\d[\d.eE+-]*+|-?Infinity|NaN|null|true|false|\[\s*+\]',
     re.DOTALL,
 )
-_NUMBER = re.compile(rb"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_NOT = re.compile(
+    rb"(?<![^ ])(?!(?:nan|-?Infinity|-?(?:0|[1-9]\d*+)(?:\.\d++)?(?:[eE][+-]?\d++)?)(?![^ ]))[^ ]++"
+)
 
 
-def _float(word: bytes) -> float:
-    "A JSON number; `null`, `NaN` and an empty list are NaN."
-    if word in (b"null", b"NaN") or word[:1] == b"[":
-        return np.nan
-    if word.endswith(b"Infinity"):
-        return -np.inf if word[:1] == b"-" else np.inf
-    if not _NUMBER.fullmatch(word):
-        raise ValueError(f"expected a number, got {word[:40].decode('latin-1')!r}")
-    return float(word)
+def _floats(words: list[bytes]) -> np.ndarray:
+    "JSON numbers; what the grammar does not allow is an error."
+    if wrong := _NOT.search(b" ".join(words)):
+        raise ValueError(f"expected a number, got {wrong[0][:40].decode('latin-1')!r}")
+    if not words or max(map(len, words)) > 40:
+        return np.array([float(w) for w in words], np.float64)
+    return np.array(words).astype(np.float64)
 
-# %% ../../nbs/formats/tokens.ipynb #cb0baf36
+# %% ../../nbs/formats/tokens.ipynb #347d5ec8
 def json_tokens(
     raw: bytes,  # the file's content
     path="file.json",  # for messages
@@ -90,13 +90,13 @@ def json_tokens(
             return b'"%s"' % word  # a truth value is no number
         start.append(m.start())
         end.append(m.end())
-        words.append(word)
+        words.append(b"nan" if word[:1] in b"nN[" else word)
         return b" %d " % (len(words) - 1)
 
     numbered = _JSON.sub(ordinal, body).decode("latin-1" if encoding == "latin-1" else "utf-8")
     try:
         tree = json.loads(numbered.removeprefix("\ufeff"))
-        values = np.array([_float(w) for w in words], np.float64)
+        values = _floats(words)
     except (ValueError, RecursionError) as err:
         raise bad_file(path, "JSON", _json_error(raw, err), fix="the file may be cut off") from err
     return tree, Tokens(body, encoding, np.array(start, int), np.array(end, int), values)
@@ -112,7 +112,7 @@ def _json_error(raw: bytes, err: Exception) -> str:
         return "lists nested too deeply"
     return f"{err}"[:120]
 
-# %% ../../nbs/formats/tokens.ipynb #196b5b9b
+# %% ../../nbs/formats/tokens.ipynb #f6745681
 @dataclass(frozen=True, eq=False)
 class Grid:
     "A csv with one header row, and where its cells stand."
@@ -161,7 +161,8 @@ def csv_grid(
         )
     shape = (len(rows), int(counts[0]))
     grid = Grid(body, encoding, chr(delimiter), (), starts.reshape(shape), ends.reshape(shape))
-    names = tuple(grid.words(k)[0] for k in range(shape[1])) if shape[1] < 5000 else ()
+    header = Grid(body, encoding, chr(delimiter), (), grid.start[:1], grid.end[:1])
+    names = tuple(header.words(k)[0] for k in range(shape[1]))
     return Grid(body, encoding, chr(delimiter), names, grid.start[1:], grid.end[1:])
 
 # %% ../../nbs/formats/tokens.ipynb #4a3ae014
