@@ -41,10 +41,12 @@ setup(
     install_requires=cfg["requirements"].split(),
     extras_require={
         "dlc": needs("dlc"),
+        "sleap": needs("sleap"),
+        "c3d": needs("c3d"),
         "video": needs("video"),
         "oracle": needs("oracle"),
-        "all": needs("dlc", "video"),
-        "dev": needs("dlc", "video", "oracle", "dev"),
+        "all": needs("dlc", "sleap", "c3d", "video"),
+        "dev": needs("dlc", "sleap", "c3d", "video", "oracle", "dev"),
     },
     entry_points={
         "console_scripts": ["motionbook=motionbook.cli:main"],

@@ -8,6 +8,7 @@ _FRONT_DOOR = {
     "read": "formats.registry",
     "write": "formats.registry",
     "clean": "filters.auto",
+    "compare": "cleanup.compare",
     "view": "viz.view",
     "Motion": "core.motion",
     "Scene": "core.motion",
