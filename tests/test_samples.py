@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "data" / "samples"
 torch.set_num_threads(1)
 NAMES = sorted(p.name for p in SAMPLES.iterdir())
-RECORDINGS = [n for n in NAMES if Path(n).suffix in (".bvh", ".trc", ".csv", ".h5", ".npz")]
+RECORDINGS = [
+    n for n in NAMES if Path(n).suffix in (".bvh", ".trc", ".csv", ".h5", ".npz", ".c3d")
+] + [n for n in NAMES if n.endswith(".json") and n != "damage.json"]
 DAMAGE = json.loads((SAMPLES / "damage.json").read_text())
 
 
@@ -69,7 +71,11 @@ def h5_content(path):
 
 
 def stored(node):
-    return (str(node.dtype), node.shape, node[()].tobytes()) if hasattr(node, "dtype") else None
+    return (
+        (str(node.dtype), node.shape, np.asarray(node[()]).tobytes())
+        if hasattr(node, "dtype")
+        else None
+    )
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n.endswith(".h5")])

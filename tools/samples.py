@@ -207,10 +207,10 @@ def scene_of(motion: Motion) -> Scene:
 SAMPLES = (
     Sample("a person of 1.70 m walks; rotations", ("walk.bvh",), lambda: scene_of(person("walk", 4, 30, seed=1)), WALK_BVH),
     Sample("a person dances; rotations", ("dance.bvh",), lambda: scene_of(person("dance", 6, 30, seed=5))),
-    Sample("the 20 OpenCap markers of a person who walks", ("walk.trc",), lambda: scene_of(person_markers(person("walk", 4, 60, seed=2, height=1.78))), WALK_TRC),
-    Sample("one mouse, 8 body parts, 3 header levels", ("mouse.csv", "mouse.h5"), lambda: mouse(10, fps=30, seed=11), MOUSE),
+    Sample("the 20 OpenCap markers of a person who walks", ("walk.trc", "walk.c3d"), lambda: scene_of(person_markers(person("walk", 4, 60, seed=2, height=1.78))), WALK_TRC),
+    Sample("one mouse, 8 body parts", ("mouse.csv", "mouse.h5", "mouse.analysis.h5"), lambda: mouse(10, fps=30, seed=11), MOUSE),
     Sample("two mice and the arena's corners, 4 header levels", ("two_mice.csv", "two_mice.h5"), two_mice, TWO_MICE),
-    Sample("a person waves, with confidence", ("wave.npz",), lambda: scene_of(with_confidence(person("wave", 4, 30, seed=3))), WAVE),
+    Sample("a person waves, with confidence", ("wave.npz", "wave.json"), lambda: scene_of(with_confidence(person("wave", 4, 30, seed=3))), WAVE),
     Sample("two people shake hands", ("handshake.npz",), lambda: two_people(4, 30, seed=4, action="handshake")),
 )  # fmt: skip
 
@@ -268,13 +268,13 @@ def json_lines(planted: dict[str, list[dict]]) -> str:
 README = """\
 # Sample recordings
 
-Synthetic people and mice in every format that motionbook writes: clean, and with failures planted on
+Synthetic people and mice in many of the formats that motionbook writes: clean, and with failures planted on
 purpose. `python tools/samples.py` writes this folder, the same bytes on every run, and
 `tests/test_samples.py` checks that it does.
 
 Made by `motionbook.core.synthetic`: nobody was recorded, no body model and no dataset is involved. Public
 domain (CC0 1.0); the code that makes them is Apache-2.0. Metres, y up, facing +z in `.bvh` (centimetres
-in the file), `.trc` and `.npz`; pixels, y down, in `.csv` and `.h5`.
+in the file), `.trc`, `.c3d`, `.json` and `.npz`; pixels, y down, in `.csv` and `.h5` (`.analysis.h5`: SLEAP).
 
 | file | what | frames | fps | points | planted |
 |---|---|---|---|---|---|
