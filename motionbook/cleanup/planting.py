@@ -18,7 +18,7 @@ from ..filters.classical import fill_linear
 from ..filters.cleaner import REASON, Found
 from ..filters.faults import draw_events
 
-# %% ../../nbs/cleanup/planting.ipynb #5039b28e
+# %% ../../nbs/cleanup/planting.ipynb #f363cd19
 FAMILIES = ("short gap", "long gap", "wrong place", "swap")
 SHORT = 0.3  # seconds
 TOGETHER = 0.5  # runs whose frames overlap by this much, over all frames of both, are one event
@@ -43,7 +43,7 @@ class Shown(NamedTuple):
     offset: (
         Tensor  # [t j c] from the line between its neighbours to the failed point; NaN = missing
     )
-    speed: Tensor  # [t j] body lengths a second along that line
+    speed: Tensor  # [t j] body lengths a second along that line, which is straight across a run
     confidence: Tensor | None  # [t j] the tracker's
     measured: bool = True  # False: the recording shows too few, and the usual ones are taken
 
@@ -102,13 +102,23 @@ def shown_failures(
     offset, speed = _off_the_line(motion, failed)
     return Shown(runs, failed, offset, speed, motion.confidence)
 
-# %% ../../nbs/cleanup/planting.ipynb #0c7ba0a3
+# %% ../../nbs/cleanup/planting.ipynb #db3b14dc
+def _line(motion: Motion, failed: Tensor) -> Tensor:
+    "[t j c] the track, straight across its failures."
+    known = motion.observed & ~failed
+    return fill_linear(motion.positions.masked_fill(~known[..., None], torch.nan), known)
+
+
+def _pace(motion: Motion) -> float:
+    "What turns a step into body lengths a second."
+    return motion.fps / max(body_length(motion), 1e-12)
+
+
 def _off_the_line(motion: Motion, failed: Tensor) -> tuple[Tensor, Tensor]:
     "[t j c] from the line to the point, [t j] speed along the line."
-    x, known = motion.positions, motion.observed & ~failed
-    line = fill_linear(x.masked_fill(~known[..., None], torch.nan), known)
+    line = _line(motion, failed)
     step = torch.diff(line, dim=0, prepend=line[:1]).norm(dim=-1)
-    return x - line, step * motion.fps / max(body_length(motion), 1e-12)
+    return motion.positions - line, step * _pace(motion)
 
 # %% ../../nbs/cleanup/planting.ipynb #362f8e38
 FEWEST = 8  # runs
@@ -151,7 +161,7 @@ class Planted(NamedTuple):
     motion: Motion
     family: Tensor  # [t j] index into FAMILIES, -1 = not planted
 
-# %% ../../nbs/cleanup/planting.ipynb #51d61a39
+# %% ../../nbs/cleanup/planting.ipynb #c6291dee
 def plant(
     motion: Motion,
     usable: Tensor,  # [t j] bool, points that may be broken and scored
@@ -165,19 +175,19 @@ def plant(
     target, events = rate * float(free.sum()), int(shown.runs.event.max()) + 1
     changed = motion.positions.clone()
     conf = None if motion.confidence is None else motion.confidence.clone()
-    speed, clear = _off_the_line(motion, failed)[1], max(1, round(CLEAR * motion.fps))
+    line, clear = _line(motion, failed) * _pace(motion), max(1, round(CLEAR * motion.fps))
     for _ in range(MOST_EVENTS):
         if (family >= 0).sum() >= target:
             break
         e = int(torch.randint(events, (1,), generator=generator))
         at = _event_points(shown.runs, e)
         touching = _widened(failed | (family >= 0), clear)
-        to = _placed(at, shown, free & (family < 0), touching, speed, generator)
+        to = _placed(at, e, shown, free & (family < 0), touching, line, generator)
         if to is not None:
             _copy(motion, shown, at, to, free & (family < 0), changed, conf, family)
     return Planted(motion.replace(positions=changed, confidence=conf), family)
 
-# %% ../../nbs/cleanup/planting.ipynb #dfbb8852
+# %% ../../nbs/cleanup/planting.ipynb #c52de8ff
 MOST_EVENTS = 400  # tries for each motion
 
 
@@ -196,24 +206,35 @@ def _event_points(runs: Runs, event: int) -> tuple[Tensor, Tensor, Tensor]:
     return spread(runs.start) + step, spread(runs.joint), spread(runs.family)
 
 
-def _placed(at, shown: Shown, free: Tensor, touching: Tensor, speed: Tensor, g) -> Tensor | None:
+def _placed(
+    at, event: int, shown: Shown, free: Tensor, touching: Tensor, line: Tensor, g
+) -> Tensor | None:
     "[n] frames to copy an event to, or None where no place will do."
     frame, joint, _ = at
     first, span = int(frame.min()), int(frame.max() - frame.min()) + 1
     room = len(free) - span - 1
     if room < 1:
         return None
-    start = 1 + torch.randint(room, (PLACES,), generator=g)
-    to = frame - first + start[:, None]  # [places n]
+    shift = 1 + torch.randint(room, (PLACES, 1), generator=g) - first
+    to = frame + shift  # [places n]
     kept = free[to, joint].float().mean(1)
     merged = touching[to, joint].float().mean(1)
-    quick = lambda v: v.nan_to_num().mean(-1).clamp_min(1e-3).log()
-    gap = (quick(speed[to, joint]) - quick(shown.speed[frame, joint])).abs()
+    seen = shown.speed[frame, joint].nan_to_num().mean().clamp_min(1e-3)
+    gap = (_crossing(shown.runs, event, shift, line) / seen).log().abs()
     value = (kept - MERGED_COUNTS * merged - SPEED_COUNTS * gap).masked_fill(
         kept < KEPT, -torch.inf
     )
     best = int(value.argmax())
     return to[best] if value[best].isfinite() else None
+
+
+def _crossing(runs: Runs, event: int, shift: Tensor, line: Tensor) -> Tensor:
+    "[places] speed along the straight lines that would replace an event's runs at each place."
+    of = runs.event == event
+    joint, length = runs.joint[of], (runs.stop - runs.start)[of].float()
+    a, b = runs.start[of] + shift - 1, (runs.stop[of] + shift).clamp(max=len(line) - 1)
+    way = (line[b, joint] - line[a, joint]).norm(dim=-1).nan_to_num() / (length + 1)
+    return ((way * length).sum(1) / length.sum()).clamp_min(1e-3)
 
 
 def _copy(motion: Motion, shown: Shown, at, to: Tensor, free: Tensor, changed, conf, family):
