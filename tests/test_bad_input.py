@@ -12,12 +12,12 @@ from motionbook.cli import main
 from motionbook.core.animals import mouse
 from motionbook.core.synthetic import person
 
-FORMATS = ("bvh", "trc", "csv", "h5", "npz")
+FORMATS = ("bvh", "trc", "csv", "h5", "npz", "c3d", "analysis.h5", "json")
 
 
 def scene(fmt, frames=40):
     "A small recording that the format can hold."
-    if fmt in ("csv", "h5"):
+    if fmt in ("csv", "h5", "analysis.h5"):
         return mouse(seconds=frames / 30, fps=30, seed=1)
     return Scene((person("walk", seconds=frames / 30, fps=30, seed=1),))
 
@@ -41,7 +41,7 @@ def run(capsys, path, out):
 
 def refused(capsys, path, *words):
     "Refused in one line, and what stood at the output still stands."
-    out = path.with_name("out" + path.suffix)
+    out = path.with_name("out" + path.name.removeprefix("in"))
     out.write_text("precious")
     code, err = run(capsys, path, out)
     assert code == 2

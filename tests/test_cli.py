@@ -100,7 +100,8 @@ def test_odd_arguments(broken, tmp_path):
     )
     refused(motionbook("clean", broken, "-o", tmp_path / "x.doc"), "ends in")
     refused(motionbook("clean", broken, "-o", tmp_path / "x.csv", "--fps", "0"), "0")
-    refused(motionbook("info", tmp_path), "fold")
+    (tmp_path / "empty").mkdir()
+    refused(motionbook("info", tmp_path / "empty"), "fold")
     refused(motionbook("clean", tmp_path / "nowhere", "-o", tmp_path / "out"))
     assert motionbook("clean", broken).returncode == 2
 
@@ -119,3 +120,87 @@ def test_info_and_view(broken, tmp_path):
         and (tmp_path / "mouse.html").exists()
     )
     assert len(read(broken)) == 240
+
+
+def test_compare_names_a_method_or_says_why_not(broken, tmp_path):
+    page = tmp_path / "methods.html"
+    args = ("--minutes", "0.05", "--methods", "hold,linear,pchip", "--report", page, "--json")
+    done = motionbook("compare", broken, *args)
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert made["winner"] in ("linear", "pchip") and set(made["rows"]) == {
+        "hold",
+        "linear",
+        "pchip",
+    }
+    assert "Which method is best" in page.read_text()
+    short = tmp_path / "short.csv"
+    write(mouse(seconds=1, seed=1), short)
+    done = motionbook("compare", short)
+    assert done.returncode == 0 and "too short" in done.stdout
+    refused(motionbook("compare", broken, "--methods", "magic"), "magic")
+
+
+def test_auto_compares_when_it_is_given_time(broken, tmp_path):
+    done = motionbook("clean", broken, "-o", tmp_path / "o.csv", "--minutes", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    assert any("compare" in n for n in json.loads(done.stdout)["notes"])
+
+
+def test_frames_to_label_again(broken, tmp_path):
+    table = tmp_path / "labeled-data" / "film" / "machinelabels.csv"
+    done = motionbook("clean", broken, "-o", tmp_path / "o.csv", "--export-frames", table, "--json")
+    assert done.returncode == 0, done.stderr
+    frames = json.loads(done.stdout)["frames_to_label"]
+    assert frames == sorted(frames) and 0 < len(frames) <= 20
+    assert len(table.read_text().splitlines()) >= len(frames) + 3
+    walk = tmp_path / "w.bvh"
+    write(Scene((person("walk", seconds=1, fps=30),)), walk)
+    refused(motionbook("clean", walk, "-o", tmp_path / "o.bvh", "--export-frames", table), "2-D")
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    from motionbook.core.synthetic import person_markers
+    from motionbook.formats.marker_h5 import write_marker_h5
+
+    walks = [Scene((person_markers(person("walk", 1, 60, seed=s)),)) for s in range(3)]
+    folder = tmp_path / "markers"
+    write_marker_h5(folder, walks)
+    return folder
+
+
+def test_a_marker_dataset_is_listed_shown_and_cleaned(dataset, tmp_path):
+    done = motionbook("info", dataset)
+    assert done.returncode == 0 and "3 sequences" in done.stdout, done.stdout + done.stderr
+    page = tmp_path / "m.html"
+    for extra in (("--seq", "1"), ("--all", "--no-loop"), ("--corrupt", "--checkpoint", "pchip")):
+        done = motionbook("view", dataset, "-o", page, "--meshcat", *extra)
+        assert done.returncode == 0, done.stderr
+    h5 = next(dataset.rglob("time_sequences.h5"))
+    out = tmp_path / "clean" / "time_sequences.h5"
+    done = motionbook("clean", h5, "-o", out, "--json")
+    assert done.returncode == 0, done.stderr
+    assert (out.parent / "infoData.npy").exists()
+    (facts,) = json.loads(motionbook("info", out, "--json").stdout)["datasets"]
+    assert facts["sequences"] == 3
+
+
+def test_view_draws_on_a_video(tmp_path):
+    import imageio_ffmpeg
+    import numpy as np
+
+    recording, movie = mouse(seconds=1, seed=1), tmp_path / "film.mp4"
+    path = tmp_path / "mouse.csv"
+    write(recording, path)
+    film = imageio_ffmpeg.write_frames(str(movie), (640, 480), fps=30)
+    film.send(None)
+    for _ in range(len(recording)):
+        film.send(np.zeros((480, 640, 3), np.uint8))
+    film.close()
+    done = motionbook("view", path, "--video", movie, "-o", tmp_path / "drawn.mp4")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "drawn.mp4").stat().st_size > 1000
+    write(mouse(seconds=3, seed=1), path)
+    refused(motionbook("view", path, "--video", movie, "-o", tmp_path / "x.mp4"), "frames")
+    refused(motionbook("view", path, "--first", 3, "-o", tmp_path / "x.html"), "--video")
