@@ -57,22 +57,24 @@ def interval(
     tail = (1 - LEVEL) / 2
     return tuple(draws.double().quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64), 0))
 
-# %% ../../nbs/cleanup/compare.ipynb #b6a7e6f6
-NEAR = 0.01  # share of the best mean error
+# %% ../../nbs/cleanup/compare.ipynb #80a79783
+NEAR = 0.02  # share of the reference's error
 
 
 def decide(
     sums: Tensor,  # [s m], methods from simple to complicated
     counts: Tensor,  # [s]
     seed: int = 0,
+    usual: int | None = None,  # the method that is taken without evidence
 ) -> tuple[int, list[int], Tensor]:  # the winner, who is tied with the best, draws [d m]
-    "The simplest of the best."
+    "The simplest of those that are as good as the usual one, or as the best where that is better."
     draws, mean = bootstrap_means(sums, counts, seed), sums.double().sum(0) / counts.sum()
     best = int(mean.argmin())
     low, _ = interval(draws - draws[:, best : best + 1])
     tied = [i for i in range(len(mean)) if i == best or low[i] <= 0]
-    winner = next(i for i in tied if mean[i] <= (1 + NEAR) * mean[best])
-    return winner, tied, draws
+    reference = usual if usual in tied else best
+    _, worse = interval(draws - (1 + NEAR) * draws[:, reference : reference + 1])
+    return next(i for i in range(len(mean)) if i == reference or worse[i] <= 0), tied, draws
 
 # %% ../../nbs/cleanup/compare.ipynb #b7bfc95f
 CLEARLY = 0.97  # of the error with the method's own settings
@@ -269,7 +271,7 @@ def _shown_words(case: Case) -> str:
     share = sum(float(f.float().mean()) for f in case.failed) / max(len(case.failed), 1)
     return f"{share:.1%} of the points failed: " + "; ".join(parts) if parts else "nothing"
 
-# %% ../../nbs/cleanup/compare.ipynb #73354d45
+# %% ../../nbs/cleanup/compare.ipynb #76968cbb
 def judged(
     case: Case,
     several: Sequence[Contender],
@@ -285,7 +287,8 @@ def judged(
         return ScoreCard(**facts, reasons=(why,))
     names = list(dict.fromkeys(c.method for c in several))
     scores = crossed(several, errors, half)
-    winner, tied, draws = decide(*_by_span(scores, span), seed)
+    usual = names.index("auto") if "auto" in names else None
+    winner, tied, draws = decide(*_by_span(scores, span), seed, usual)
     rows = _rows(case, several, trials, scores, family, draws, seed)
     runner = min(
         (i for i in range(len(names)) if i != winner),
