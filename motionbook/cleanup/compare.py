@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['DRAWS', 'LEVEL', 'NEAR', 'CLEARLY', 'MOST_TRIALS', 'LEAST_TRIALS', 'FRAMES', 'SPANS', 'POINTS', 'SECONDS_BEFORE',
            'SECONDS_EACH', 'bootstrap_means', 'interval', 'decide', 'tuned_columns', 'crossed', 'all_trials', 'why_not',
-           'noise_errors', 'compare', 'judged', 'auto_method']
+           'compare', 'judged', 'auto_method']
 
-# %% ../../nbs/cleanup/compare.ipynb #002a42db
+# %% ../../nbs/cleanup/compare.ipynb #8cfd4d93
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,14 +22,13 @@ from motionbook.cleanup.trials import (
     Case,
     Contender,
     Trial,
-    chosen,
     contenders,
+    noise_errors,
     open_case,
     run_trial,
     windows,
 )
 from ..core.motion import Motion, Scene
-from ..filters.classical import noise_floor
 from ..filters.cleaner import Cleaner
 
 # %% ../../nbs/cleanup/compare.ipynb #deb26f6e
@@ -165,42 +164,6 @@ def why_not(
         f"too little to go by: the recording vouches for the equivalent of {frames:.0f} of {t} frames, at least {FRAMES} "
         f"are needed; most is lost to: {worst[0]} ({worst[1]:.0%} of the points)"
     )
-
-# %% ../../nbs/cleanup/compare.ipynb #af53a01d
-def noise_errors(
-    case: Case,
-    several: Sequence[Contender],
-    seed: int = 0,
-) -> tuple[Tensor, float]:  # [m] mean error, the noise that was added (per coordinate)
-    "How well each contender smooths, on one window of each half."
-    g, sums, n, level = torch.Generator().manual_seed(seed), torch.zeros(len(several)), 0, 0.0
-    for w in _window_order(windows(case.scene), seed)[:2]:
-        for a, m in enumerate(case.scene.actors):
-            x = m.positions[w.start : w.stop].masked_fill(
-                case.failed[a][w.start : w.stop, :, None], torch.nan
-            )
-            level = max(2 * noise_floor(x.double()), 0.003 * case.length)
-            use = case.vouched[a].mask[w.start : w.stop] & x.isfinite().all(-1)
-            noisy = x + level * torch.randn(x.shape, generator=g)
-            each = [
-                replace(c, filler=case.auto[0][a]) if c.filler is chosen else c for c in several
-            ]
-            sums += torch.tensor([float(_smoothed_error(c, noisy, x, use, m)) for c in each])
-            n += int(use.sum())
-    return sums / max(n, 1), level
-
-# %% ../../nbs/cleanup/compare.ipynb #784c0477
-def _smoothed_error(c: Contender, noisy: Tensor, x: Tensor, use: Tensor, m: Motion) -> Tensor:
-    "Sum of the errors of everything smoothed."
-    if c.filler is None:
-        y = (
-            c.cleaner.clean(Scene((Motion(noisy, m.skeleton, m.fps),)), "all")
-            .scene.actors[0]
-            .positions
-        )
-    else:
-        y = c.filler(noisy, m.fps, errors=False).positions
-    return (y - x).norm(dim=-1)[use].nan_to_num().sum()
 
 # %% ../../nbs/cleanup/compare.ipynb #a67f98fc
 def compare(

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['SETTINGS', 'CELLS', 'LEAST', 'MOST', 'SPAN', 'SHARE', 'Contender', 'contenders', 'chosen', 'Window', 'windows',
-           'Case', 'open_case', 'Trial', 'run_trial']
+           'Case', 'open_case', 'Trial', 'run_trial', 'noise_errors']
 
-# %% ../../nbs/cleanup/trials.ipynb #025c98f1
+# %% ../../nbs/cleanup/trials.ipynb #d2ac2959
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -26,7 +26,7 @@ from motionbook.cleanup.planting import (
 from .vouch import Vouched, vouch
 from ..core.motion import Motion, Scene
 from ..filters.auto import METHODS, chosen_detector
-from ..filters.classical import butterworth, median, savgol
+from ..filters.classical import butterworth, median, noise_floor, savgol
 from ..filters.cleaner import REASON, Cleaner, Filler, detect, unswapped
 from ..filters.coupled import coupled
 from ..filters.lowrank import best_filler, low_rank, pca_prior
@@ -263,3 +263,39 @@ def _detector_counts(case: Case, w: Window, planted, found) -> dict[str, float]:
         ):
             total[k] += int(v.sum())
     return total
+
+# %% ../../nbs/cleanup/trials.ipynb #b3648d52
+def noise_errors(
+    case: Case,
+    several: Sequence[Contender],
+    seed: int = 0,
+) -> tuple[Tensor, float]:  # [m] mean error, the noise that was added (per coordinate)
+    "How well each contender smooths, on one window of each half."
+    g, sums, n, level = torch.Generator().manual_seed(seed), torch.zeros(len(several)), 0, 0.0
+    for w in (next(w for w in windows(case.scene) if w.half == h) for h in (0, 1)):
+        for a, m in enumerate(case.scene.actors):
+            x = m.positions[w.start : w.stop].masked_fill(
+                case.failed[a][w.start : w.stop, :, None], torch.nan
+            )
+            level = max(2 * noise_floor(x.double()), 0.003 * case.length)
+            use = case.vouched[a].mask[w.start : w.stop] & x.isfinite().all(-1)
+            noisy = x + level * torch.randn(x.shape, generator=g)
+            each = [
+                replace(c, filler=case.auto[0][a]) if c.filler is chosen else c for c in several
+            ]
+            sums += torch.tensor([float(_smoothed_error(c, noisy, x, use, m)) for c in each])
+            n += int(use.sum())
+    return sums / max(n, 1), level
+
+# %% ../../nbs/cleanup/trials.ipynb #90c72117
+def _smoothed_error(c: Contender, noisy: Tensor, x: Tensor, use: Tensor, m: Motion) -> Tensor:
+    "Sum of the errors of everything smoothed."
+    if c.filler is None:
+        y = (
+            c.cleaner.clean(Scene((Motion(noisy, m.skeleton, m.fps),)), "all")
+            .scene.actors[0]
+            .positions
+        )
+    else:
+        y = c.filler(noisy, m.fps, errors=False).positions
+    return (y - x).norm(dim=-1)[use].nan_to_num().sum()
