@@ -124,8 +124,10 @@ def test_info_and_view(broken, tmp_path):
 
 def test_compare_names_a_method_or_says_why_not(broken, tmp_path):
     page = tmp_path / "methods.html"
-    args = ("--minutes", "0.05", "--methods", "hold,linear,pchip", "--report", page, "--json")
-    done = motionbook("compare", broken, *args)
+    long = tmp_path / "long.csv"
+    write(add_jumps(mouse(seconds=60, seed=1), rate=0.02, generator=1).scene, long)
+    args = ("--minutes", "0.2", "--methods", "hold,linear,pchip", "--report", page, "--json")
+    done = motionbook("compare", long, *args)
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout)
     assert made["winner"] in ("linear", "pchip") and set(made["rows"]) == {
