@@ -153,7 +153,7 @@ def _print_cleaned(made: dict):
         if made[k]:
             print(f"{k + ':':9} {made[k]}")
 
-# %% ../nbs/cli.ipynb #c1f4ba43
+# %% ../nbs/cli.ipynb #1bb85f95
 def _clean_tree(args, options: dict) -> dict:
     "A folder: a line for each file, and exit code 2 when none could be read."
     from motionbook.cleanup.pipeline import clean_folder
@@ -188,6 +188,7 @@ def _compare(args) -> dict:
         read(args.path, **_reader_options(args)), methods, args.minutes, progress=not args.json
     )
     if args.report:
+        Path(args.report).parent.mkdir(parents=True, exist_ok=True)
         card.report(args.report)
     if not args.json:
         print(card)

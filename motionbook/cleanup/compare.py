@@ -331,7 +331,7 @@ def _detector(trials: Sequence[Trial]) -> dict[str, float]:
         "false": total["flagged"] / max(total["fine"], 1),
     }
 
-# %% ../../nbs/cleanup/compare.ipynb #f18e7f12
+# %% ../../nbs/cleanup/compare.ipynb #879c731b
 SECONDS_BEFORE, SECONDS_EACH = (
     5.0,
     3e-6,
@@ -345,10 +345,12 @@ def auto_method(
 ) -> tuple[str | None, str]:  # the method, None = let `auto` decide by itself; and a sentence
     "The method that `compare` names, if there is time to ask it."
     cells = 2.5 * scene.fps * len(scene) * sum(len(m.skeleton) for m in scene.actors)
-    need = SECONDS_BEFORE + SECONDS_EACH * (cells + LEAST_TRIALS * min(cells, CELLS))
+    before, each = SECONDS_BEFORE + SECONDS_EACH * cells, SECONDS_EACH * min(cells, CELLS)
+    need = before + LEAST_TRIALS * each
     if seconds < need:
         return None, f"not compared: {seconds:.0f} s of time, about {need:.0f} s are needed"
-    card = compare(scene, minutes=seconds / 60, seed=seed, progress=False, tune=False)
+    trials = min(MOST_TRIALS, int((seconds - before) / each))
+    card = compare(scene, seed=seed, progress=False, tune=False, trials=trials)
     if card.winner is None:
         return None, f"compare gives no judgement: {'; '.join(card.reasons)}"
     return card.winner, f"chosen by compare on this recording: {headline(card)}"

@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['Row', 'ScoreCard', 'headline', 'explanation', 'table', 'text_table', 'html_table', 'plot_card', 'report_page']
 
-# %% ../../nbs/cleanup/scorecard.ipynb #ef1118f0
+# %% ../../nbs/cleanup/scorecard.ipynb #660be72e
 import base64
 import io
+import math
 from dataclasses import asdict, dataclass, field
 from html import escape
 from pathlib import Path
@@ -33,7 +34,7 @@ class Row:
     seconds: float = 0.0  # of repairing one window, detection not counted
     settings: dict = field(default_factory=dict)  # the ones that were chosen; {} = the method's own
 
-# %% ../../nbs/cleanup/scorecard.ipynb #cdfc19ef
+# %% ../../nbs/cleanup/scorecard.ipynb #ab8c65ce
 @dataclass(frozen=True)
 class ScoreCard:
     "Which method is best on a recording, by how much, and how that was found out."
@@ -67,9 +68,11 @@ class ScoreCard:
         return f"<div><p><b>{escape(headline(self))}</b></p>{html_table(self)}{_list(explanation(self))}</div>"
 
     def to_dict(self) -> dict:
-        "Everything but the cleaner, ready for JSON."
+        "Everything but the cleaner, ready for JSON; what is not known is None."
         made = asdict(self)
         made.pop("contender")
+        for row in made["rows"].values():
+            row["noise"] = row["noise"] if math.isfinite(row["noise"]) else None
         return made | {"headline": headline(self)}
 
     def plot(self):
@@ -206,10 +209,10 @@ def plot_card(card: ScoreCard):
     fig.tight_layout()
     return fig
 
-# %% ../../nbs/cleanup/scorecard.ipynb #8baf4ba0
+# %% ../../nbs/cleanup/scorecard.ipynb #ea2936a2
 STYLE = """
 :root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2rem}.best{font-size:1.1rem;padding:.8rem 1rem;border-left:4px solid #2a8f4d;background:#2a8f4d18}
+h1{font-size:1.6rem;overflow-wrap:anywhere}h2{font-size:1.15rem;margin-top:2rem}.best{font-size:1.1rem;padding:.8rem 1rem;border-left:4px solid #2a8f4d;background:#2a8f4d18}
 table{border-collapse:collapse;font-size:.85rem;display:block;overflow-x:auto}
 th,td{padding:.2rem .7rem;border-bottom:1px solid #8884;text-align:right;white-space:nowrap}th:first-child,td:first-child{text-align:left}
 img{max-width:100%;background:#fff;border-radius:6px}footer{margin:3rem 0 1rem;color:#888;font-size:.8rem}
