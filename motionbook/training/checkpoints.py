@@ -195,13 +195,15 @@ def find_checkpoint(
         path, f"a checkpoint folder with {CARD}", "none", fix="give the folder that training wrote"
     )
 
-# %% ../../nbs/training/checkpoints.ipynb #0877a838
+# %% ../../nbs/training/checkpoints.ipynb #66fbe9bd
 _FIX = "take another checkpoint of the run, or copy the folder anew"
 
 
 def _card(folder: Path) -> dict:
     "The card, once its seal holds."
     path = folder / CARD
+    if path.is_file() and not path.stat().st_size:
+        raise bad_file(path, "the card of a checkpoint", "an empty file", str(folder), _FIX)
     with reading(path):
         try:
             card = json.loads(read_bytes(path, limit=2**28))

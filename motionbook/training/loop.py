@@ -6,11 +6,12 @@
 __all__ = ['FREE', 'seed_from', 'seed_all', 'own_chance', 'Table', 'as_data', 'Feed', 'TrainConfig', 'lr_share', 'make_optimizer',
            'Average', 'weighed', 'Fitted', 'Trainer', 'fit']
 
-# %% ../../nbs/training/loop.ipynb #2c52d656
+# %% ../../nbs/training/loop.ipynb #f9c54193
 import contextlib
 import copy
 import hashlib
 import math
+import os
 import random
 import signal
 import sys
@@ -347,7 +348,7 @@ def weighed(
         raise ValueError(f"weights: expected among {', '.join(terms)}, got {', '.join(weights)}")
     return sum(t * weights[k] if k in weights else t for k, t in terms.items())
 
-# %% ../../nbs/training/loop.ipynb #68972312
+# %% ../../nbs/training/loop.ipynb #8c4083cc
 def _accelerator(config: TrainConfig, folder: Path | None):
     "A fresh accelerator for one run."
     from accelerate import Accelerator
@@ -372,6 +373,14 @@ def _accelerator(config: TrainConfig, folder: Path | None):
         raise ValueError(
             f"mixed_precision: expected a device that can do {precision!r}, got none: {err}"
         ) from err
+    asked = (
+        os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true" and "MASTER_PORT" in os.environ
+    )
+    if asked and a.num_processes == 1 and "WORLD_SIZE" not in os.environ:
+        raise ValueError(
+            "accelerate launch --cpu: expected several processes, got one, since it spreads CPU work through MPI "
+            "alone; set cpu: true in the configuration and launch with --multi_gpu --num_processes N"
+        )
     if config.trackers:
         flat = {
             k: v if isinstance(v, int | float) else str(v) for k, v in config.model_dump().items()
@@ -418,7 +427,7 @@ class Fitted(NamedTuple):
     best_step: int
     reason: str  # why it ended: epochs, steps, minutes, patience, interrupted, or a hook's word
 
-# %% ../../nbs/training/loop.ipynb #2cbbbe97
+# %% ../../nbs/training/loop.ipynb #1ec73bef
 class Trainer:
     "A training run: `Trainer(…).run()`, or `fit(…)`. Hooks are called with an event and the trainer."
 
@@ -443,7 +452,7 @@ class Trainer:
         c, place = config, (config.seed, rank, world, config.workers, collate)
         self.feed = Feed(data, c.batch_size, c.accum_steps, *place)
         self.valid = None if valid is None else Feed(valid, c.batch_size, 1, *place)
-        self.model = model.to(self.acc.device)
+        self.model, self.own_forward = model.to(self.acc.device), "forward" in vars(model)
         self.average = Average(self.model, c.ema) if c.ema else None
         self.optimizer = make_optimizer(self.model, c)
         self.wrapped, self.rule = self.acc.prepare(self.model, self.optimizer)
@@ -575,7 +584,7 @@ class Trainer:
         for hook in self.hooks:
             hook(event, self)
 
-# %% ../../nbs/training/loop.ipynb #f8d35bfd
+# %% ../../nbs/training/loop.ipynb #3c30c63c
 def _moved(batch: Any, device: torch.device) -> Any:
     "A batch on the device."
     if device.type == "cpu":
@@ -597,9 +606,16 @@ def _flush(run: Trainer):
     "Add the recent steps to the sums; a loss that is not a number ends the run before it is saved."
     if not run.recent:
         return
-    shares = torch.tensor([s for s, _ in run.recent], dtype=torch.float64)
-    terms = torch.stack([t for _, t in run.recent]).cpu().double()
-    values = _summed(run, [shares.sum().item(), *(shares[:, None] * terms).sum(0).tolist()])
+    steps = torch.stack([torch.cat([t.new_ones(1), t]) for _, t in run.recent]).cpu().double()
+    steps *= torch.tensor([s for s, _ in run.recent])[:, None]
+    values = [0.0] * steps.shape[1]
+    if (
+        run.acc.num_processes == 1
+    ):  # on top of the sums, one by one: the same bits wherever a run is cut
+        values = [run.sums.pop(k, 0.0) for k in ("share", *run.names)]
+    for row in steps.tolist():
+        values = [a + b for a, b in zip(values, row)]
+    values = _summed(run, values)
     run.recent = []
     found = dict(zip(("share", *run.names), values))
     if not all(map(math.isfinite, values)):
@@ -671,7 +687,7 @@ def _judge(run: Trainer, row: dict[str, float]):
         run.waited += 1
     run._call("valid")
 
-# %% ../../nbs/training/loop.ipynb #912c2b22
+# %% ../../nbs/training/loop.ipynb #1d88aaef
 def _save(run: Trainer, name: str):
     "Write a checkpoint folder; only the first process does."
     _flush(run)
@@ -779,6 +795,8 @@ def _finish(run: Trainer):
 def _release(run: Trainer):
     "Give the model back as it was: without casts, ready for use."
     run.acc.unwrap_model(run.wrapped, keep_fp32_wrapper=False)
+    if not run.own_forward:
+        vars(run.model).pop("forward", None)
     run.model.eval()
     for t in getattr(run.acc, "trackers", ()):
         t.finish()
