@@ -1,0 +1,346 @@
+"The corrector: what it must not depend on, how far it may go, and its folder."
+
+import json
+
+import pytest
+import torch
+
+from motionbook.core.skeleton import COCO17, MARKER20, Skeleton
+from motionbook.core.synthetic import person
+from motionbook.models.bilstm import (
+    LOSS_WEIGHTS,
+    BiLSTMConfig,
+    SkeletonCorrector,
+    correct,
+    corrector_losses,
+    learn_coupling,
+    places_for,
+    seed,
+    total_loss,
+)
+from motionbook.models.estimates import ESTIMATES, classical_estimates
+from motionbook.models.layers import CONFIG, MANIFEST, SKELETON, WEIGHTS, count_parameters
+from motionbook.models.window import body_heights
+
+torch.set_num_threads(1)
+WALK = person("walk", 2.0, 30, seed=3)
+BODY = WALK.skeleton
+SMALL = dict(hidden=16, layers=2, width=32)
+
+
+def shaken(config=None, skeleton=BODY, scale=0.3):
+    "A model whose head says something: random weights everywhere."
+    torch.manual_seed(0)
+    model = SkeletonCorrector(skeleton, config or BiLSTMConfig(**SMALL))
+    torch.nn.init.normal_(model.head.weight, std=scale)
+    return model.eval()
+
+
+def windows(n=3, holes=True, skeleton=None, noise=0.01):
+    g = torch.Generator().manual_seed(1)
+    x = torch.stack([person("walk", 2.0, 30, seed=s).positions for s in range(n)])
+    truth = x - x[:, :, :1] * torch.tensor([1.0, 0, 1.0])
+    x = truth + noise * torch.randn(truth.shape, generator=g)
+    gone = torch.rand(x.shape[:3], generator=g) < 0.15
+    gone[:, 20:29] = True
+    gone[:, 5:30, 7] = True
+    return (x.masked_fill(gone[..., None], torch.nan) if holes else x), truth
+
+
+MODEL = shaken()
+BOTH = [MODEL, shaken(seed(**SMALL))]
+
+
+@pytest.mark.parametrize("model", BOTH, ids=["mixture", "direct"])
+def test_everything_is_finite_although_most_is_missing(model):
+    x, truth = windows()
+    x[1, 1:] = torch.nan  # one frame left
+    x[2] = torch.nan  # none
+    p = model.prepare(x)
+    assert all(v.isfinite().all() for v in p)
+    y = model(p)
+    assert all(v.isfinite().all() for v in y)
+    out = correct(model, x).positions
+    assert out[0].isfinite().all() and out[2].isnan().all()
+    assert (out[1].isnan().any(0).any(-1) == x[1].isnan().all(0).any(-1)).all()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 7, 61, 200])
+def test_any_length(frames):
+    x = person("walk", frames / 30 + 0.1, 30).positions[:frames]
+    x[frames // 2, 3] = torch.nan
+    y = correct(MODEL, x)
+    assert y.positions.shape == x.shape and (frames == 1 or y.positions.isfinite().all())
+
+
+def test_what_is_behind_a_hole_does_not_matter():
+    x, _ = windows()
+    half = x.clone()
+    half[..., 1:] = torch.where(x[..., :1].isnan(), 1e6, x[..., 1:])  # one coordinate NaN is enough
+    assert torch.equal(correct(MODEL, x).positions, correct(MODEL, half).positions)
+    assert not torch.equal(
+        correct(MODEL, x).positions, correct(MODEL, windows(holes=False)[0]).positions
+    )
+
+
+@pytest.mark.parametrize("model", BOTH, ids=["mixture", "direct"])
+def test_moved_and_scaled(model):
+    x, _ = windows()
+    y, shift = correct(model, x), torch.tensor([3.0, -2.0, 5.0])
+    assert torch.allclose(correct(model, x + shift).positions, y.positions + shift, atol=2e-4)
+    big = correct(model, 1000 * x)
+    assert torch.allclose(big.positions, 1000 * y.positions, atol=0.2)
+    assert torch.allclose(big.sigma, 1000 * y.sigma, rtol=1e-2)
+
+
+def test_turned():
+    x, _ = windows()
+    a = torch.tensor(2.0)
+    r = torch.tensor([[a.cos(), 0, a.sin()], [0, 1, 0], [-a.sin(), 0, a.cos()]])
+    y = correct(MODEL, x)
+    turned = correct(MODEL, x @ r.T)
+    assert torch.allclose(turned.positions, y.positions @ r.T, atol=5e-4)
+    assert torch.allclose(turned.residual, y.residual @ r.T, atol=5e-4)
+    fixed = shaken(BiLSTMConfig(turn=False, **SMALL))
+    assert not torch.allclose(
+        correct(fixed, x @ r.T).positions, correct(fixed, x).positions @ r.T, atol=5e-4
+    )
+
+
+@pytest.mark.parametrize("form", ["mixture", "direct"])
+def test_padding_changes_nothing(form):
+    x, truth = windows()
+    k = len(BODY)
+    wide = shaken(BiLSTMConfig(form=form, kmax=k + 4, **SMALL))
+    padded = torch.nn.functional.pad(x, (0, 0, 0, 4), value=7.0)
+    assert torch.equal(correct(wide, padded).positions[:, :, :k], correct(wide, x).positions)
+    p = wide.prepare(x)
+    out = wide(p)
+    loss = corrector_losses(wide, out, p, truth)
+    junk = out._replace(positions=out.positions.clone())
+    junk.positions[:, :, k:] = 1e3
+    again = corrector_losses(wide, junk, p, truth)
+    assert all(torch.equal(loss[n], again[n]) for n in loss)
+    assert not wide.prepare(x).present[:, k:].any()
+
+
+def test_estimates_do_not_see_absent_joints():
+    x, _ = windows(noise=0)
+    given = x.clone()
+    given[:, :, 5] = torch.nan
+    rest = [i for i in range(x.shape[2]) if i != 5]
+    a, b = (classical_estimates(w / 1.7, 30.0).values for w in (given, x[:, :, rest]))
+    assert torch.allclose(a[:, :, :, rest], b, atol=1e-5)
+
+
+def test_a_window_does_not_see_its_batch():
+    x, _ = windows()
+    assert torch.allclose(correct(MODEL, x).positions[1], correct(MODEL, x[1]).positions, atol=1e-5)
+
+
+def test_correction_is_bounded():
+    x, _ = windows()
+    wild = shaken(BiLSTMConfig(limit=0.05, **SMALL), scale=1e3)
+    p = wild.prepare(x)
+    y = wild(p)
+    assert y.residual.abs().amax() <= 0.05 * (1 + 1e-6) and y.residual.abs().amax() > 0.04
+    lo, hi = p.estimates.amin(1) - 0.05 - 1e-5, p.estimates.amax(1) + 0.05 + 1e-5
+    assert ((y.positions >= lo) & (y.positions <= hi)).all()
+    assert torch.allclose(y.weights.sum(-1), torch.ones(()), atol=1e-5)
+
+
+def test_untrained_believes_the_coupled_smoother():
+    x, _ = windows()
+    model = SkeletonCorrector(BODY, BiLSTMConfig(**SMALL)).eval()
+    y = model(model.prepare(x))
+    assert y.residual.abs().amax() == 0
+    assert (y.weights.argmax(-1) == len(ESTIMATES) - 1).all() and y.weights[..., -1].min() > 0.85
+
+
+def test_same_seed_same_numbers():
+    x, truth = windows()
+
+    def trained(s):
+        torch.manual_seed(s)
+        model = SkeletonCorrector(BODY, BiLSTMConfig(**SMALL | dict(dropout=0.3)))
+        opt = torch.optim.Adam(model.parameters(), 1e-2)
+        p = model.prepare(x)
+        for _ in range(3):
+            opt.zero_grad()
+            total_loss(corrector_losses(model, model(p), p, truth)).backward()
+            opt.step()
+        return correct(model, x).positions
+
+    assert torch.equal(trained(0), trained(0))
+    assert not torch.equal(trained(0), trained(1))
+
+
+@pytest.mark.parametrize("model", BOTH, ids=["mixture", "direct"])
+def test_gradients_reach_hidden_frames(model):
+    x, truth = windows()
+    p = model.prepare(x)
+    out = model(p)
+    y = out.positions.detach().requires_grad_()
+    seen = out._replace(positions=y, sigma=out.sigma.detach())
+    total_loss(corrector_losses(model, seen, p, truth)).backward()
+    hidden = ~p.known
+    assert hidden[:, 20:29].all()
+    assert (y.grad.norm(dim=-1)[hidden] > 0).all()
+    losses = corrector_losses(model, out, p, truth)
+    assert set(losses) <= set(LOSS_WEIGHTS) and losses["hidden"] > 0
+    losses["hidden"].backward()
+    lstm = [q for n, q in model.named_parameters() if "lstm.weight" in n]
+    assert all(q.grad.abs().sum() > 0 for q in lstm)
+    model.zero_grad()
+
+
+def test_missing_truth_is_left_out():
+    x, truth = windows()
+    p = MODEL.prepare(x)
+    out = MODEL(p)
+    cut = truth.clone()
+    cut[:, 20:25] = torch.nan
+    losses = corrector_losses(MODEL, out, p, cut)
+    assert all(v.isfinite() for v in losses.values())
+    assert losses["hidden"] != corrector_losses(MODEL, out, p, truth)["hidden"]
+    nothing = corrector_losses(MODEL, out, p, torch.full_like(truth, torch.nan))
+    assert all(v.isfinite() for v in nothing.values()) and nothing["hidden"] == 0
+
+
+def lstm_numbers(i, h):
+    return 2 * 4 * h * (i + h + 1)
+
+
+@pytest.mark.parametrize(
+    ("merge", "read", "published"), [("concat", 512, 3.946), ("sum", 256, 2.832)]
+)
+def test_seed_has_the_parameters_of_the_first_network(merge, read, published):
+    n = lstm_numbers(60, 256) + 2 * lstm_numbers(read, 256) + (read + 1) * 256 + 257 * 60
+    assert count_parameters(SkeletonCorrector(MARKER20, seed(merge_mode=merge))) == n
+    assert round(n / 1e6, 3) == published
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_default_has_the_parameters_of_its_formula(dims):
+    c, k, e = BiLSTMConfig(dims=dims, kmax=25), 25, len(ESTIMATES)
+    inputs = k * ((e + 1) * dims + 6) + 1
+    n = (
+        (inputs + 1) * c.width
+        + lstm_numbers(c.width, c.hidden)
+        + lstm_numbers(2 * c.hidden, c.hidden)
+    )
+    n += (2 * c.hidden + c.width + 1) * c.width + (c.width + 1) * k * (e + dims + 1)
+    assert count_parameters(SkeletonCorrector(MARKER20, c)) == n
+
+
+def test_two_dimensions():
+    x, _ = windows()
+    flat = shaken(BiLSTMConfig(dims=2, **SMALL))
+    y = correct(flat, 400 * x[..., :2] + 300)
+    assert y.positions.shape[-1] == 2 and y.positions.isfinite().all()
+    with pytest.raises(ValueError, match=r"expected windows \[b t 24 2\]"):
+        correct(flat, x)
+
+
+def test_stated_height_sets_the_bound():
+    x, _ = windows()
+    tall = correct(MODEL, x, torch.full((3,), 3.4))
+    assert not torch.allclose(tall.positions, correct(MODEL, x).positions, atol=1e-4)
+    assert 1.2 < float(body_heights(x)[0]) < 2.0
+
+
+def test_learned_coupling_travels(tmp_path):
+    x, truth = windows()
+    model = learn_coupling(shaken(), truth)
+    assert abs(float(model.coupling.trace()) - 1) < 1e-5
+    assert not torch.allclose(correct(model, x).positions, correct(MODEL, x).positions, atol=1e-4)
+    back = SkeletonCorrector.from_pretrained(model.save_pretrained(tmp_path))
+    assert torch.equal(correct(back, x).positions, correct(model, x).positions)
+    with pytest.raises(ValueError, match="window without gaps"):
+        learn_coupling(shaken(), x)
+
+
+def saved(tmp_path, config=None):
+    model = shaken(config)
+    model.about = {"data": "synthetic", "score": 1.5}
+    return model, model.save_pretrained(tmp_path / "m")
+
+
+@pytest.mark.parametrize("form", ["mixture", "direct"])
+def test_folder_and_back(tmp_path, form):
+    model, folder = saved(tmp_path, BiLSTMConfig(form=form, merge_mode="sum", kmax=30, **SMALL))
+    assert {f.name for f in folder.iterdir()} == {WEIGHTS, CONFIG, SKELETON, MANIFEST}
+    back = SkeletonCorrector.from_pretrained(folder)
+    x, _ = windows()
+    assert torch.equal(correct(back, x).positions, correct(model, x).positions)
+    assert back.config == model.config and back.about == model.about
+    assert back.skeleton.joints == BODY.joints and back.skeleton.mirror_pairs == BODY.mirror_pairs
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, CONFIG, SKELETON, MANIFEST])
+@pytest.mark.parametrize("how", ["gone", "empty", "cut", "flipped"])
+def test_spoiled_folder_names_the_file(tmp_path, name, how):
+    _, folder = saved(tmp_path)
+    data = (folder / name).read_bytes()
+    if how == "gone":
+        (folder / name).unlink()
+    else:
+        flipped = data[:40] + bytes([data[40] ^ 1]) + data[41:]
+        (folder / name).write_bytes({"empty": b"", "cut": data[:-20], "flipped": flipped}[how])
+    with pytest.raises(ValueError) as err:
+        SkeletonCorrector.from_pretrained(folder)
+    text = str(err.value)
+    assert "\n" not in text
+    assert name in text or (name == MANIFEST and how == "flipped")
+
+
+def rewritten(folder, name, change):
+    "A file changed with a manifest to match: not damage, but another content."
+    import hashlib
+
+    d = json.loads((folder / name).read_text())
+    change(d)
+    (folder / name).write_text(json.dumps(d))
+    m = json.loads((folder / MANIFEST).read_text())
+    m[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    (folder / MANIFEST).write_text(json.dumps(m))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        (CONFIG, lambda d: d["config"].update(hidden=17), WEIGHTS),
+        (CONFIG, lambda d: d["config"].update(hidden="many"), CONFIG),
+        (CONFIG, lambda d: d["config"].update(surprise=1), CONFIG),
+        (CONFIG, lambda d: d.update(model="vae"), "'vae'"),
+        (CONFIG, lambda d: d["config"].update(kmax=3), CONFIG),
+        (SKELETON, lambda d: d["joints"].pop(), SKELETON),
+        (SKELETON, lambda d: d.pop("parents"), SKELETON),
+    ],
+)
+def test_contradicting_folder_is_refused(tmp_path, name, change, says):
+    _, folder = saved(tmp_path)
+    rewritten(folder, name, change)
+    with pytest.raises(ValueError, match=says) as err:
+        SkeletonCorrector.from_pretrained(folder)
+    assert "\n" not in str(err.value)
+
+
+def test_nothing_where_a_folder_should_be(tmp_path):
+    with pytest.raises(ValueError, match="a folder with a saved model"):
+        SkeletonCorrector.from_pretrained(tmp_path / "nowhere")
+
+
+def test_places_by_name():
+    model = SkeletonCorrector(MARKER20, BiLSTMConfig(**SMALL))
+    order = tuple(reversed(MARKER20.joints[:16]))
+    assert places_for(model, Skeleton("some", order)) == list(range(15, -1, -1))
+    for skeleton, dims in ((COCO17, 3), (Skeleton("few", MARKER20.joints[:4]), 3), (MARKER20, 2)):
+        with pytest.raises(ValueError, match="expected") as err:
+            places_for(model, skeleton, dims)
+        assert "\n" not in str(err.value)
+
+
+def test_kmax_below_the_skeleton():
+    with pytest.raises(ValueError, match="kmax of at least 20 for MARKER20, got 16"):
+        SkeletonCorrector(MARKER20, BiLSTMConfig(kmax=16))
