@@ -27,7 +27,9 @@ from motionbook.training.checkpoints import (
     write_checkpoint,
 )
 from motionbook.training.history import read_history
-from motionbook.training.loop import Feed, TrainConfig, fit
+from motionbook.training.config import TrainConfig
+from motionbook.training.feed import Feed
+from motionbook.training.loop import fit
 from motionbook.training.splits import leaks, linked, split_by
 
 ROOT = Path(__file__).resolve().parents[1]
