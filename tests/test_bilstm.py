@@ -19,7 +19,14 @@ from motionbook.models.bilstm import (
     total_loss,
 )
 from motionbook.models.estimates import ESTIMATES, classical_estimates
-from motionbook.models.layers import CONFIG, MANIFEST, SKELETON, WEIGHTS, count_parameters
+from motionbook.models.layers import (
+    CONFIG,
+    MANIFEST,
+    SKELETON,
+    WEIGHTS,
+    BiLSTM,
+    count_parameters,
+)
 from motionbook.models.window import body_heights
 
 torch.set_num_threads(1)
@@ -344,3 +351,38 @@ def test_places_by_name():
 def test_kmax_below_the_skeleton():
     with pytest.raises(ValueError, match="kmax of at least 20 for MARKER20, got 16"):
         SkeletonCorrector(MARKER20, BiLSTMConfig(kmax=16))
+
+
+def test_hidden_and_observed_points_have_their_own_loss():
+    x, truth = windows()
+    p = MODEL.prepare(x)
+    out = MODEL(p)
+    before = corrector_losses(MODEL, out, p, truth)
+    for mine, other, where in (("hidden", "observed", ~p.known), ("observed", "hidden", p.known)):
+        worse = out._replace(positions=out.positions + 0.1 * where[..., None])
+        after = corrector_losses(MODEL, worse, p, truth)
+        assert after[mine] > 1.5 * before[mine] and after[other] == before[other]
+
+
+def test_learned_coupling_does_not_tie_to_absent_joints():
+    x, truth = windows(noise=0)
+    given = x / 1.7
+    given[:, :, 5] = torch.nan
+    rest = [i for i in range(x.shape[2]) if i != 5]
+    prior = learn_coupling(shaken(), truth).coupling.double()
+    some = torch.tensor([3 * i + c for i in rest for c in range(3)])
+    a = classical_estimates(given, 30.0, prior).values[:, -1][:, :, rest]
+    b = classical_estimates(given[:, :, rest], 30.0, prior[some][:, some]).values[:, -1]
+    assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_dropout_hits_the_same_inputs_in_all_frames():
+    torch.manual_seed(0)
+    layer = BiLSTM(40, 8, dropout=0.5)
+    seen = []
+    layer.lstm.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    layer.train()(torch.ones(4, 9, 40))
+    layer.eval()(torch.ones(4, 9, 40))
+    gone = seen[0] == 0
+    assert (gone == gone[:, :1]).all() and 0.3 < gone.float().mean() < 0.7
+    assert set(seen[0].unique().tolist()) == {0.0, 2.0} and (seen[1] == 1).all()
