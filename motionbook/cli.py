@@ -81,7 +81,7 @@ def _print_info(facts: dict):
         if a["never_seen"]:
             print("    never seen: " + ", ".join(a["never_seen"]))
 
-# %% ../nbs/cli.ipynb #f13e62f0
+# %% ../nbs/cli.ipynb #e060c7e9
 def _info(args) -> dict:
     "A recording, or everything in a dataset or a folder."
     from motionbook.formats.marker_h5 import is_marker_h5
@@ -114,6 +114,7 @@ def _clean(args) -> dict:
     )
     if Path(args.path).is_dir():
         return _clean_tree(args, options)
+    _check_export(args)
     from motionbook.cleanup.pipeline import clean_file, corrections_path
 
     cleaned = clean_file(args.path, args.out, report=args.report, apply=args.apply, **options)
@@ -141,6 +142,22 @@ def _clean(args) -> dict:
     return made
 
 
+def _check_export(args):
+    "What cannot be exported is refused before the work is done."
+    from motionbook.formats.registry import read
+
+    if args.video and not (args.export_frames and Path(args.video).is_file()):
+        why = "goes with --export-frames CSV" if not args.export_frames else "is not there"
+        raise ValueError(f"--video {args.video} {why}; add the option or correct the path")
+    if args.export_frames and Path(args.export_frames).suffix.lower() != ".csv":
+        raise ValueError(f"--export-frames {args.export_frames}: expected a name that ends in .csv")
+    if (
+        args.export_frames
+        and read(args.path, **_reader_options(args)).actors[0].positions.shape[-1] != 2
+    ):
+        raise ValueError(f"--export-frames: expected a 2-D recording, got {args.path} in 3-D")
+
+
 def _print_cleaned(made: dict):
     found = ", ".join(f"{n} {r}" for r, n in made["found"].items()) or "nothing wrong"
     print(f"found:    {found}")
@@ -153,7 +170,7 @@ def _print_cleaned(made: dict):
         if made[k]:
             print(f"{k + ':':9} {made[k]}")
 
-# %% ../nbs/cli.ipynb #1bb85f95
+# %% ../nbs/cli.ipynb #75f52ff8
 def _clean_tree(args, options: dict) -> dict:
     "A folder: a line for each file, and exit code 2 when none could be read."
     from motionbook.cleanup.pipeline import clean_folder
@@ -184,9 +201,9 @@ def _compare(args) -> dict:
     from motionbook.formats.registry import read
 
     methods = args.methods.split(",") if args.methods else None
-    card = compare(
-        read(args.path, **_reader_options(args)), methods, args.minutes, progress=not args.json
-    )
+    scene = read(args.path, **_reader_options(args))
+    _refuse_many(scene, args.path)
+    card = compare(scene, methods, args.minutes, progress=not args.json)
     if args.report:
         Path(args.report).parent.mkdir(parents=True, exist_ok=True)
         card.report(args.report)
@@ -195,6 +212,15 @@ def _compare(args) -> dict:
         if args.report:
             print(f"report: {args.report}")
     return card.to_dict() | {"report": args.report}
+
+
+def _refuse_many(scene, path):
+    "A comparison needs one long recording."
+    many = scene.meta.get("sequences", 1)
+    if many > 1:
+        raise ValueError(
+            f"{path}: expected one recording, got a dataset of {many} sequences of {len(scene)} frames; compare a recording they were cut from"
+        )
 
 
 def _view(args) -> dict:
@@ -268,7 +294,7 @@ def _rebuilder(method: str) -> Callable:
 
     return lambda scene: clean(scene, method).scene
 
-# %% ../nbs/cli.ipynb #0d07c269
+# %% ../nbs/cli.ipynb #463bf6e4
 def _command(sub, name: str, run: Callable, about: str, example: str) -> argparse.ArgumentParser:
     "A subcommand with its help and the options that all share."
     p = sub.add_parser(
@@ -284,9 +310,7 @@ def _command(sub, name: str, run: Callable, about: str, example: str) -> argpars
 
 
 def _fps(p: argparse.ArgumentParser):
-    p.add_argument(
-        "--fps", type=float, help="frames per second, for files that do not state it (DeepLabCut)"
-    )
+    p.add_argument("--fps", type=float, help="frames per second, for files that do not state it")
 
 # %% ../nbs/cli.ipynb #8a8891d0
 def parser() -> argparse.ArgumentParser:

@@ -4,7 +4,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -26,9 +25,9 @@ from motionbook.training.checkpoints import (
     replace_folder,
     write_checkpoint,
 )
-from motionbook.training.history import read_history
 from motionbook.training.config import TrainConfig
 from motionbook.training.feed import Feed
+from motionbook.training.history import read_history
 from motionbook.training.loop import fit
 from motionbook.training.splits import leaks, linked, split_by
 
@@ -106,7 +105,10 @@ def contents(folder):
 
 
 def rows(folder):
-    return [{k: v for k, v in r.items() if k != "seconds"} for r in read_history(folder / "history.jsonl")]
+    return [
+        {k: v for k, v in r.items() if k != "seconds"}
+        for r in read_history(folder / "history.jsonl")
+    ]
 
 
 X = torch.linspace(-1, 1, 6 * 37).reshape(37, 6).sin()
@@ -191,7 +193,15 @@ def test_a_finished_run_is_not_run_again(tmp_path, unbroken):
     shutil.copytree(unbroken, tmp_path / "run")
     before = rows(tmp_path / "run")
     steps = []
-    made = fit(net(3), Noisy(), loss, config(), Noisy(9), tmp_path / "run", hooks=[lambda *e: steps.append(e)])
+    made = fit(
+        net(3),
+        Noisy(),
+        loss,
+        config(),
+        Noisy(9),
+        tmp_path / "run",
+        hooks=[lambda *e: steps.append(e)],
+    )
     assert (made.step, made.reason, steps) == (STEPS, "steps", [])
     assert rows(tmp_path / "run") == before
     assert same(model_weights(made.model), read_checkpoint(unbroken / "last").parts["model"])
@@ -242,7 +252,18 @@ def test_training_leaves_the_callers_random_numbers_and_model(tmp_path):
 
 def sgd(**fields):
     return TrainConfig(
-        **(dict(optimizer="sgd", lr=0.1, schedule="constant", weight_decay=0, cpu=True, steps=1, clip=None) | fields)
+        **(
+            dict(
+                optimizer="sgd",
+                lr=0.1,
+                schedule="constant",
+                weight_decay=0,
+                cpu=True,
+                steps=1,
+                clip=None,
+            )
+            | fields
+        )
     )
 
 
@@ -283,7 +304,9 @@ def test_a_step_is_the_textbooks(tmp_path):
     row = made.history.rows[-1]
     assert row["grad_norm"] == pytest.approx(float(norm), rel=1e-3)
     loaded = load_weights(linear(4), tmp_path)  # the average
-    assert loaded["step"] == 2 and same(model_weights(made.model), read_checkpoint(tmp_path).parts["model"])
+    assert loaded["step"] == 2 and same(
+        model_weights(made.model), read_checkpoint(tmp_path).parts["model"]
+    )
 
 
 def test_learning_rate_and_history(tmp_path):
@@ -311,32 +334,64 @@ def test_early_stopping_keeps_the_best(tmp_path):
         return {"off": (model.weight - batch.mean()).square().mean()}
 
     c = TrainConfig(
-        epochs=200, optimizer="sgd", lr=0.005, schedule="constant", weight_decay=0, patience=3, cpu=True, clip=None
+        epochs=200,
+        optimizer="sgd",
+        lr=0.005,
+        schedule="constant",
+        weight_decay=0,
+        patience=3,
+        cpu=True,
+        clip=None,
     )
     made = fit(model, torch.full((8, 1), 2.0), pull, c, torch.full((8, 1), 1.0), tmp_path)
     series = made.history.series("loss", "valid")
     best = min(range(len(series[1])), key=series[1].__getitem__)
     assert made.reason == "patience" and made.step == series[0][best] + 3 == made.best_step + 3
     load_weights(model, tmp_path)
-    assert abs(model.weight.item() - 1) < 0.1 < abs(made.history.series("loss", "valid")[1][-1]) ** 0.5 * 10
-    assert fit(model, torch.full((8, 1), 2.0), pull, c, torch.full((8, 1), 1.0), tmp_path).reason == "patience"
+    assert (
+        abs(model.weight.item() - 1)
+        < 0.1
+        < abs(made.history.series("loss", "valid")[1][-1]) ** 0.5 * 10
+    )
+    assert (
+        fit(model, torch.full((8, 1), 2.0), pull, c, torch.full((8, 1), 1.0), tmp_path).reason
+        == "patience"
+    )
 
 
 def test_minutes_limit_counts_all_parts_of_a_run(tmp_path):
     slow = [lambda event, run: event == "step" and time.sleep(0.02)]
     t = time.monotonic()
-    made = fit(linear(), X, plain, TrainConfig(minutes=0.6 / 60, cpu=True), folder=tmp_path, hooks=slow)
+    made = fit(
+        linear(), X, plain, TrainConfig(minutes=0.6 / 60, cpu=True), folder=tmp_path, hooks=slow
+    )
     assert made.reason == "minutes" and 0.55 < time.monotonic() - t < 3 and 3 < made.step <= 31
     assert made.history.rows[-1]["lr"] < 2e-4  # the cosine followed the clock
-    again = fit(linear(), X, plain, TrainConfig(minutes=0.6 / 60, cpu=True), folder=tmp_path, hooks=slow)
+    again = fit(
+        linear(), X, plain, TrainConfig(minutes=0.6 / 60, cpu=True), folder=tmp_path, hooks=slow
+    )
     assert again.step == made.step
-    more = fit(linear(), X, plain, TrainConfig(minutes=0.8 / 60, cpu=True), folder=tmp_path, hooks=slow)
+    more = fit(
+        linear(), X, plain, TrainConfig(minutes=0.8 / 60, cpu=True), folder=tmp_path, hooks=slow
+    )
     assert made.step < more.step <= made.step + 11
 
 
 def test_checkpoints_kept(tmp_path):
-    fit(linear(), X, plain, sgd(steps=20, batch_size=8, keep_epochs=2, keep_steps=7), folder=tmp_path)
-    kept = {"epoch-00002": 10, "epoch-00004": 20, "step-00000007": 7, "step-00000014": 14, "last": 20}
+    fit(
+        linear(),
+        X,
+        plain,
+        sgd(steps=20, batch_size=8, keep_epochs=2, keep_steps=7),
+        folder=tmp_path,
+    )
+    kept = {
+        "epoch-00002": 10,
+        "epoch-00004": 20,
+        "step-00000007": 7,
+        "step-00000014": 14,
+        "last": 20,
+    }
     found = {p.name: read_checkpoint(p).state["step"] for p in tmp_path.iterdir() if p.is_dir()}
     assert found == kept
     a = fit(linear(2), X, plain, sgd(steps=20, batch_size=8), resume=tmp_path / "step-00000007")
@@ -404,7 +459,9 @@ def damage(kind, path):
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "cut", "altered"])
-@pytest.mark.parametrize("name", ["model.safetensors", "live.safetensors", "training.safetensors", "checkpoint.json"])
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "live.safetensors", "training.safetensors", "checkpoint.json"]
+)
 def test_a_damaged_checkpoint_names_the_file(tmp_path, unbroken, kind, name):
     shutil.copytree(unbroken, tmp_path / "run")
     damage(kind, tmp_path / "run" / "last" / name)
@@ -413,7 +470,11 @@ def test_a_damaged_checkpoint_names_the_file(tmp_path, unbroken, kind, name):
     assert "\n" not in str(err.value) and "last" in str(err.value)
 
 
-@given(st.dictionaries(st.sampled_from(["seal", "files", "state", "version", "x"]), st.none() | st.integers()))
+@given(
+    st.dictionaries(
+        st.sampled_from(["seal", "files", "state", "version", "x"]), st.none() | st.integers()
+    )
+)
 @settings(max_examples=40, deadline=None)
 def test_hostile_cards(tmp_path_factory, change):
     folder = tmp_path_factory.mktemp("hostile")
@@ -471,10 +532,14 @@ def test_a_full_disk_leaves_the_old_folder(tmp_path):
 
 # Splits
 
-KEYS = st.lists(st.tuples(st.integers(0, 12) | st.none(), st.integers(0, 30)), min_size=1, max_size=60)
+KEYS = st.lists(
+    st.tuples(st.integers(0, 12) | st.none(), st.integers(0, 30)), min_size=1, max_size=60
+)
 
 
-@given(KEYS, st.floats(0.05, 0.4), st.sampled_from([0.0, 0.1, 0.3]), st.integers(0, 5), st.randoms())
+@given(
+    KEYS, st.floats(0.05, 0.4), st.sampled_from([0.0, 0.1, 0.3]), st.integers(0, 5), st.randoms()
+)
 @settings(max_examples=150, deadline=None)
 def test_no_split_leaks(pairs, valid, test, seed, rng):
     subjects, clips = map(list, zip(*pairs))
@@ -489,7 +554,13 @@ def test_no_split_leaks(pairs, valid, test, seed, rng):
     assert len(split.train) and len(split.valid) and (len(split.test) > 0) == (test > 0)
     if None not in subjects:  # the order in which samples are read does not matter
         order = rng.sample(range(len(pairs)), len(pairs))
-        moved = split_by([subjects[i] for i in order], [clips[i] for i in order], valid=valid, test=test, seed=seed)
+        moved = split_by(
+            [subjects[i] for i in order],
+            [clips[i] for i in order],
+            valid=valid,
+            test=test,
+            seed=seed,
+        )
         assert sorted(order[i] for i in moved.valid.tolist()) == split.valid.tolist()
 
 
@@ -526,20 +597,50 @@ def test_a_launch_that_started_one_process_says_so(tmp_path):
     "On a CPU `accelerate launch --cpu --num_processes 2` starts one process, without a word."
     path, env = script(tmp_path, SPREAD, folder=str(tmp_path))
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", str(path), "2", "x"]
+    launch += [
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+        str(path),
+        "2",
+        "x",
+    ]
     found = subprocess.run(launch, env=env, capture_output=True, text=True, timeout=240)
-    assert found.returncode and "expected several processes" in found.stderr and "--multi_gpu" in found.stderr
+    assert (
+        found.returncode
+        and "expected several processes" in found.stderr
+        and "--multi_gpu" in found.stderr
+    )
 
 
 def test_two_processes_equal_one_with_the_doubled_batch(tmp_path):
     "About 15 s. Losses agree to 1e-5 of their size, weights to 1e-5: sums are taken in another order."
     path, env = script(tmp_path, SPREAD, folder=str(tmp_path))
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
-    launch += ["--num_processes", "2", "--main_process_port", str(free_port()), "--mixed_precision", "no"]
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_machines",
+        "1",
+    ]
+    launch += [
+        "--num_processes",
+        "2",
+        "--main_process_port",
+        str(free_port()),
+        "--mixed_precision",
+        "no",
+    ]
     launch += ["--dynamo_backend", "no", str(path), "2", "two"]
     two = subprocess.run(launch, env=env, capture_output=True, text=True, timeout=240)
     assert two.returncode == 0, two.stderr[-3000:]
-    one = subprocess.run([sys.executable, path, "4", "one"], env=env, capture_output=True, text=True)
+    one = subprocess.run(
+        [sys.executable, path, "4", "one"], env=env, capture_output=True, text=True
+    )
     assert one.returncode == 0, one.stderr[-3000:]
     (a, sa), (b, sb) = (read_checkpoint(tmp_path / k / "last") for k in ("onea", "twoa"))
     assert (sa["processes"], sb["processes"]) == (1, 2)

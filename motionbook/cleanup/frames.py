@@ -152,7 +152,7 @@ def _video_name(cleaned: Cleaned, path: Path, video: str | Path | None) -> str:
         return folder.name
     return Path(cleaned.original.source).stem.split("DLC_")[0].split("DLC")[0] or "video"
 
-# %% ../../nbs/cleanup/frames.ipynb #2b572e22
+# %% ../../nbs/cleanup/frames.ipynb #9a791039
 def write_pictures(
     video: str | Path,
     frames: list[int],
@@ -174,6 +174,8 @@ def write_pictures(
             [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *pick], capture_output=True, text=True
         )
         if done.returncode or not out.is_file():
+            for p in made:
+                p.unlink(missing_ok=True)
             why = (done.stderr.strip().splitlines() or [f"frame {k} is not in it"])[-1]
             raise bad_file(video, f"a video with at least {max(frames) + 1} frames", why)
     return made

@@ -103,7 +103,7 @@ def windows(
     edges = torch.linspace(0, t, n + 1).round().long().tolist()
     return [Window(a, b, 0, b - a, i % 2) for i, (a, b) in enumerate(zip(edges, edges[1:]))]
 
-# %% ../../nbs/cleanup/trials.ipynb #743d84f1
+# %% ../../nbs/cleanup/trials.ipynb #b18853dc
 class Case(NamedTuple):
     "A recording, ready for trials."
 
@@ -135,20 +135,22 @@ def open_case(
     failed = tuple(s.failed for s in shown)
     few = [len(s.runs.joint) < FEWEST for s in shown]
     shown = [usual_failures(m, g) if f else s for m, s, f in zip(bare.actors, shown, few)]
-    auto = tuple(_auto_choice(bare, failed, h) for h in (0, 1))
-    return Case(bare, vouched, failed, tuple(shown), float(lengths.nanmedian()), auto)
+    case = Case(bare, vouched, failed, tuple(shown), float(lengths.nanmedian()))
+    return case._replace(auto=tuple(_auto_choice(case, h, g) for h in (0, 1)))
 
-# %% ../../nbs/cleanup/trials.ipynb #fd8920ed
-def _auto_choice(scene: Scene, failed: tuple[Tensor, ...], half: int) -> tuple[Filler, ...]:
+# %% ../../nbs/cleanup/trials.ipynb #19fb6f4a
+def _auto_choice(case: Case, half: int, g: torch.Generator) -> tuple[Filler, ...]:
     "What `auto` takes for each actor, from the window of one half that has the most failures."
-    mine = [w for w in windows(scene) if w.half == half]
+    mine = [w for w in windows(case.scene) if w.half == half]
     part = lambda x, w: x[w.start + w.low : w.start + w.high]
-    w = max(mine, key=lambda w: sum(int(part(f, w).sum()) for f in failed))
-    holes = [
-        part(m.positions.masked_fill(f[..., None], torch.nan), w)
-        for m, f in zip(scene.actors, failed)
-    ]
-    return tuple(best_filler(x, scene.fps)[0] for x in holes)
+    w = max(mine, key=lambda w: sum(int(part(f, w).sum()) for f in case.failed))
+    holes = []
+    for a, (m, failed) in enumerate(zip(case.scene.actors, case.failed)):
+        gone = part(failed, w)
+        if not case.shown[a].measured:  # few failures of its own: it is asked on planted ones
+            gone = gone | (_planted(case, a, w, g).family >= 0)[w.low : w.high]
+        holes.append(part(m.positions, w).masked_fill(gone[..., None], torch.nan))
+    return tuple(best_filler(x, case.scene.fps)[0] for x in holes)
 
 # %% ../../nbs/cleanup/trials.ipynb #8986294e
 SPAN = 0.5  # seconds that count as one piece of evidence

@@ -243,7 +243,7 @@ def path_gate(
 
     return detect
 
-# %% ../../nbs/filters/paths.ipynb #ea12a4d5
+# %% ../../nbs/filters/paths.ipynb #b81b560f
 LOW = 0.6  # likelihood below which DeepLabCut users drop a point
 MANY = 0.05  # share of low points from which on the gate has to prove itself
 WRONG = 0.1  # the least share of the low points that must look wrong then
@@ -263,8 +263,9 @@ def gate_pays(
         return bool(low.any())
     wrong = path_gate(learn=False)(motion).reason > 0
     share = lambda m: float((wrong & m).sum() / m.sum().clamp_min(1))
-    usual = share(seen & ~low)
-    return share(low) > max(1.5 * usual + 0.01, WRONG) or not (seen & ~low).any()
+    if not (seen & ~low).any():
+        return False  # all are low: the likelihood tells nothing apart
+    return share(low) > max(1.5 * share(seen & ~low) + 0.01, WRONG)
 
 
 def best_detector(

@@ -129,7 +129,7 @@ class C3dDocument:
             )
         )
 
-# %% ../../nbs/formats/c3d.ipynb #4bcc5ed1
+# %% ../../nbs/formats/c3d.ipynb #fd94699b
 def _places(records: np.ndarray, scale: float, zeros: str) -> np.ndarray:
     "[t m 3] float64 in the file's units and axes, NaN = missing."
     xyz, word = records[..., :3].astype(np.float64), records[..., 3]
@@ -142,7 +142,7 @@ def _places(records: np.ndarray, scale: float, zeros: str) -> np.ndarray:
 def _up(layout: Layout, names: tuple[str, ...], points: np.ndarray) -> str:
     "The up axis: what stands upright on the file's screen, else what the body tells."
     stated = "".join(layout.texts("POINT:Y_SCREEN")[:1]).strip("+ ").lower()
-    return stated if stated in AXES else infer_up(names, points)
+    return stated if stated in AXES else infer_up(names, points, otherwise="z")
 
 
 def _events(layout: Layout) -> tuple[tuple[float, str], ...]:

@@ -44,7 +44,7 @@ def register(
     FORMATS[fmt.name] = fmt
     return fmt
 
-# %% ../../nbs/formats/registry.ipynb #66567755
+# %% ../../nbs/formats/registry.ipynb #4e251e38
 _HEAD = 64 * 1024  # bytes that a format may look at
 _ROOM = "motionbook.formats"
 _MODULES = (
@@ -65,10 +65,12 @@ _MODULES = (
 
 
 def _load() -> dict[str, Format]:
-    "All formats, once their notebooks are imported."
+    "All formats in the order of the list, whichever was imported first."
     for m in _MODULES:
         importlib.import_module(f"{_ROOM}.{m}")
-    return FORMATS
+    place = {f"{_ROOM}.{m}": i for i, m in enumerate(_MODULES)}
+    order = lambda item: place.get(item[1].read.__module__, len(place))
+    return dict(sorted(FORMATS.items(), key=order))
 
 
 def _looks_like(fmt: Format, path: Path, head: bytes) -> bool:

@@ -33,21 +33,22 @@ def median_seen(
     "Median over frames without the missing; NaN where nothing is there."
     return np.array([np.median(c[np.isfinite(c)]) if np.isfinite(c).any() else np.nan for c in x.T])
 
-# %% ../../nbs/formats/units.ipynb #8940568e
+# %% ../../nbs/formats/units.ipynb #a4e76b25
 def infer_up(
     names: Sequence[str],  # joints or markers; a subject before `:` is ignored
     points: np.ndarray,  # [t j 3], any unit, NaN = missing
+    otherwise: str = "y",  # where the names do not tell
 ) -> str:  # "y" or "z"
-    "The axis along which high points stand above low ones; y where the names or the body do not tell."
+    "The axis along which high points stand above low ones; y where the body does not tell."
     body = [n.rsplit(":", 1)[-1] for n in names]
     high = [i for i, n in enumerate(body) if _HIGH.search(n)]
     low = [i for i, n in enumerate(body) if _LOW.search(n)]
     if not high or not low:
-        return "y"
+        return otherwise
     d = median_seen(_middle(points[:, high]) - _middle(points[:, low]))
     return "z" if np.isfinite(d).all() and d[2] > 0.7 * np.linalg.norm(d) else "y"
 
-# %% ../../nbs/formats/units.ipynb #036fb16f
+# %% ../../nbs/formats/units.ipynb #a41dc64d
 AXES: dict[
     str, tuple[tuple[int, ...], tuple[int, ...]]
 ] = {  # up axis of a file -> which of its axes are our x y z, and signs

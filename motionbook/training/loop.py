@@ -151,7 +151,7 @@ class Fitted(NamedTuple):
     best_step: int
     reason: str  # why it ended: epochs, steps, minutes, patience, interrupted, or a hook's word
 
-# %% ../../nbs/training/loop.ipynb #1ec73bef
+# %% ../../nbs/training/loop.ipynb #dfeea47e
 class Trainer:
     "A training run: `Trainer(…).run()`, or `fit(…)`. Hooks are called with an event and the trainer."
 
@@ -180,6 +180,12 @@ class Trainer:
         self.average = Average(self.model, c.ema) if c.ema else None
         self.optimizer = make_optimizer(self.model, c)
         self.wrapped, self.rule = self.acc.prepare(self.model, self.optimizer)
+        if self.acc.scaler is None and self.acc.distributed_type.value in (
+            "NO",
+            "MULTI_GPU",
+            "MULTI_CPU",
+        ):
+            self.rule = self.optimizer  # the wrapper looks for packages on the disk at every step
         if self.average is not None:  # several processes start from the first one's weights
             put_weights(self.average.model, model_weights(self.model, copy=False))
         self.step, self.seconds, self.stop = 0, 0.0, ""
@@ -257,7 +263,7 @@ class Trainer:
             self.norm = self.acc.clip_grad_norm_(self.model.parameters(), c.clip)
         self.rule.step()
         self.rule.zero_grad()
-        if self.average is not None and not self.rule.step_was_skipped:
+        if self.average is not None and not getattr(self.rule, "step_was_skipped", False):
             self.average.update(self.model, self.step)
         self.step += 1
         self._tick()
