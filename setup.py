@@ -44,6 +44,7 @@ setup(
         "sleap": needs("sleap"),
         "c3d": needs("c3d"),
         "video": needs("video"),
+        "track": needs("track"),
         "oracle": needs("oracle"),
         "all": needs("dlc", "sleap", "c3d", "video"),
         "dev": needs("dlc", "sleap", "c3d", "video", "oracle", "dev"),
