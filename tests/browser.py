@@ -17,12 +17,14 @@ from pathlib import Path
 import pytest
 
 FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-default-apps --disable-extensions --disable-dev-shm-usage "
-    "--mute-audio --hide-scrollbars --force-color-profile=srgb --allow-file-access-from-files "
-    "--disable-features=Translate,OptimizationHints,MediaRouter "
-    "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader"  # WebGL without a graphics card
-).split()
+    (
+        "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync --disable-default-apps --disable-extensions --disable-dev-shm-usage "
+        "--mute-audio --hide-scrollbars --force-color-profile=srgb --allow-file-access-from-files "
+        "--disable-features=Translate,OptimizationHints,MediaRouter "
+        "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader"  # WebGL without a graphics card
+    ).split()
+)
 
 
 def find_chromium():
