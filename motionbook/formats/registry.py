@@ -44,32 +44,32 @@ def register(
     FORMATS[fmt.name] = fmt
     return fmt
 
-# %% ../../nbs/formats/registry.ipynb #4e251e38
+# %% ../../nbs/formats/registry.ipynb #4c75279d
 _HEAD = 64 * 1024  # bytes that a format may look at
 _ROOM = "motionbook.formats"
-_MODULES = (
-    "bvh",
-    "asf_amc",
-    "c3d",
-    "trc",
-    "dlc",
-    "lightning_pose",
-    "sleap",
-    "slp",
-    "nwb",
-    "keypoint_json",
-    "mediapipe",
-    "marker_h5",
-    "arrays",
-)
+_MODULES = {  # a format's name -> its module, in the order of the documentation
+    "bvh": "bvh",
+    "asf_amc": "asf_amc",
+    "c3d": "c3d",
+    "trc": "trc",
+    "dlc": "dlc",
+    "lightning_pose": "lightning_pose",
+    "sleap": "sleap",
+    "slp": "slp",
+    "nwb": "nwb",
+    "keypoint_json": "keypoint_json",
+    "mediapipe": "mediapipe",
+    "marker_h5": "marker_h5",
+    "npz": "arrays",
+}
 
 
 def _load() -> dict[str, Format]:
-    "All formats in the order of the list, whichever was imported first."
-    for m in _MODULES:
+    "All formats in the order of the list, whichever was imported or registered first."
+    for m in _MODULES.values():
         importlib.import_module(f"{_ROOM}.{m}")
-    place = {f"{_ROOM}.{m}": i for i, m in enumerate(_MODULES)}
-    order = lambda item: place.get(item[1].read.__module__, len(place))
+    place = {name: i for i, name in enumerate(_MODULES)}
+    order = lambda item: place.get(item[0], len(place))
     return dict(sorted(FORMATS.items(), key=order))
 
 
