@@ -1,8 +1,11 @@
 """Animal tracks with planted mistakes: every method's error, harm and detection, beside the anchors.
 
 python benchmarks/tracks.py DATA_DIR [--seed 0] [--repeats 3] [--plan short long] [--only fly] [--json FILE]
+python benchmarks/tracks.py DATA_DIR --likelihood
 
-DATA_DIR holds dlc/openfield, dlc/epm, dlc/multi_animal and sleap/predictions.analysis.h5.
+DATA_DIR holds dlc/openfield, dlc/epm, dlc/multi_animal, sleap/predictions.analysis.h5 and sleap/*.slp. The
+second form says what a low likelihood is worth in each recording: how many of the points of each class are off
+their path when the likelihood is not asked, how long the runs below 0.6 are, and where their points lie.
 
 Protocol. A point is *trusted* where the tracker saw it, where its likelihood is at least 0.95 within three
 frames, and where no second difference nearby exceeds a quarter of the body (nearby: 3 frames, or 10 where
@@ -35,7 +38,7 @@ from motionbook.filters.corruption import corrupt
 from motionbook.filters.kalman import rts
 from motionbook.filters.lowrank import best_filler
 from motionbook.filters.outliers import combine, hampel, innovation_gate, likelihood_gate
-from motionbook.filters.paths import best_detector
+from motionbook.filters.paths import LIKELIHOODS, LOW, best_detector, gate_pays, path_gate
 
 NAN = float("nan")
 
@@ -221,6 +224,48 @@ def table(
     return rows
 
 
+def with_likelihood(root: Path) -> dict[str, Motion]:
+    "The recordings whose points have one."
+    known = {n: m for n, m in recordings(root).items() if n == "mouse, 6 points"}
+    known["maze, 25 points"] = motionbook.read(next(root.glob("dlc/epm/*.csv"))).actors[0]
+    flies = motionbook.read(next(root.glob("sleap/*.slp"))).actors
+    return known | {f"{name} with scores": m for name, m in zip(("first fly", "second fly"), flies)}
+
+
+def run_lengths(low: torch.Tensor) -> torch.Tensor:
+    "Lengths, in frames, of the runs of true values of every column [t j]."
+    edges = torch.nn.functional.pad(low.T.int(), (1, 1)).diff(dim=1)
+    return (edges == -1).nonzero()[:, 1] - (edges == 1).nonzero()[:, 1]
+
+
+def near_another(m: Motion, low: torch.Tensor, distance: float) -> float:
+    "The share of the low points that lie within a distance, in pixels, of another body part."
+    x = m.positions
+    apart = (x[:, :, None] - x[:, None]).norm(dim=-1).nan_to_num(float("inf"))
+    apart.diagonal(dim1=1, dim2=2).fill_(float("inf"))
+    return float((apart.amin(-1) <= distance)[low].float().mean())
+
+
+def likelihood_table(root: Path):
+    "What low likelihood is worth: by class, how many points are off their path without asking it."
+    borders = [0.0, *LIKELIHOODS.tolist()]
+    print(
+        f"{'off its path, by likelihood':28s}" + "".join(f"{f'from {b:g}':>11s}" for b in borders)
+    )
+    for name, m in with_likelihood(root).items():
+        wrong, seen = path_gate(learn=False)(m).reason > 0, m.observed
+        kind = torch.bucketize(m.confidence.nan_to_num().contiguous(), LIKELIHOODS)
+        share = lambda w, wrong=wrong: float(wrong[w].float().mean())
+        print(f"{name:28s}" + "".join(f"{share(seen & (kind == k)):11.1%}" for k in range(6)))
+        low = seen & (m.confidence < LOW)
+        runs = run_lengths(low).double().quantile(torch.tensor([0.5, 0.9]).double()).tolist()
+        print(
+            f"  below {LOW}: {float(low.sum() / seen.sum()):.1%} of the points, {share(low):.0%} of them off their path"
+            f" (of the others {share(seen & ~low):.1%}); runs of {runs[0]:.0f} frames, one in ten of {runs[1]:.0f} or more;"
+            f" {near_another(m, low, 15):.0%} within 15 px of another part; the gate pays: {gate_pays(m)}"
+        )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
@@ -229,8 +274,13 @@ def main():
     parser.add_argument("--plan", nargs="+", choices=sorted(PLANS), default=["short", "long"])
     parser.add_argument("--only", default="", help="recordings whose name contains this")
     parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument(
+        "--likelihood", action="store_true", help="only what low likelihood is worth"
+    )
     args = parser.parse_args()
     torch.set_num_threads(1)
+    if args.likelihood:
+        return likelihood_table(args.data)
     made = {}
     for which in args.plan:
         print(f"\n===== {which} mistakes: {PLANS[which]}")

@@ -274,6 +274,21 @@ def test_layout_of_real_recordings(trials, width, layout):
         assert frame.layout == layout
 
 
+def test_figures_that_the_layout_page_states(trials):
+    jump, squats = (p[:, :, :16] for p in trials)
+    found = detect_layout(columns(squats, 48, "interleaved"))
+    assert [round(v, 3) for v in found.variation] == [0.025, 0.030]
+    margins = [detect_layout(columns(p, w, la)).margin for p in trials for w in (60, 48) for la in LAYOUTS]  # fmt: skip
+    assert (round(min(margins), 1), round(max(margins), 1)) == (2.7, 9.1)
+    alone = [
+        detect_layout(columns(p, 48, "interleaved")[k : k + 1])
+        for p in (jump, squats)
+        for k in range(len(p))
+    ]
+    wrong = sum(d.variation[0] > d.variation[1] for d in alone)
+    assert (wrong, len(alone)) == (3, 14)
+
+
 def test_real_recordings_survive_the_features(trials):
     for p in trials:
         for kmax in (20, 24):
