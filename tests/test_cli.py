@@ -161,6 +161,23 @@ def test_frames_to_label_again(broken, tmp_path):
     refused(motionbook("clean", walk, "-o", tmp_path / "o.bvh", "--export-frames", table), "2-D")
 
 
+def test_what_cannot_be_exported_is_refused_before_the_work(broken, tmp_path, capsys):
+    from motionbook.cli import main
+
+    out, table, film = tmp_path / "o.csv", tmp_path / "new" / "t.csv", tmp_path / "film.mp4"
+    film.write_bytes(b"a film")
+    cases = {
+        ("--video", film): "goes with --export-frames",
+        ("--export-frames", table, "--video", tmp_path / "none.mp4"): "is not there",
+        ("--export-frames", tmp_path / "t.txt"): "ends in .csv",
+    }
+    for extra, why in cases.items():
+        assert main([*map(str, ("clean", broken, "-o", out, *extra))]) == 2
+        err = capsys.readouterr().err
+        assert why in err and err.count("\n") == 1, err
+        assert not out.exists() and not table.parent.exists()
+
+
 @pytest.fixture
 def dataset(tmp_path):
     from motionbook.core.synthetic import person_markers
@@ -186,6 +203,18 @@ def test_a_marker_dataset_is_listed_shown_and_cleaned(dataset, tmp_path):
     assert (out.parent / "infoData.npy").exists()
     (facts,) = json.loads(motionbook("info", out, "--json").stdout)["datasets"]
     assert facts["sequences"] == 3
+
+
+@pytest.mark.parametrize("name", ["out.trc", "out.csv", "out", "time_sequences.npy"])
+def test_a_marker_dataset_under_a_wrong_ending_is_refused(dataset, tmp_path, capsys, name):
+    from motionbook.cli import main
+
+    out = tmp_path / "clean" / name
+    h5 = next(dataset.rglob("time_sequences.h5"))
+    assert main(["clean", str(h5), "-o", str(out)]) == 2
+    err = capsys.readouterr().err
+    assert name in err and "ends in .h5" in err and err.count("\n") == 1, err
+    assert not out.parent.exists()
 
 
 def test_view_draws_on_a_video(tmp_path):
