@@ -8,7 +8,7 @@ __all__ = ['NOISY', 'RATIO', 'SHRINK', 'ROUNDS', 'STEPS', 'ESTIMATES', 'GAUSS', 
            'times_roughness_windows', 'window_coupling', 'learned_coupling', 'coupled_windows', 'Estimates',
            'classical_estimates']
 
-# %% ../../nbs/models/estimates.ipynb #0b824485
+# %% ../../nbs/models/estimates.ipynb #58df2442
 import math
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..filters.classical import fill_linear, neighbours
-from ..filters.coupled import _banded_solver, roughness
+from ..filters.coupled import banded_solver, roughness
 from ..filters.kalman import Model, rts_positions
 
 # %% ../../nbs/models/estimates.ipynb #056aea7a
@@ -148,7 +148,7 @@ def learned_coupling(
     moving = trace > 1e-12
     return (c[moving] / trace[moving, None, None]).sum(0) / moving.sum().clamp_min(1)
 
-# %% ../../nbs/models/estimates.ipynb #1cc9c7ca
+# %% ../../nbs/models/estimates.ipynb #a22e24d6
 def _shrunk(c: Tensor, present: Tensor, dims: int, floor: Tensor, prior: Tensor | None) -> Tensor:
     "A coupling that can be inverted: towards independence, and towards the learned one."
     n, trace = present.sum(1).clamp_min(1), c.diagonal(dim1=1, dim2=2).sum(1)
@@ -169,7 +169,7 @@ def _solved(data, weight, z, precision, bands):
     diagonal = precision.diagonal(dim1=1, dim2=2)
     ab = (bands[:, None, None] * diagonal[None, ..., None]).contiguous()
     ab[0] += weight
-    factor = _banded_solver(ab.flatten(1, 2))
+    factor = banded_solver(ab.flatten(1, 2))
     improve = lambda r: factor(r.flatten(0, 1)).view_as(r)
     pull = lambda a: weight * a + times_roughness_windows(precision @ a, bands)
     dot = lambda a, b: (a * b).sum((1, 2), keepdim=True)
