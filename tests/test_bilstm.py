@@ -8,17 +8,19 @@ import torch
 from motionbook.core.skeleton import COCO17, MARKER20, Skeleton
 from motionbook.core.synthetic import person
 from motionbook.models.bilstm import (
-    LOSS_WEIGHTS,
     BiLSTMConfig,
     SkeletonCorrector,
     correct,
-    corrector_losses,
-    learn_coupling,
     places_for,
     seed,
+)
+from motionbook.models.corrector_loss import (
+    LOSS_WEIGHTS,
+    corrector_losses,
+    learn_body,
     total_loss,
 )
-from motionbook.models.estimates import ESTIMATES, classical_estimates
+from motionbook.models.estimates import classical_estimates
 from motionbook.models.layers import (
     CONFIG,
     MANIFEST,
@@ -27,7 +29,8 @@ from motionbook.models.layers import (
     BiLSTM,
     count_parameters,
 )
-from motionbook.models.window import body_heights
+from motionbook.models.rigid import keep_lengths, learned_pairs, pair_lengths
+from motionbook.models.window import VIEWS, body_heights
 
 torch.set_num_threads(1)
 WALK = person("walk", 2.0, 30, seed=3)
@@ -161,7 +164,7 @@ def test_untrained_believes_the_coupled_smoother():
     model = SkeletonCorrector(BODY, BiLSTMConfig(**SMALL)).eval()
     y = model(model.prepare(x))
     assert y.residual.abs().amax() == 0
-    assert (y.weights.argmax(-1) == len(ESTIMATES) - 1).all() and y.weights[..., -1].min() > 0.85
+    assert (y.weights.argmax(-1) == len(VIEWS) - 1).all() and y.weights[..., -1].min() > 0.85
 
 
 def test_same_seed_same_numbers():
@@ -229,7 +232,7 @@ def test_seed_has_the_parameters_of_the_first_network(merge, read, published):
 
 @pytest.mark.parametrize("dims", [2, 3])
 def test_default_has_the_parameters_of_its_formula(dims):
-    c, k, e = BiLSTMConfig(dims=dims, kmax=25), 25, len(ESTIMATES)
+    c, k, e = BiLSTMConfig(dims=dims, kmax=25), 25, len(VIEWS)
     inputs = k * ((e + 1) * dims + 6) + 1
     n = (
         (inputs + 1) * c.width
@@ -258,13 +261,13 @@ def test_stated_height_sets_the_bound():
 
 def test_learned_coupling_travels(tmp_path):
     x, truth = windows()
-    model = learn_coupling(shaken(), truth)
+    model = learn_body(shaken(), truth)
     assert abs(float(model.coupling.trace()) - 1) < 1e-5
     assert not torch.allclose(correct(model, x).positions, correct(MODEL, x).positions, atol=1e-4)
     back = SkeletonCorrector.from_pretrained(model.save_pretrained(tmp_path))
     assert torch.equal(correct(back, x).positions, correct(model, x).positions)
     with pytest.raises(ValueError, match="window without gaps"):
-        learn_coupling(shaken(), x)
+        learn_body(shaken(), x)
 
 
 def saved(tmp_path, config=None):
@@ -369,7 +372,7 @@ def test_learned_coupling_does_not_tie_to_absent_joints():
     given = x / 1.7
     given[:, :, 5] = torch.nan
     rest = [i for i in range(x.shape[2]) if i != 5]
-    prior = learn_coupling(shaken(), truth).coupling.double()
+    prior = learn_body(shaken(), truth).coupling.double()
     some = torch.tensor([3 * i + c for i in rest for c in range(3)])
     a = classical_estimates(given, 30.0, prior).values[:, -1][:, :, rest]
     b = classical_estimates(given[:, :, rest], 30.0, prior[some][:, some]).values[:, -1]
@@ -386,3 +389,67 @@ def test_dropout_hits_the_same_inputs_in_all_frames():
     gone = seen[0] == 0
     assert (gone == gone[:, :1]).all() and 0.3 < gone.float().mean() < 0.7
     assert set(seen[0].unique().tolist()) == {0.0, 2.0} and (seen[1] == 1).all()
+
+
+def bodies():
+    "Clean windows of several movements, and the pairs that stay as far apart."
+    clips = [person(a, 2.0, 30, seed=s) for s in range(3) for a in ("walk", "wave", "dance", "sit")]
+    x = torch.stack([m.positions for m in clips])
+    return x, learned_pairs(x, body_heights(x))
+
+
+def test_rigid_pairs_are_symmetric_and_none_joins_the_feet():
+    x, learned = bodies()
+    joints = person("walk", 1.0, 30).skeleton.joints
+    assert torch.equal(learned, learned.mT)
+    assert learned[0, joints.index("left_hip"), joints.index("right_hip")] > 0
+    assert learned[0, joints.index("left_ankle"), joints.index("right_ankle")] == 0
+
+
+def test_learned_lengths_do_not_depend_on_where_and_how_large(tmp_path):
+    x, learned = bodies()
+    g = torch.Generator().manual_seed(0)
+    spin = torch.linalg.qr(torch.randn(3, 3, generator=g)).Q
+    moved = 4 * x @ spin.T + torch.randn(3, generator=g)
+    again = learned_pairs(moved, body_heights(moved))
+    assert torch.allclose(again, learned, atol=1e-4)
+    model = learn_body(shaken(), x[:, :, : len(shaken().skeleton)])
+    back = SkeletonCorrector.from_pretrained(model.save_pretrained(tmp_path / "m"))
+    assert torch.equal(back.rigid, model.rigid) and model.rigid.any()
+
+
+def test_keeping_lengths_moves_what_is_uncertain_and_nothing_that_is_gone():
+    x, learned = bodies()
+    x = x[:2] / 1.7
+    g = torch.Generator().manual_seed(0)
+    noisy = x + 0.02 * torch.randn(x.shape, generator=g)
+    noisy[:, :, 5] = 9.0
+    pairs = pair_lengths(learned, noisy, torch.full((2,), 0.02))
+    there = torch.ones(2, x.shape[2], dtype=torch.bool)
+    there[:, 5] = False
+    sigma = torch.full(x.shape[:3], 0.02)
+    sigma[:, :, 3] = 0.0
+    kept = keep_lengths(noisy, sigma, pairs, there)
+    assert torch.equal(kept[:, :, 3], noisy[:, :, 3]) and torch.equal(kept[:, :, 5], noisy[:, :, 5])
+    a, b = pairs.ends.unbind(1)
+    use = there[0, a] & there[0, b]
+    off = lambda y: (
+        ((y[:, :, a] - y[:, :, b]).norm(dim=-1) - pairs.length[:, None])[..., use].abs().mean()
+    )
+    assert off(kept) < 0.35 * off(noisy)
+
+
+def test_lengths_are_measured_where_people_differ():
+    x, learned = bodies()
+    y = x[:1].clone() / 1.7
+    joints = person("walk", 1.0, 30).skeleton.joints
+    elbow, wrist = joints.index("left_elbow"), joints.index("left_wrist")
+    y[:, :, wrist] += 0.25 * (y[:, :, wrist] - y[:, :, elbow])
+    pairs = pair_lengths(learned, y, torch.zeros(1))
+    at = [tuple(sorted(e)) for e in pairs.ends.tolist()].index(tuple(sorted((elbow, wrist))))
+    true = (y[0, 0, wrist] - y[0, 0, elbow]).norm()
+    assert abs(float(pairs.length[0, at] - true)) < 0.02 * float(true)
+    gone = y.clone()
+    gone[:, :, wrist] = torch.nan
+    usual = pair_lengths(learned, gone, torch.zeros(1)).length[0, at]
+    assert usual.isfinite() and abs(float(usual / true) - 0.8) < 0.05
