@@ -5,31 +5,33 @@
 # %% auto #0
 __all__ = ['check_joints', 'check_body', 'check_fps']
 
-# %% ../../nbs/features/checks.ipynb #1743b358
+# %% ../../nbs/features/checks.ipynb #e568ba9f
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..core.skeleton import Skeleton
 
-# %% ../../nbs/features/checks.ipynb #fa1509ea
+# %% ../../nbs/features/checks.ipynb #663ab73c
 _SAMPLE = 16  # frames of a clip, at least, that are asked for more than finite numbers
 
 
 class Probe(NamedTuple):
     "Which vectors a skeleton is asked for."
 
-    weights: Tensor  # [v j]
+    weights: np.ndarray  # [v j]
     bones: list[tuple[int, int]]  # (joint, parent), the first vectors
-    twins: Tensor  # [2 k] rows of bones that mirror each other
-    crossed: Tensor  # [2 k] rows of the same bones with their ends exchanged
+    twins: np.ndarray  # [2 k] rows of bones that mirror each other
+    crossed: np.ndarray  # [2 k] rows of the same bones with their ends exchanged
+    limbs: np.ndarray  # [k 1] bool: twins that start at a hip or a shoulder
     rows: dict[str, int]  # the directions that the skeleton has
 
 
-def _mean(n: int, joints: list[int]) -> Tensor:
-    w = torch.zeros(n)
+def _mean(n: int, joints: list[int]) -> np.ndarray:
+    w = np.zeros(n)
     w[joints] = 1 / len(joints)
     return w
 
@@ -42,7 +44,7 @@ def _bones(s: Skeleton) -> list[tuple[int, int]]:
     return [(c, p) for c, p in pairs if c != s.roles.get("root") and not zero(c)]
 
 
-def _directions(s: Skeleton) -> dict[str, Tensor]:
+def _directions(s: Skeleton) -> dict[str, np.ndarray]:
     "Weights [j] of the trunk, the legs, the hips, the shoulders and the feet, those that there are."
     have, found = s.roles, {}
     middle = lambda *roles: _mean(len(s), [have[r] for r in roles])
@@ -58,7 +60,7 @@ def _directions(s: Skeleton) -> dict[str, Tensor]:
             found[name] = middle(*to) - middle(*start)
     return found
 
-# %% ../../nbs/features/checks.ipynb #0bb4b28a
+# %% ../../nbs/features/checks.ipynb #c6c9bd73
 @lru_cache
 def _probe(s: Skeleton) -> Probe:
     "The vectors of a skeleton."
@@ -67,30 +69,32 @@ def _probe(s: Skeleton) -> Probe:
     lefts = [(c, p) for c, p in bones if (c, m[c]) in s.mirror_pairs and (m[c], m[p]) in at]
     lines = bones + [(c, m[p]) for c, p in lefts] + [(m[c], p) for c, p in lefts]
     ways = _directions(s)
-    one = torch.eye(len(s))
+    one = np.eye(len(s))
     weights = [one[c] - one[p] for c, p in lines] + list(ways.values())
-    ends = len(bones) + torch.arange(2 * len(lefts)).view(2, -1)
-    twins = torch.tensor([[at[c, p] for c, p in lefts], [at[m[c], m[p]] for c, p in lefts]])
+    twins = np.array([[at[c, p] for c, p in lefts], [at[m[c], m[p]] for c, p in lefts]], int)
+    ends = len(bones) + np.arange(2 * len(lefts)).reshape(2, -1)
+    first = (s.roles.get("left_hip"), s.roles.get("left_shoulder"))
+    limbs = np.array([p in first for _, p in lefts], bool)[:, None]
     rows = {name: len(lines) + i for i, name in enumerate(ways)}
-    return Probe(torch.stack(weights), bones, twins.long(), ends, rows)
+    return Probe(np.stack(weights), bones, twins, ends, limbs, rows)
 
-# %% ../../nbs/features/checks.ipynb #0d419d36
+# %% ../../nbs/features/checks.ipynb #f685a2af
 class Body(NamedTuple):
     "What the questions to a body are asked of."
 
     skeleton: Skeleton
     probe: Probe
-    vectors: Tensor  # [b s v 3] metres
-    length: Tensor  # [b s v]
-    low: Tensor  # [b v] the shortest
-    high: Tensor  # [b v] the longest
-    mean: Tensor  # [b v]
+    vectors: np.ndarray  # [v b s 3] metres
+    length: np.ndarray  # [v b s]
+    low: np.ndarray  # [v b] the shortest
+    high: np.ndarray  # [v b] the longest
+    mean: np.ndarray  # [v b]
     name: str  # for messages, ends in ": " where it is not empty
 
-    def way(self, what: str) -> Tensor:
+    def way(self, what: str) -> np.ndarray:
         "[b s 3] a direction."
         row = self.probe.rows[what]
-        return self.vectors[:, :, row] / self.length[:, :, row, None].clamp_min(1e-9)
+        return self.vectors[row] / np.maximum(self.length[row], 1e-9)[..., None]
 
     def has(self, *what: str) -> bool:
         "Whether the skeleton has all these directions."
@@ -98,26 +102,25 @@ class Body(NamedTuple):
 
     def bone(self, row: int) -> str:
         "What to call a bone."
-        joint, parent = self.probe.bones[int(row)]
+        joint, parent = self.probe.bones[row]
         return f"{self.skeleton.joints[parent]!r} to {self.skeleton.joints[joint]!r}"
 
 
 def _measured(joints: Tensor, skeleton: Skeleton, name: str) -> Body:
     "The vectors of some frames of [... t j 3] and their lengths."
     probe = _probe(skeleton)
-    step = max(1, joints.shape[-3] // _SAMPLE)
-    clips = joints.detach()[..., ::step, :, :].reshape(
-        -1, -(-joints.shape[-3] // step), *joints.shape[-2:]
-    )
-    vectors = probe.weights.to(joints) @ clips
-    length = vectors.norm(dim=-1)
-    low, high = length.aminmax(dim=1)
-    return Body(skeleton, probe, vectors, length, low, high, length.mean(1), name)
+    some = joints.detach()[..., :: max(1, joints.shape[-3] // _SAMPLE), :, :].cpu().numpy()
+    clips = some.reshape(-1, *some.shape[-3:]).transpose(2, 0, 1, 3)  # [j b s 3]
+    flat = np.ascontiguousarray(clips, dtype=np.float64).reshape(len(skeleton), -1)
+    vectors = (probe.weights @ flat).reshape(-1, *clips.shape[1:])
+    length = np.sqrt(np.einsum("vbsc,vbsc->vbs", vectors, vectors))
+    low, high, mean = length.min(2), length.max(2), length.mean(2)
+    return Body(skeleton, probe, vectors, length, low, high, mean, name)
 
 
-def _clip(bad: Tensor) -> str:
+def _clip(bad: np.ndarray) -> str:
     "Which clip of a batch [b] is meant; nothing where there is one."
-    return f" in clip {int(bad.int().argmax())}" if len(bad) > 1 else ""
+    return f" in clip {int(bad.argmax())}" if len(bad) > 1 else ""
 
 # %% ../../nbs/features/checks.ipynb #15882791
 def check_joints(
@@ -142,7 +145,7 @@ def check_joints(
         _refuse_holes(joints, skeleton, name)
     return joints
 
-# %% ../../nbs/features/checks.ipynb #dbd58c8f
+# %% ../../nbs/features/checks.ipynb #ef97e790
 def _refuse_holes(joints: Tensor, skeleton: Skeleton, name: str):
     "ValueError that names the first missing point."
     gone = ~joints.isfinite().all(-1).reshape(-1, *joints.shape[-3:-1])
@@ -151,56 +154,54 @@ def _refuse_holes(joints: Tensor, skeleton: Skeleton, name: str):
     clip, t, j = (int(v[0]) for v in gone.nonzero(as_tuple=True))
     raise ValueError(
         f"{name}expected finite joints, got {int(gone.sum())} points that are NaN or infinite, the first "
-        f"{skeleton.joints[j]!r} at frame {t}{_clip(gone.flatten(1).any(1)) if clip else ''}; fill the gaps first"
+        f"{skeleton.joints[j]!r} at frame {t}{f' in clip {clip}' if len(gone) > 1 else ''}; fill the gaps first"
     )
 
-# %% ../../nbs/features/checks.ipynb #80101de3
+# %% ../../nbs/features/checks.ipynb #16754dc4
 def _check_bones(body: Body):
     "ValueError where a bone has no length."
-    low = body.low[:, : len(body.probe.bones)]
-    zero = low < 1e-6 * body.mean.sum(1, keepdim=True)
+    zero = body.low[: len(body.probe.bones)] < 1e-6 * body.mean.sum(0)
     if zero.any():
         raise ValueError(
-            f"{body.name}the bone from {body.bone(zero.any(0).int().argmax())} has length zero"
-            f"{_clip(zero.any(1))}; give joints that stand apart"
+            f"{body.name}the bone from {body.bone(zero.any(1).argmax())} has length zero{_clip(zero.any(0))}; "
+            "give joints that stand apart"
         )
 
 
 def _check_size(body: Body):
     "ValueError where the legs are too long or too short for metres."
     if body.has("legs"):
-        long = body.high[:, body.probe.rows["legs"]]
+        long = body.high[body.probe.rows["legs"]]
         bad = (long < 0.1) | (long > 2)
         if bad.any():
             raise ValueError(
-                f"{body.name}expected metres, got ankles {float(long[bad][0]):.3g} from the hips{_clip(bad)}; "
+                f"{body.name}expected metres, got ankles {long[bad][0]:.3g} from the hips{_clip(bad)}; "
                 "multiply by 0.01 where the unit is the centimetre, by 0.001 where it is the millimetre"
             )
 
-# %% ../../nbs/features/checks.ipynb #46702757
+# %% ../../nbs/features/checks.ipynb #146baba4
 def _check_order(body: Body):
     "ValueError where bones are not rigid, or not like their twins."
     n = len(body.probe.bones)
-    left, right = body.mean[:, body.probe.twins].unbind(1)
-    odd = torch.zeros_like(body.mean[:, :n], dtype=torch.bool)
-    odd[:, body.probe.twins[0]] = (left > 2.5 * right) | (right > 2.5 * left)
-    _refuse_order(body, odd, "is not as long as its twin on the other side")
-    if (body.high - body.low > 0.25 * body.mean)[:, :n].any():
-        length = body.length[:, :, :n]
-        usual = length.median(1, keepdim=True).values
-        loose = (length - usual).abs().median(1).values > 0.25 * usual[:, 0]
-        _refuse_order(body, loose, "changes its length by more than a quarter")
+    left, right = body.mean[body.probe.twins]
+    odd = (left > 2.5 * right) | (right > 2.5 * left)
+    _refuse_order(body, odd, body.probe.twins[0], "is not as long as its twin on the other side")
+    if (body.high - body.low > 0.25 * body.mean)[:n].any():
+        length = body.length[:n]
+        usual = np.median(length, 2)
+        loose = np.median(abs(length - usual[..., None]), 2) > 0.25 * usual
+        _refuse_order(body, loose, np.arange(n), "changes its length by more than a quarter")
 
 
-def _refuse_order(body: Body, bad: Tensor, why: str):
+def _refuse_order(body: Body, bad: np.ndarray, rows: np.ndarray, why: str):
     if bad.any():
         s = body.skeleton
         raise ValueError(
-            f"{body.name}the bone from {body.bone(bad.any(0).int().argmax())} {why}{_clip(bad.any(1))}: the "
+            f"{body.name}the bone from {body.bone(rows[bad.any(1).argmax()])} {why}{_clip(bad.any(0))}: the "
             f"joints are not in the order of {s.name!r}, which is {', '.join(s.joints[:6])}, …"
         )
 
-# %% ../../nbs/features/checks.ipynb #d8e25bcb
+# %% ../../nbs/features/checks.ipynb #a9cc60d7
 _AXES = ("x", "y", "z")
 
 
@@ -212,9 +213,9 @@ def _check_up(body: Body, up: str):
     own = _AXES.index(up)
     if ((trunk[..., own] > 0.8) & (legs[..., own] > 0.85)).any(1).all():
         return
-    side = torch.cat([trunk, -trunk], -1) > 0.8
-    share = (side & (torch.cat([legs, -legs], -1) > 0.85)).to(trunk.dtype).mean(1)  # [b 6]
-    best, axis = share.max(-1)
+    both = [np.concatenate([w, -w], -1) for w in (trunk, legs)]
+    share = ((both[0] > 0.8) & (both[1] > 0.85)).mean(1)  # [b 6]
+    best, axis = share.max(-1), share.argmax(-1)
     bad = (share[:, own] == 0) & (best >= 0.5)
     if bad.any():
         k = int(axis[bad][0])
@@ -224,14 +225,19 @@ def _check_up(body: Body, up: str):
             f"turn {found} to {up} first (a body that lies for the whole clip: lying=True)"
         )
 
-# %% ../../nbs/features/checks.ipynb #e3627122
-def _mostly_against(a: Tensor, b: Tensor) -> Tensor:
+# %% ../../nbs/features/checks.ipynb #33bf5421
+def _mostly_against(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     "[b] whether directions [b s 3] point against each other in most frames."
     dot = (a * b).sum(-1)
-    return (dot.mean(1) < -0.2) & (dot.quantile(0.7, 1) < 0)
+    return (dot.mean(1) < -0.2) & ((dot < 0).mean(1) > 0.7)
 
 
-def _exchanged(body: Body, where: str, bad: Tensor, why: str):
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    x = a[..., [1, 2, 0]] * b[..., [2, 0, 1]]
+    return x - a[..., [2, 0, 1]] * b[..., [1, 2, 0]]
+
+
+def _exchanged(body: Body, where: str, bad: np.ndarray, why: str):
     if bad.any():
         raise ValueError(
             f"{body.name}left and right are exchanged{where}{_clip(bad)}: {why}; exchange the joints, "
@@ -242,7 +248,7 @@ def _exchanged(body: Body, where: str, bad: Tensor, why: str):
 def _check_sides(body: Body):
     "ValueError where left and right are exchanged."
     if body.has("hips", "trunk", "feet"):
-        ahead = torch.linalg.cross(body.way("hips"), body.way("trunk"))
+        ahead = _cross(body.way("hips"), body.way("trunk"))
         bad = _mostly_against(body.way("feet"), ahead)
         _exchanged(body, "", bad, "the toes point backwards")
     if body.has("hips", "shoulders"):
@@ -253,23 +259,15 @@ def _check_sides(body: Body):
 def _check_limbs(body: Body):
     "ValueError where bones are rigid, or short, only with one limb's sides exchanged."
     twins, crossed = body.probe.twins, body.probe.crossed
-    spread = (body.high - body.low) / body.mean.clamp_min(1e-9)
-    given, other = spread[:, twins].amax(1), spread[:, crossed].amax(1)  # [b k]
-    ratio = (body.mean[:, twins] / body.mean[:, crossed]).amin(1)
-    loose = (given > 4 * other + 0.02) & (ratio > 1)
-    bad = loose | ((ratio > 1.15) & (other < 0.05) & _first_bones(body.skeleton))
+    spread = (body.high - body.low) / np.maximum(body.mean, 1e-9)
+    given, other = spread[twins].max(0), spread[crossed].max(0)  # [k b]
+    ratio = (body.mean[twins] / np.maximum(body.mean[crossed], 1e-9)).min(0)
+    bad = (given > 4 * other + 0.02) & (ratio > 1)
+    bad |= (ratio > 1.15) & (other < 0.05) & body.probe.limbs
     if bad.any():
-        joint, _ = body.probe.bones[twins[0, bad.any(0).int().argmax()]]
+        joint, _ = body.probe.bones[twins[0, bad.any(1).argmax()]]
         where = f" from {body.skeleton.joints[joint]!r} on"
-        _exchanged(body, where, bad.any(1), "the bones to it are not rigid, or too long")
-
-
-@lru_cache
-def _first_bones(s: Skeleton) -> Tensor:
-    "[k] twins that start at a hip or a shoulder, where limbs are never crossed for long."
-    first = [s.roles.get("left_hip"), s.roles.get("left_shoulder")]
-    probe = _probe(s)
-    return torch.tensor([probe.bones[e][1] in first for e in probe.twins[0].tolist()])
+        _exchanged(body, where, bad.any(0), "the bones to it are not rigid, or too long")
 
 # %% ../../nbs/features/checks.ipynb #bb3a76c2
 def check_body(
