@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from motionbook.core.files import BadFile
+from motionbook.data.splits import leaks, linked, split_by
 from motionbook.training.checkpoints import (
     load_weights,
     model_weights,
@@ -29,7 +30,6 @@ from motionbook.training.config import TrainConfig
 from motionbook.training.feed import Feed
 from motionbook.training.history import read_history
 from motionbook.training.loop import fit
-from motionbook.training.splits import leaks, linked, split_by
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = 24
