@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NPZ', 'ArraysDocument', 'read', 'write']
 
-# %% ../../nbs/formats/arrays.ipynb #008d4889
+# %% ../../nbs/formats/arrays.ipynb #71e74608
 import io
 import os
 import zipfile
@@ -29,6 +29,7 @@ from .registry import Format, register
 from motionbook.formats.units import (
     AXES,
     UNITS,
+    check_options,
     infer_units,
     infer_up,
     turned,
@@ -166,7 +167,7 @@ def _number(x: np.ndarray, key: str, path) -> float:
 def _word(x: np.ndarray | None) -> str:
     return "" if x is None or not x.size else str(x.reshape(-1)[0])
 
-# %% ../../nbs/formats/arrays.ipynb #a93ec0d7
+# %% ../../nbs/formats/arrays.ipynb #2eaa0a3d
 def read(
     path: str | os.PathLike,  # a .npz file
     fps: float | None = None,  # frames per second; None = as the file says
@@ -175,9 +176,7 @@ def read(
     up: str | None = None,  # "y", "z" or "x"; None = as the file says, else as the body tells
 ) -> Scene:
     "Positions, joints and frame rate from a plain .npz, in metres and y up."
-    for what, value, known in (("units", units, UNITS), ("up", up, AXES)):
-        if value is not None and value not in known:
-            raise ValueError(f"expected {what} among {', '.join(known)}; got {value!r}")
+    check_options(units=units, up=up)
     data = read_bytes(path)
     members = npz_members(path, data=data)
     with reading(path):

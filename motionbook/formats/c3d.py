@@ -5,23 +5,31 @@
 # %% auto #0
 __all__ = ['C3D', 'C3dDocument', 'read', 'write']
 
-# %% ../../nbs/formats/c3d.ipynb #6497224e
+# %% ../../nbs/formats/c3d.ipynb #aa27dc90
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ..core.files import atomic_write, bad_file, read_bytes, reading
-from ..core.motion import Motion, Scene
+from ..core.motion import Scene
 from .c3d_bytes import Layout, encode_numbers, parse_c3d
+from motionbook.formats.named_points import (
+    Subject,
+    is_of,
+    point_names,
+    point_table,
+    points_to_scene,
+    scene_to_points,
+    subjects,
+)
 from .registry import Format, register
-from .trc import _actors, _skeleton
 from motionbook.formats.units import (
     AXES,
     UNITS,
+    check_options,
     infer_units,
     infer_up,
     turned,
@@ -73,7 +81,7 @@ def _unique(names: list[str]) -> tuple[str, ...]:
         found.append(name)
     return tuple(found)
 
-# %% ../../nbs/formats/c3d.ipynb #baa49e2e
+# %% ../../nbs/formats/c3d.ipynb #4c0242b5
 @dataclass(frozen=True, eq=False)
 class C3dDocument:
     "An original C3D file and how its numbers became a scene; `scene.meta['original']`."
@@ -92,9 +100,9 @@ class C3dDocument:
         return UNITS[self.units]
 
     @property
-    def actors(self) -> tuple[tuple[str, tuple[int, ...], tuple[str, ...]], ...]:
+    def actors(self) -> tuple[Subject, ...]:
         "Name, markers and joints of each subject."
-        return _actors(self.names)
+        return subjects(self.names)
 
     def points(self) -> np.ndarray:  # [t m 3] float32, metres, y up, NaN = missing
         "What the scene holds, from the bytes again."
@@ -103,12 +111,7 @@ class C3dDocument:
 
     def matches(self, scene: Scene) -> bool:
         "Whether the scene has this file's frames, actors and joints."
-        joints = [(m.skeleton.joints, m.positions.shape[-1]) for m in scene.actors]
-        return (
-            len(scene) == self.layout.frames
-            and scene.fps == self.fps
-            and joints == [(a[2], 3) for a in self.actors]
-        )
+        return is_of(scene, self, self.layout.frames)
 
     def analogs(self) -> dict[str, np.ndarray]:  # label -> [samples] float64, as calibrated
         "Force plates, muscle signals and the like; `layout.subframes` samples in a frame."
@@ -152,7 +155,7 @@ def _events(layout: Layout) -> tuple[tuple[float, str], ...]:
     names = [" ".join(w[i] for w in words if i < len(w) and w[i]) for i in range(len(times))]
     return tuple(sorted((float(60 * m + s), n) for (m, s), n in zip(times.tolist(), names)))
 
-# %% ../../nbs/formats/c3d.ipynb #efae5dd3
+# %% ../../nbs/formats/c3d.ipynb #67186153
 def read(
     path: str | os.PathLike,  # a .c3d file
     fps: float | None = None,  # frames per second; None = as the file says
@@ -162,13 +165,7 @@ def read(
     zeros: str = "auto",  # (0, 0, 0): "auto", "keep" or "missing"
 ) -> Scene:
     "A C3D file's markers in metres, y up, NaN where they were not seen."
-    for what, value, known in (
-        ("units", units, UNITS),
-        ("up", up, AXES),
-        ("zeros", zeros, ("auto", "keep", "missing")),
-    ):
-        if value is not None and value not in known:
-            raise ValueError(f"expected {what} among {', '.join(known)}; got {value!r}")
+    check_options(units=units, up=up, zeros=zeros)
     data = read_bytes(path)
     with reading(path), np.errstate(all="ignore"):
         layout = parse_c3d(data, path)
@@ -184,38 +181,14 @@ def read(
         doc = C3dDocument(
             layout, tuple(columns), names, units, up or _up(layout, names, places), rate, zeros
         )
-        return _scene(doc, path, fps is not None or layout.rate > 0, notes)
+        stated = fps is not None or layout.rate > 0
+        more = {"events": _events(layout), "first_frame": layout.first}
+        return points_to_scene(doc, path, "c3d", stated, notes, **more)
 
-# %% ../../nbs/formats/c3d.ipynb #4f0e23ec
-def _scene(doc: C3dDocument, path, stated: bool, notes: tuple[str, ...]) -> Scene:
-    points, stem = torch.from_numpy(doc.points()), Path(path).stem
-    motions = tuple(
-        Motion(
-            points[:, list(columns)],
-            _skeleton(joints, subject or stem),
-            doc.fps,
-            name=subject or stem,
-        )
-        for subject, columns, joints in doc.actors
-    )
-    meta = {
-        "format": "c3d",
-        "original": doc,
-        "fps_stated": stated,
-        "units": doc.units,
-        "up": doc.up,
-        "notes": notes,
-    }
-    meta |= {"events": _events(doc.layout), "first_frame": doc.layout.first}
-    return Scene(motions, source=str(path), meta=meta)
-
-# %% ../../nbs/formats/c3d.ipynb #3ae8d6f5
+# %% ../../nbs/formats/c3d.ipynb #67cb5b83
 def _patched(doc: C3dDocument, scene: Scene) -> bytes:
     "The file with changed points in place."
-    new = np.empty((len(scene), len(doc.names), 3), np.float32)
-    for motion, (_, columns, _) in zip(scene.actors, doc.actors):
-        new[:, list(columns)] = motion.positions.numpy()
-    old, layout = doc.points(), doc.layout
+    new, old, layout = scene_to_points(scene, doc), doc.points(), doc.layout
     gone, was = np.isnan(new).any(-1), np.isnan(old).any(-1)
     frame, marker = np.nonzero(np.where(gone, ~was, was | (new != old).any(-1)))
     values = np.zeros((len(frame), 4))
@@ -241,18 +214,11 @@ def _stored(values: np.ndarray, layout: Layout, scene: Scene) -> np.ndarray:
         )
     return np.round(values).astype(np.int16)
 
-# %% ../../nbs/formats/c3d.ipynb #a66abf04
+# %% ../../nbs/formats/c3d.ipynb #2e532b8c
 def _fresh(scene: Scene, path, doc: C3dDocument | None) -> bytes:
     "A whole new file, in the units and axes of `doc` if there is one."
-    if scene.actors[0].positions.shape[-1] != 3:
-        raise ValueError(
-            f"{Path(path).name}: expected 3-D positions for C3D, got 2-D pixels; save them as .csv or .npz"
-        )
     units, up = (doc.units, doc.up) if doc else ("mm", "z")
-    points = (
-        turned_back(torch.cat([m.positions for m in scene.actors], 1).double().numpy(), up)
-        / UNITS[units]
-    )
+    points = point_table(scene, path, units, up)
     gone = np.isnan(points).any(-1)
     c = _ezc3d().c3d()
     group = c["parameters"]["POINT"]
@@ -278,12 +244,8 @@ def _fresh(scene: Scene, path, doc: C3dDocument | None) -> bytes:
 
 
 def _labels(scene: Scene) -> list[str]:
-    "Names; with several actors each begins with its actor's."
-    who = [
-        f"{m.name or f'actor{i + 1}'}:" if len(scene.actors) > 1 else ""
-        for i, m in enumerate(scene.actors)
-    ]
-    names = [f"{w}{j}" for w, m in zip(who, scene.actors) for j in m.skeleton.joints]
+    "Names that a C3D file can hold."
+    names = point_names(scene)
     long = [n for n in names if len(n.encode()) > 127]
     if long:
         raise ValueError(

@@ -6,7 +6,7 @@
 __all__ = ['NAME', 'KeypointDocument', 'parse', 'read_keypoints', 'edit_keypoints', 'fresh_keypoints', 'write_keypoints',
            'is_keypoints']
 
-# %% ../../nbs/formats/keypoint_json.ipynb #e5fb33a0
+# %% ../../nbs/formats/keypoint_json.ipynb #131d71a2
 import json
 import os
 import re
@@ -26,6 +26,7 @@ from .tokens import Tokens, differs, json_tokens, replaced, shortest
 from motionbook.formats.units import (
     AXES,
     UNITS,
+    check_options,
     infer_units,
     infer_up,
     turned,
@@ -241,7 +242,7 @@ def _frame(tree: dict, tokens: Tokens, at: np.ndarray, joints, units, up, path) 
     x = np.where(at < 0, np.nan, tokens.values[at])
     return units or unit_named(said) or infer_units(None, x), up or axis or infer_up(joints, x)
 
-# %% ../../nbs/formats/keypoint_json.ipynb #0a163af9
+# %% ../../nbs/formats/keypoint_json.ipynb #48a8d6db
 def read_keypoints(
     path: str | os.PathLike,  # a .json file
     fps: float | None = None,  # frames per second; None = as the file says
@@ -250,9 +251,7 @@ def read_keypoints(
     up: str | None = None,  # "y", "z" or "x"; the same
 ) -> Scene:
     "Read a keypoint JSON file."
-    for what, value, known in (("units", units, UNITS), ("up", up, AXES)):
-        if value is not None and value not in known:
-            raise ValueError(f"expected {what} among {', '.join(known)}; got {value!r}")
+    check_options(units=units, up=up)
     with reading(path):
         doc, tree = parse(read_bytes(path), path, units, up)
         rate = _number(tree, "fps", doc.tokens, 30.0, path) if fps is None else fps

@@ -6,7 +6,7 @@
 __all__ = ['MARKER_H5', 'MarkerDataset', 'marker_index', 'to_metres', 'MarkerDocument', 'read_marker_h5', 'marker_scenes',
            'write_back', 'write', 'is_marker_h5']
 
-# %% ../../nbs/formats/marker_h5.ipynb #7431c91e
+# %% ../../nbs/formats/marker_h5.ipynb #e017d039
 import functools
 import os
 import re
@@ -44,7 +44,14 @@ from motionbook.formats.marker_layout import (
     split_columns,
 )
 from .registry import Format, register
-from .units import AXES, UNITS, infer_units, infer_up, turned, turned_back
+from motionbook.formats.units import (
+    UNITS,
+    check_options,
+    infer_units,
+    infer_up,
+    turned,
+    turned_back,
+)
 
 # %% ../../nbs/formats/marker_h5.ipynb #77299be7
 @dataclass(frozen=True, eq=False)
@@ -173,7 +180,7 @@ def _dataset(name: str, path: Path, fps: float | None, given: dict) -> MarkerDat
         path, name, who, scales, shape, float(fps or stated or FPS), bool(fps or stated), given
     )
 
-# %% ../../nbs/formats/marker_h5.ipynb #4d653070
+# %% ../../nbs/formats/marker_h5.ipynb #435f9539
 def marker_index(
     root: str | os.PathLike,  # a root of dataset folders, one such folder, or its .h5 file
     fps: float | None = None,  # frames per second; None = as the file says, else 60
@@ -182,9 +189,7 @@ def marker_index(
     up: str | None = None,  # "y", "z" or "x"; None = likewise
 ) -> tuple[MarkerDataset, ...]:  # in natural order of their names
     "The datasets below a root, without their numbers."
-    for what, value, known in (("units", units, UNITS), ("up", up, AXES)):
-        if value is not None and value not in known:
-            raise ValueError(f"expected {what} among {', '.join(known)}; got {value!r}")
+    check_options(units=units, up=up)
     given = {"layout": layout and known_layout(layout), "units": units, "up": up}
     return tuple(_dataset(name, path, fps, given) for name, path in _files(Path(root)))
 

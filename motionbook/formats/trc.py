@@ -5,23 +5,30 @@
 # %% auto #0
 __all__ = ['TRC', 'TrcDocument', 'read', 'write']
 
-# %% ../../nbs/formats/trc.ipynb #6aef727f
+# %% ../../nbs/formats/trc.ipynb #a9271a59
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ..core.files import atomic_write, bad_file, decode, read_bytes, reading
-from ..core.motion import Motion, Scene
-from ..core.skeleton import MARKER20, Skeleton
+from ..core.motion import Scene
+from motionbook.formats.named_points import (
+    Subject,
+    is_of,
+    point_names,
+    point_table,
+    points_to_scene,
+    scene_to_points,
+    subjects,
+)
 from .registry import Format, register
 from .trc_table import Table, parse_table, replace_values
 from motionbook.formats.units import (
-    AXES,
     UNITS,
+    check_options,
     infer_units,
     infer_up,
     median_seen,
@@ -95,7 +102,7 @@ def _zeros_missing(points: np.ndarray) -> np.ndarray:
     missing = np.isfinite(leap) & (leap > np.maximum(10 * usual, 0.1 * span(points)))
     return zero & missing
 
-# %% ../../nbs/formats/trc.ipynb #2533b0d3
+# %% ../../nbs/formats/trc.ipynb #6851d330
 @dataclass(frozen=True, eq=False)
 class TrcDocument:
     "An original TRC file and how its numbers became a scene."
@@ -106,9 +113,7 @@ class TrcDocument:
     up: str  # of the file
     fps: float
     zeros: str  # "auto", "keep" or "missing"
-    actors: tuple[
-        tuple[str, tuple[int, ...], tuple[str, ...]], ...
-    ]  # name, markers of the file, joints
+    actors: tuple[Subject, ...]
 
     @property
     def scale(self) -> float:
@@ -132,52 +137,9 @@ class TrcDocument:
 
     def matches(self, scene: Scene) -> bool:
         "Whether the scene has this file's frames, actors and joints."
-        joints = [(m.skeleton.joints, m.positions.shape[-1]) for m in scene.actors]
-        return (
-            len(scene) == len(self.table.rows)
-            and scene.fps == self.fps
-            and joints == [(a[2], 3) for a in self.actors]
-        )
+        return is_of(scene, self, len(self.table.rows))
 
-# %% ../../nbs/formats/trc.ipynb #a6ec3dab
-_ALIASES = {"Hip": "midHip", "MidHip": "midHip", "mid_hip": "midHip"}
-
-
-def _skeleton(names: tuple[str, ...], name: str) -> Skeleton:
-    if set(names) == set(MARKER20.joints):
-        return MARKER20
-    at = {_ALIASES.get(n, n): i for i, n in enumerate(names)}
-    known = [(MARKER20.joints[a], MARKER20.joints[b]) for a, b in MARKER20.edges]
-    return Skeleton(
-        name, names, edges=tuple((at[a], at[b]) for a, b in known if a in at and b in at)
-    )
-
-
-def _actors(names: tuple[str, ...]) -> tuple[tuple[str, tuple[int, ...], tuple[str, ...]], ...]:
-    "Markers by subject, where every name has one and there are several; else all together."
-    split = [n.partition(":") for n in names]
-    subjects = list(dict.fromkeys(s[0].strip() for s in split))
-    short = {s: [p[2].strip() for p in split if p[0].strip() == s] for s in subjects}
-    several = (
-        1 < len(subjects) <= len(names) // 3
-        and all(p[2].strip() for p in split)
-        and all(len(set(v)) == len(v) for v in short.values())
-    )
-    if not several:
-        groups = [("", list(range(len(names))), list(names))]
-    else:
-        groups = [
-            (s, [i for i, p in enumerate(split) if p[0].strip() == s], short[s]) for s in subjects
-        ]
-    return tuple((s, *_in_order(columns, joints)) for s, columns, joints in groups)
-
-
-def _in_order(columns: list[int], joints: list[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    if set(joints) == set(MARKER20.joints):
-        columns, joints = [columns[joints.index(j)] for j in MARKER20.joints], MARKER20.joints
-    return tuple(columns), tuple(joints)
-
-# %% ../../nbs/formats/trc.ipynb #378ed622
+# %% ../../nbs/formats/trc.ipynb #2567247f
 def read(
     path: str | os.PathLike,  # a .trc file
     fps: float | None = None,  # frames per second; None = as the file says
@@ -187,13 +149,7 @@ def read(
     zeros: str = "auto",  # (0, 0, 0): "auto", "keep" or "missing"
 ) -> Scene:
     "A TRC file in metres, y up, NaN where markers are missing."
-    for what, value, known in (
-        ("units", units, UNITS),
-        ("up", up, AXES),
-        ("zeros", zeros, ("auto", "keep", "missing")),
-    ):
-        if value is not None and value not in known:
-            raise ValueError(f"expected {what} among {', '.join(known)}; got {value!r}")
+    check_options(units=units, up=up, zeros=zeros)
     text, encoding = decode(read_bytes(path))
     with reading(path):
         table = parse_table(text, path)
@@ -201,10 +157,10 @@ def read(
         said = unit_named(table.keys.get("units", ""))
         units = units or infer_units(said, table.values, "mm")
         up = up or infer_up(table.names, table.values)
-        doc = TrcDocument(table, encoding, units, up, rate, zeros, _actors(table.names))
-        return _scene(doc, path, stated, _notes(doc, said, stated))
+        doc = TrcDocument(table, encoding, units, up, rate, zeros, subjects(table.names))
+        return points_to_scene(doc, path, "trc", stated, _notes(doc, said, stated))
 
-# %% ../../nbs/formats/trc.ipynb #df61e915
+# %% ../../nbs/formats/trc.ipynb #9d98d04b
 def _notes(doc: TrcDocument, said: str | None, stated: bool) -> tuple[str, ...]:
     "What the header says that the numbers do not bear out."
     notes = list(doc.table.notes)
@@ -218,29 +174,7 @@ def _notes(doc: TrcDocument, said: str | None, stated: bool) -> tuple[str, ...]:
         )
     return tuple(notes)
 
-
-def _scene(doc: TrcDocument, path, stated: bool, notes: tuple[str, ...]) -> Scene:
-    points, stem = torch.from_numpy(doc.points()), Path(path).stem
-    motions = tuple(
-        Motion(
-            points[:, list(columns)],
-            _skeleton(joints, subject or stem),
-            doc.fps,
-            name=subject or stem,
-        )
-        for subject, columns, joints in doc.actors
-    )
-    meta = {
-        "format": "trc",
-        "original": doc,
-        "fps_stated": stated,
-        "units": doc.units,
-        "up": doc.up,
-        "notes": notes,
-    }
-    return Scene(motions, source=str(path), meta=meta)
-
-# %% ../../nbs/formats/trc.ipynb #c2aa3227
+# %% ../../nbs/formats/trc.ipynb #a973f5f7
 def write(
     scene: Scene,
     path: str | os.PathLike,  # the new file
@@ -250,10 +184,7 @@ def write(
     if not isinstance(doc, TrcDocument) or not doc.matches(scene):
         doc = doc if isinstance(doc, TrcDocument) else None
         return atomic_write(path, _fresh(scene, path, doc), check=lambda p: read(p, fps=scene.fps))
-    new = np.empty((len(scene), len(doc.table.names), 3), np.float32)
-    for motion, (_, columns, _) in zip(scene.actors, doc.actors):
-        new[:, list(columns)] = motion.positions.numpy()
-    values, changed = _differences(doc, new)
+    values, changed = _differences(doc, scene_to_points(scene, doc))
     digits = max(doc.table.decimals, _digits(doc.scale))
     text = replace_values(doc.table, values, changed, digits)
     return atomic_write(
@@ -284,19 +215,12 @@ def _check(path: Path, values: np.ndarray, changed: np.ndarray, digits: int):
     ):
         raise ValueError("other values")
 
-# %% ../../nbs/formats/trc.ipynb #ac600db1
+# %% ../../nbs/formats/trc.ipynb #eb930526
 def _fresh(scene: Scene, path, doc: TrcDocument | None) -> str:
     "A whole new file, in the units and axes of `doc` if there is one."
-    if scene.actors[0].positions.shape[-1] != 3:
-        raise ValueError(
-            f"{Path(path).name}: expected 3-D positions for TRC, got 2-D pixels; save them as .csv or .npz"
-        )
     units, up, scale = (doc.units, doc.up, doc.scale) if doc else ("m", "y", 1.0)
-    points = (
-        turned_back(torch.cat([m.positions for m in scene.actors], 1).double().numpy(), up) / scale
-    )
-    points = np.where(np.isnan(points).any(-1, keepdims=True), np.nan, points)
-    names = _fresh_names(scene)
+    points = point_table(scene, path, units, up)
+    names = [" ".join(n.split()) for n in point_names(scene)]  # a tab would part the columns
     rate, n, digits = repr(scene.fps), len(points), _digits(scale) + 2
     head = [
         f"PathFileType\t4\t(X/Y/Z)\t{Path(path).name}",
@@ -314,15 +238,6 @@ def _fresh_rows(points: np.ndarray, fps: float, digits: int) -> list[str]:
     rows = points.reshape(len(points), -1) + 0.0
     text = (f"{t + 1}\t{t / fps:.7f}\t{line % tuple(r)}" for t, r in enumerate(rows.tolist()))
     return [s.replace("nan", "") for s in text] if np.isnan(points).any() else list(text)
-
-
-def _fresh_names(scene: Scene) -> list[str]:
-    "Names that a table can hold; with several actors each begins with its actor's."
-    names = []
-    for i, m in enumerate(scene.actors):
-        who = f"{m.name or f'actor{i + 1}'}:" if len(scene.actors) > 1 else ""
-        names += [" ".join(f"{who}{j}".split()) for j in m.skeleton.joints]
-    return names
 
 # %% ../../nbs/formats/trc.ipynb #87cf425c
 def _sniff(path: Path, head: bytes) -> bool:
