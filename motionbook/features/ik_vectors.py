@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Frames', 'PORTION', 'joints_to_ik']
 
-# %% ../../nbs/features/ik_vectors.ipynb #d9e715f4
+# %% ../../nbs/features/ik_vectors.ipynb #4e34ae23
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .ik_body import IKBody, tables
-from .ik_check import check_bodies, checked_clips, explain_not_finite
+from .ik_check import check_clips, checked_clips, explain_not_finite
 from .ik_heading import Facing, half_turn, half_yaw, headings, spread, turn_to
 
 # %% ../../nbs/features/ik_vectors.ipynb #d5faad2c
@@ -125,7 +125,7 @@ def _floors(pose: Poses, lengths: Tensor) -> Tensor:
         return low.amin()
     return spread(torch.segment_reduce(low, "min", lengths=lengths), lengths)
 
-# %% ../../nbs/features/ik_vectors.ipynb #a112d176
+# %% ../../nbs/features/ik_vectors.ipynb #1ff391e0
 Frames = Literal["drop_last", "repeat_last"]
 PORTION = 8192  # frames that are computed together
 
@@ -137,49 +137,47 @@ def joints_to_ik(
     frames: Frames = "drop_last",  # "repeat_last" = as many rows as frames, the last one twice
     skeleton: Tensor
     | None = None,  # [j 3] a pose whose bone lengths every clip takes; None = its own
-    check: bool = True,  # refuse wrong joint orders and wrong up axes
+    check: bool = True,  # refuse wrong joint orders, units, sides and up axes
+    lying: bool = False,  # True: the body may lie all the time
 ) -> Tensor | list[Tensor]:  # [t-1 d], [... t-1 d] or a list of them
     "Feature vectors of clips; ValueError for what is not a recording of this body."
     for what, got, allowed in (("facing", facing, ("humanml3d", "correct")), ("frames", frames, ("drop_last", "repeat_last"))):  # fmt: skip
         if got not in allowed:
             raise ValueError(f"expected {what} {allowed[0]!r} or {allowed[1]!r}, got {got!r}")
     bones = None if skeleton is None else bone_lengths_of(skeleton, body)
+    ask = dict(metres=bones is None and body.unit == "m", lying=lying) if check else None
     if isinstance(joints, (list, tuple)):
-        return _in_portions(checked_clips(joints, body), body, facing, frames, bones, check)
+        return _in_portions(checked_clips(joints, body), body, facing, frames, bones, ask)
     joints = torch.as_tensor(joints)
     if joints.ndim <= 3:
-        return _in_portions(checked_clips([joints], body), body, facing, frames, bones, check)[0]
+        return _in_portions(checked_clips([joints], body), body, facing, frames, bones, ask)[0]
     clips = checked_clips(list(joints.flatten(0, -4)), body)
-    made = _in_portions(clips, body, facing, frames, bones, check)
+    made = _in_portions(clips, body, facing, frames, bones, ask)
     return torch.stack(made).unflatten(0, joints.shape[:-3])
 
-# %% ../../nbs/features/ik_vectors.ipynb #c8cf937f
-def _in_portions(clips, body, facing, frames, bones, check) -> list[Tensor]:
+# %% ../../nbs/features/ik_vectors.ipynb #7acbdba2
+def _in_portions(clips, body, facing, frames, bones, ask) -> list[Tensor]:
     "The features of each clip; clips of one portion share their memory with nobody."
     made, portion, n = [], [], 0
     for clip in clips:
         if portion and (n + len(clip) > PORTION or clip.dtype != portion[0].dtype):
-            made += _portion(portion, len(made), len(clips), body, facing, frames, bones, check)
+            made += _portion(portion, len(made), len(clips), body, facing, frames, bones, ask)
             portion, n = [], 0
         portion.append(clip)
         n += len(clip)
-    return made + _portion(portion, len(made), len(clips), body, facing, frames, bones, check)
+    return made + _portion(portion, len(made), len(clips), body, facing, frames, bones, ask)
 
 
-def _portion(clips, done, total, body, facing, frames, bones, check) -> list[Tensor]:
+def _portion(clips, done, total, body, facing, frames, bones, ask) -> list[Tensor]:
     joints = clips[0] if len(clips) == 1 else torch.cat(clips)
     lengths = torch.tensor([len(c) for c in clips], device=joints.device)
     x = joints.flatten(1).T.contiguous().view(*joints.shape[1:], len(joints))
-    if bones is not None:
-        bones = bones.to(x)
-    made = features_of(x, lengths, body, facing, bones).T.contiguous()
-    try:
-        if not torch.isfinite(made.sum()):
-            raise explain_not_finite(joints, lengths, body)
-        if check:
-            check_bodies(joints, lengths, body)
-    except ValueError as e:
-        raise _renumbered(e, len(clips), done, total) from None
+    made = features_of(x, lengths, body, facing, None if bones is None else bones.to(x))
+    made = made.T.contiguous()
+    if not torch.isfinite(made.sum()):
+        raise explain_not_finite(clips, body, done, total)
+    if ask:
+        check_clips(joints, lengths, body, **ask, first=done, total=total)
     if len(clips) == 1:
         return [_rows(made, frames)]
     starts = (lengths.cumsum(0) - lengths).tolist()
@@ -190,12 +188,3 @@ def _rows(x: Tensor, frames: Frames, copy: bool = False) -> Tensor:
     if frames == "repeat_last":
         return torch.cat([x, x[-1:]])
     return x.clone() if copy else x
-
-
-def _renumbered(e: ValueError, here: int, done: int, total: int) -> ValueError:
-    "The message with the clip's number in the whole list."
-    text = str(e)
-    if here == 1:
-        return ValueError(f"clip {done} of {total}: {text}" if total > 1 else text)
-    k, rest = text.removeprefix("clip ").split(f" of {here}: ", 1)
-    return ValueError(f"clip {done + int(k)} of {total}: {rest}")
