@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LEVEL', 'body_heading', 'Placement', 'Keypoints']
 
-# %% ../../nbs/features/body_points.ipynb #c147fb60
+# %% ../../nbs/features/body_points.ipynb #4560dfc8
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..core.motion import Motion, resample
+from ..core.motion import Motion, Scene, resample
 from ..core.skeleton import Skeleton
 from .checks import check_body
 from .layout import Layout
@@ -51,7 +51,7 @@ def _unwrapped(angle: Tensor) -> Tensor:
     turns = torch.round(step / (2 * torch.pi)).cumsum(-1)
     return torch.cat([angle[..., :1], angle[..., 1:] - 2 * torch.pi * turns], -1)
 
-# %% ../../nbs/features/body_points.ipynb #42a541e5
+# %% ../../nbs/features/body_points.ipynb #3bd3f556
 class Placement(NamedTuple):
     "What the features leave out: where the first frame stands, and how it is turned."
 
@@ -90,6 +90,11 @@ class Keypoints:
         for j in (*self.root, *(j for p in self.facing for j in p)):
             self.skeleton.index(j)
         self._at(self.velocity_joints)
+
+    @classmethod
+    def of(cls, scene: Scene, **options) -> "Keypoints":
+        "For recordings like this one."
+        return cls(scene.actors[0].skeleton, **options)
 
     def _at(self, names: Sequence[str]) -> list[int]:
         "Where joints stand among those kept."

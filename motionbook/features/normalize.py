@@ -40,7 +40,7 @@ def spread(
         std = torch.cat([std[s].mean().expand(s.stop - s.start) for s in layout.values()])
     return std.clamp_min(floor)
 
-# %% ../../nbs/features/normalize.ipynb #7de61fbd
+# %% ../../nbs/features/normalize.ipynb #7bb3ed4f
 @dataclass(frozen=True, eq=False)
 class Normalizer:
     "Mean and spread of every feature, with the layout, representation and frame rate they are for."
@@ -78,7 +78,21 @@ class Normalizer:
     ) -> "Normalizer":
         "Statistics in one pass over a stream."
         layout = of if isinstance(of, Layout) else of.layout
-        m = stream_moments(stream, layout)
+        return cls.of_moments(stream_moments(stream, layout), of, group, floor, fps, plain, labels)
+
+    @classmethod
+    def of_moments(
+        cls,
+        m: Moments,
+        of: Representation | Layout,  # what the features are
+        group: str = "dimension",  # "part" = one spread for all features of a part
+        floor: float = FLOOR,  # the least spread
+        fps: float | None = None,  # of the features; None = the representation's
+        plain: Sequence[str] = PLAIN,  # parts left as they are
+        labels: Sequence[str] = LABELS,  # parts in which 0 becomes -1 and 1 becomes +1
+    ) -> "Normalizer":
+        "Statistics from moments that were gathered elsewhere."
+        layout = of if isinstance(of, Layout) else of.layout
         if not m.count.any():
             raise ValueError("expected at least one frame to fit on, got none")
         found = m.mean, spread(m, layout, group, floor)
