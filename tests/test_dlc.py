@@ -628,7 +628,7 @@ def test_pickles_in_h5_do_not_run(tmp_path):
     "case, says",
     [
         ("link", "a table saved by pandas"),
-        ("external", "none in this file"),
+        ("external", "expected a dataset 'block0_values'"),
         ("huge", "no larger than their file"),
     ],
 )

@@ -6,7 +6,7 @@
 __all__ = ['Header', 'find_header', 'CsvDocument', 'parse_csv', 'read_dlc', 'Habit', 'find_habit', 'format_number', 'edit_csv',
            'fresh_csv', 'write_dlc', 'is_dlc']
 
-# %% ../../nbs/formats/dlc.ipynb #bc0ac028
+# %% ../../nbs/formats/dlc.ipynb #cfae71be
 import csv
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ import numpy as np
 
 from ..core.files import BadFile, atomic_write, bad_file, decode, read_bytes
 from ..core.motion import Scene
-from .dlc_h5 import HDF5, has_tables, read_dlc_h5, write_dlc_h5
+from .dlc_h5 import has_tables, read_dlc_h5, write_dlc_h5
 from motionbook.formats.dlc_table import (
     LEVEL_NAMES,
     Table,
@@ -32,6 +32,7 @@ from motionbook.formats.dlc_table import (
     table_to_scene,
     update_values,
 )
+from .hdf5 import HDF5
 from .registry import Format, register
 
 # %% ../../nbs/formats/dlc.ipynb #d4a300e5

@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['EXTRA', 'MODELS', 'is_lightning_pose', 'extra_columns', 'read_lightning_pose', 'write_lightning_pose']
 
-# %% ../../nbs/formats/lightning_pose.ipynb #06d44ed2
+# %% ../../nbs/formats/lightning_pose.ipynb #d7c18c74
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from ..core.files import bad_file, decode, read_bytes, reading
 from ..core.motion import Scene
 from .dlc import CsvDocument, find_header, parse_csv, write_dlc
 from .dlc_table import coordinate_of, table_to_scene
-from .registry import FORMATS, Format, register
+from .registry import Format, register
 
 # %% ../../nbs/formats/lightning_pose.ipynb #09a11d37
 EXTRA = (
@@ -130,16 +129,7 @@ def write_lightning_pose(
         )
     return write_dlc(scene, path)
 
-# %% ../../nbs/formats/lightning_pose.ipynb #27e69f32
-_DLC = FORMATS["dlc"].sniff
-
-
-def _only_dlc(path: Path, head: bytes) -> bool:
-    "DeepLabCut's test for all files but these."
-    return not is_lightning_pose(path, head) and _DLC(path, head)
-
-# %% ../../nbs/formats/lightning_pose.ipynb #cdacdb29
-register(replace(FORMATS["dlc"], sniff=_only_dlc))
+# %% ../../nbs/formats/lightning_pose.ipynb #7b51efc1
 register(
     Format(
         "lightning_pose",
@@ -149,5 +139,6 @@ register(
         write_lightning_pose,
         "Lightning Pose csv: DeepLabCut's table, with the ensemble smoother's medians and variances",
         "every token of an untouched point, the header, all further columns",
+        variant_of="dlc",
     )
 );

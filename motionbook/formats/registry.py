@@ -16,7 +16,7 @@ from pathlib import Path
 from ..core.files import BadFile, bad_file, read_bytes, reading
 from ..core.motion import Scene
 
-# %% ../../nbs/formats/registry.ipynb #05ef063a
+# %% ../../nbs/formats/registry.ipynb #444c029f
 @dataclass(frozen=True)
 class Format:
     "One file format: how to know it, read it and write it."
@@ -28,6 +28,7 @@ class Format:
     write: Callable[[Scene, Path], object] | None  # None = read only
     about: str  # one line: what such files hold
     keeps: str  # one line: what writing an edited recording back leaves as it was
+    variant_of: str = ""  # the format whose test these files pass too; this one goes first
 
     def fits(self, path: str | os.PathLike) -> bool:
         "Whether the name ends in one of the suffixes."
@@ -79,7 +80,7 @@ def _looks_like(fmt: Format, path: Path, head: bytes) -> bool:
     except (ValueError, IndexError, KeyError, OSError):
         return False
 
-# %% ../../nbs/formats/registry.ipynb #5fca3eda
+# %% ../../nbs/formats/registry.ipynb #c0d60f9d
 def find_format(
     path: str | os.PathLike,  # an existing file, or a folder that is one recording
 ) -> Format:
@@ -89,6 +90,7 @@ def find_format(
         return folders[0]
     head = read_bytes(path, head=_HEAD)
     seen = [f for f in formats if _looks_like(f, path, head)]
+    seen = [f for f in seen if f.name not in {v.variant_of for v in seen}]
     named = [f for f in formats if f.fits(path)]
     best = [f for f in seen if f in named] or seen or named
     if not best:
