@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..core.skeleton import Skeleton
 
-# %% ../../nbs/features/checks.ipynb #663ab73c
+# %% ../../nbs/features/checks.ipynb #731839df
 _SAMPLE = 16  # frames of a clip, at least, that are asked for more than finite numbers
 
 
@@ -27,6 +27,7 @@ class Probe(NamedTuple):
     twins: np.ndarray  # [2 k] rows of bones that mirror each other
     crossed: np.ndarray  # [2 k] rows of the same bones with their ends exchanged
     limbs: np.ndarray  # [k 1] bool: twins that start at a hip or a shoulder
+    limits: np.ndarray  # [l v] sums of lengths that are negative for a usual body
     rows: dict[str, int]  # the directions that the skeleton has
 
 
@@ -60,7 +61,7 @@ def _directions(s: Skeleton) -> dict[str, np.ndarray]:
             found[name] = middle(*to) - middle(*start)
     return found
 
-# %% ../../nbs/features/checks.ipynb #c6c9bd73
+# %% ../../nbs/features/checks.ipynb #815fd53a
 @lru_cache
 def _probe(s: Skeleton) -> Probe:
     "The vectors of a skeleton."
@@ -76,15 +77,25 @@ def _probe(s: Skeleton) -> Probe:
     first = (s.roles.get("left_hip"), s.roles.get("left_shoulder"))
     limbs = np.array([p in first for _, p in lefts], bool)[:, None]
     rows = {name: len(lines) + i for i, name in enumerate(ways)}
-    return Probe(np.stack(weights), bones, twins, ends, limbs, rows)
+    limits = _limits(len(weights), twins, ends[0][limbs[:, 0]], twins[0][limbs[:, 0]])
+    return Probe(np.stack(weights), bones, twins, ends, limbs, limits, rows)
 
-# %% ../../nbs/features/checks.ipynb #f685a2af
+
+def _limits(n: int, twins: np.ndarray, crossed: np.ndarray, limbs: np.ndarray) -> np.ndarray:
+    "No bone is longer than 2.5 times its twin, no thigh or upper arm longer than across the body."
+    one = np.eye(n)
+    left, right = one[twins]
+    return np.concatenate(
+        [left - 2.5 * right, right - 2.5 * left, one[limbs] - 1.15 * one[crossed]]
+    )
+
+# %% ../../nbs/features/checks.ipynb #91605013
 class Body(NamedTuple):
     "What the questions to a body are asked of."
 
     skeleton: Skeleton
     probe: Probe
-    vectors: np.ndarray  # [v b s 3] metres
+    vectors: np.ndarray  # [v 3 b s] metres
     length: np.ndarray  # [v b s]
     low: np.ndarray  # [v b] the shortest
     high: np.ndarray  # [v b] the longest
@@ -92,9 +103,9 @@ class Body(NamedTuple):
     name: str  # for messages, ends in ": " where it is not empty
 
     def way(self, what: str) -> np.ndarray:
-        "[b s 3] a direction."
+        "[3 b s] a direction."
         row = self.probe.rows[what]
-        return self.vectors[row] / np.maximum(self.length[row], 1e-9)[..., None]
+        return self.vectors[row] / np.maximum(self.length[row], 1e-9)
 
     def has(self, *what: str) -> bool:
         "Whether the skeleton has all these directions."
@@ -110,10 +121,11 @@ def _measured(joints: Tensor, skeleton: Skeleton, name: str) -> Body:
     "The vectors of some frames of [... t j 3] and their lengths."
     probe = _probe(skeleton)
     some = joints.detach()[..., :: max(1, joints.shape[-3] // _SAMPLE), :, :].cpu().numpy()
-    clips = some.reshape(-1, *some.shape[-3:]).transpose(2, 0, 1, 3)  # [j b s 3]
+    clips = some.reshape(-1, *some.shape[-3:]).transpose(2, 3, 0, 1)  # [j 3 b s]
     flat = np.ascontiguousarray(clips, dtype=np.float64).reshape(len(skeleton), -1)
     vectors = (probe.weights @ flat).reshape(-1, *clips.shape[1:])
-    length = np.sqrt(np.einsum("vbsc,vbsc->vbs", vectors, vectors))
+    x, y, z = vectors[:, 0], vectors[:, 1], vectors[:, 2]
+    length = np.sqrt(x * x + y * y + z * z)
     low, high, mean = length.min(2), length.max(2), length.mean(2)
     return Body(skeleton, probe, vectors, length, low, high, mean, name)
 
@@ -201,7 +213,7 @@ def _refuse_order(body: Body, bad: np.ndarray, rows: np.ndarray, why: str):
             f"joints are not in the order of {s.name!r}, which is {', '.join(s.joints[:6])}, …"
         )
 
-# %% ../../nbs/features/checks.ipynb #a9cc60d7
+# %% ../../nbs/features/checks.ipynb #87af3ef0
 _AXES = ("x", "y", "z")
 
 
@@ -211,12 +223,10 @@ def _check_up(body: Body, up: str):
         return
     trunk, legs = body.way("trunk"), body.way("legs")
     own = _AXES.index(up)
-    if ((trunk[..., own] > 0.8) & (legs[..., own] > 0.85)).any(1).all():
-        return
-    both = [np.concatenate([w, -w], -1) for w in (trunk, legs)]
-    share = ((both[0] > 0.8) & (both[1] > 0.85)).mean(1)  # [b 6]
-    best, axis = share.max(-1), share.argmax(-1)
-    bad = (share[:, own] == 0) & (best >= 0.5)
+    both = [np.concatenate([w, -w]) for w in (trunk, legs)]
+    share = ((both[0] > 0.8) & (both[1] > 0.85)).mean(-1)  # [6 b]
+    best, axis = share.max(0), share.argmax(0)
+    bad = (share[own] == 0) & (best >= 0.5)
     if bad.any():
         k = int(axis[bad][0])
         found = ("" if k < 3 else "minus ") + _AXES[k % 3]
@@ -225,16 +235,21 @@ def _check_up(body: Body, up: str):
             f"turn {found} to {up} first (a body that lies for the whole clip: lying=True)"
         )
 
-# %% ../../nbs/features/checks.ipynb #33bf5421
+# %% ../../nbs/features/checks.ipynb #1bd76dd3
 def _mostly_against(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    "[b] whether directions [b s 3] point against each other in most frames."
-    dot = (a * b).sum(-1)
+    "[b] whether directions [3 b s] point against each other in most frames."
+    dot = _dot(a, b)
     return (dot.mean(1) < -0.2) & ((dot < 0).mean(1) > 0.7)
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    x = a[..., [1, 2, 0]] * b[..., [2, 0, 1]]
-    return x - a[..., [2, 0, 1]] * b[..., [1, 2, 0]]
+    return np.stack(
+        [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+    )
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def _exchanged(body: Body, where: str, bad: np.ndarray, why: str):
@@ -269,7 +284,27 @@ def _check_limbs(body: Body):
         where = f" from {body.skeleton.joints[joint]!r} on"
         _exchanged(body, where, bad.any(0), "the bones to it are not rigid, or too long")
 
-# %% ../../nbs/features/checks.ipynb #bb3a76c2
+# %% ../../nbs/features/checks.ipynb #30949cca
+_WAYS = ("trunk", "legs", "hips", "shoulders", "feet")
+
+
+def _usual(body: Body, up: str) -> bool:
+    "Whether all clips are beyond suspicion."
+    n, rows = len(body.probe.bones), body.probe.rows
+    low, high, mean = body.low, body.high, body.mean
+    if len(rows) < len(_WAYS) or low[:n].min() < 0.005 or high[rows["legs"]].max() > 2:
+        return False
+    if (high[:n] - low[:n] > 0.02 * mean[:n]).any() or (body.probe.limits @ mean).max() > 0:
+        return False
+    trunk, legs, hips, shoulders, feet = (body.vectors[rows[w]] for w in _WAYS)
+    up_trunk, up_legs = (v[_AXES.index(up)] for v in (trunk, legs))
+    stands = (up_trunk > 0.8 * body.length[rows["trunk"]]) & (
+        up_legs > 0.85 * body.length[rows["legs"]]
+    )
+    sided = (_dot(feet, _cross(hips, trunk)) > 0) & (_dot(hips, shoulders) > 0)
+    return bool((stands.any(1) & (sided.mean(1) >= 0.5)).all())
+
+# %% ../../nbs/features/checks.ipynb #a759b890
 def check_body(
     joints: Tensor,  # [... t j 3] metres
     skeleton: Skeleton,  # its roles say who is hip, knee, shoulder, …
@@ -284,6 +319,8 @@ def check_body(
         raise ValueError(f"expected up 'y' or 'z', got {up!r}")
     check_joints(joints, skeleton, frames, name)
     body = _measured(joints, skeleton, name and f"{name}: ")
+    if metres and _usual(body, up):
+        return joints
     _check_bones(body)
     if metres:
         _check_size(body)
