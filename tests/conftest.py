@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -20,3 +21,12 @@ def real_data() -> Path:
     if found is None:
         pytest.skip("no real recordings: set MOTIONBOOK_REAL_DATA, or put them in ../shared/data")
     return found
+
+
+@pytest.fixture
+def one_thread():
+    "One thread for a test, which is faster on small tensors."
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

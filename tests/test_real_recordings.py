@@ -8,12 +8,7 @@ from motionbook.filters.outliers import frozen
 from motionbook.filters.paths import best_detector, gate_pays
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def start(motion, frames):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LENGTHS', 'KIND_NAMES', 'TRIAL_POINTS', 'GOLDEN', 'TRIAL_FRAMES', 'factorise', 'body_place', 'low_rank', 'PoseSpace',
-           'pca_prior', 'gap_kind', 'by_kind', 'repeated_holes', 'best_filler', 'describe_gaps']
+           'pca_prior', 'pulled', 'gap_kind', 'by_kind', 'repeated_holes', 'best_filler', 'describe_gaps']
 
 # %% ../../nbs/filters/lowrank.ipynb #3610e760
 import torch
@@ -97,7 +97,7 @@ def low_rank(
 
     return as_filler(estimate)
 
-# %% ../../nbs/filters/lowrank.ipynb #46907dd4
+# %% ../../nbs/filters/lowrank.ipynb #ad3825f9
 class PoseSpace:
     "Mean, basis and spread of poses relative to the middle of the body."
 
@@ -143,24 +143,27 @@ def pca_prior(
     "Kalman smoothing, then a pull towards the space of poses."
 
     def fill(positions: Tensor, fps: float, errors: bool = True) -> Filled:
-        base = rts()(positions, fps, errors)
-        seen = known_points(positions).any(0)
-        if not seen.any() or (space is not None and space.mean.numel() != positions[0].numel()):
-            return base._replace(note=f"{base.note}; no pose space for these joints")
-        y = base.positions[:, seen].double()
-        use = (
-            space
-            if space is not None and seen.all()
-            else PoseSpace(_trusted(y, known_points(positions)[:, seen]), rank)
-        )
-        z = use.pull(y, base.sigma[:, seen])
-        out = base.positions.clone()
-        out[:, seen] = z.to(out.dtype)
-        return Filled(
-            out, base.sigma, f"{base.note}; pose space of {use.basis.shape[1]} dimensions"
-        )
+        return pulled(rts()(positions, fps, errors), known_points(positions), rank, space)
 
     return fill
+
+
+def pulled(
+    base: Filled,  # a first fill, with its standard errors
+    known: Tensor,  # [t j] bool
+    rank: int = 8,
+    space: PoseSpace | None = None,
+) -> Filled:
+    "A fill pulled towards the space of poses."
+    seen = known.any(0)
+    if not seen.any() or (space is not None and space.mean.numel() != base.positions[0].numel()):
+        return base._replace(note=f"{base.note}; no pose space for these joints")
+    y = base.positions[:, seen].double()
+    fits = space is not None and seen.all()
+    use = space if fits else PoseSpace(_trusted(y, known[:, seen]), rank)
+    out = base.positions.clone()
+    out[:, seen] = use.pull(y, base.sigma[:, seen]).to(out.dtype)
+    return Filled(out, base.sigma, f"{base.note}; pose space of {use.basis.shape[1]} dimensions")
 
 # %% ../../nbs/filters/lowrank.ipynb #22c6aa0d
 def _trusted(y: Tensor, known: Tensor) -> Tensor:
@@ -225,7 +228,7 @@ def repeated_holes(
             break
     return hide
 
-# %% ../../nbs/filters/lowrank.ipynb #ebf6d635
+# %% ../../nbs/filters/lowrank.ipynb #603a66af
 TRIAL_FRAMES = 800
 
 
@@ -251,15 +254,12 @@ def best_filler(
         name = "pchip" if x.shape[1] < 5 and not smooth else "coupled"
         return (pchip() if name == "pchip" else coupled()), f"{name}: {facts}; too little to try on"
     candidates = _candidates([k * least for k in (1, 2, 4) if k * least != noise], smooth)
-    errors = [
-        torch.cat([_trial_error(f, x, *trial, fps) for trial in trials])
-        for f in candidates.values()
-    ]
+    errors = torch.cat([_trial_errors(candidates, x, *trial, fps) for trial in trials], 1)
     kinds = torch.cat([gap_kind(known & ~h, fps)[fair] for h, fair in trials])
     events = sum(int((f & ~f.roll(1, 0)).any(1).sum()) for _, f in trials)
-    return _by_trial(candidates, torch.stack(errors), kinds, facts, events)
+    return _by_trial(candidates, errors, kinds, facts, events)
 
-# %% ../../nbs/filters/lowrank.ipynb #5d80ac04
+# %% ../../nbs/filters/lowrank.ipynb #ee2f1168
 KIND_POINTS, KIND_GAIN = 100, 0.8
 FAVOUR = 1.0  # by how much a rival must beat the coupled smoother, per root of the holes tried
 
@@ -308,9 +308,13 @@ def _candidates(levels: list[float], smooth: bool) -> dict[str, Filler]:
     )
 
 
-def _trial_error(filler, x, hide, fair, fps):
-    y = filler(x.masked_fill(hide[..., None], float("nan")), fps, errors=False).positions
-    return (y - x).norm(dim=-1)[fair].nan_to_num(float("inf"))
+def _trial_errors(candidates, x, hide, fair, fps):
+    "[n p] how far each candidate is from the points that were hidden."
+    cut = x.masked_fill(hide[..., None], float("nan"))
+    made = {n: f(cut, fps, errors=False) for n, f in candidates.items() if n != "pca"}
+    made["pca"] = pulled(made["rts"], known_points(cut))  # the Kalman smoother runs once for both
+    y = torch.stack([made[n].positions for n in candidates])
+    return (y - x).norm(dim=-1)[:, fair].nan_to_num(float("inf"))
 
 
 def _busiest(x, known):
