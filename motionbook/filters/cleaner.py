@@ -126,7 +126,7 @@ def sigma_to_confidence(
     "The probability of being within `TOLERANCE` of the body's size."
     return 1 - torch.exp(-((TOLERANCE * size) ** 2) / (2 * sigma.clamp_min(1e-9) ** 2))
 
-# %% ../../nbs/filters/cleaner.ipynb #3fe6f289
+# %% ../../nbs/filters/cleaner.ipynb #9512307d
 @dataclass(frozen=True)
 class FilterCleaner:
     "A detector and a filler behind the `Cleaner` protocol."
@@ -139,6 +139,7 @@ class FilterCleaner:
     mender: Callable[[Motion], tuple[Motion, Tensor]] | None = (
         None  # for rotations: mended, [t j] moved
     )
+    own: Callable[[Motion], Filler] | None = None  # a filler for each motion, instead of `filler`
 
     def fit(self, scenes: Iterable[Scene]) -> Self:
         "Nothing to learn."
@@ -177,9 +178,8 @@ class FilterCleaner:
         if fidelity != "all" and not (found.reason > 0).any():
             return motion, found.reason, 1 - found.score, torch.zeros_like(found.score), ()
         trusted = (found.reason == 0) | (found.reason == REASON["swap"])
-        filled = self.filler(
-            found.positions.masked_fill(~trusted[..., None], float("nan")), motion.fps
-        )
+        filler = self.filler if self.own is None else self.own(motion)
+        filled = filler(found.positions.masked_fill(~trusted[..., None], float("nan")), motion.fps)
         return _repaired(motion, found, trusted, filled, fidelity, self.max_gap)
 
 # %% ../../nbs/filters/cleaner.ipynb #edd2906d

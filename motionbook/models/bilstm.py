@@ -67,7 +67,7 @@ class Corrected(NamedTuple):
     residual: Tensor  # [b t j c] the correction
     weights: Tensor  # [b t j e] of the estimates
 
-# %% ../../nbs/models/bilstm.ipynb #17a6af33
+# %% ../../nbs/models/bilstm.ipynb #539e44a9
 class SkeletonCorrector(nn.Module):
     "Repairs windows of one skeleton."
 
@@ -88,6 +88,7 @@ class SkeletonCorrector(nn.Module):
         d = self.places * config.dims
         self.register_buffer("coupling", torch.zeros(d, d))
         self.register_buffer("rigid", torch.zeros(3, self.places, self.places))
+        self.register_buffer("error_scale", torch.ones(()))  # of the error bars, once calibrated
         self._build(*_widths(self.places, config))
 
     def save_pretrained(self, folder: str | Path) -> Path:
@@ -226,27 +227,29 @@ def _widths(places: int, c: BiLSTMConfig) -> tuple[int, int]:
     n = len(VIEWS)
     return feature_width(places, c.dims), places * (n + c.dims + 1)
 
-# %% ../../nbs/models/bilstm.ipynb #cfb8cfea
+# %% ../../nbs/models/bilstm.ipynb #f0bab608
 @torch.no_grad()
 def correct(
     model: SkeletonCorrector,
     positions: Tensor,  # [b t j c] or [t j c], the skeleton's joints, NaN = missing
     height: Tensor | None = None,  # [b] metres or pixels; None = measured
+    lengths: Tensor | None = None,  # [b p] of the rigid pairs, body heights; None = measured
 ) -> Corrected:  # positions, sigma and residual in metres or pixels
     "Every point of the windows as the model sees it; NaN for joints that are never seen."
     if positions.ndim == 3:
-        one = correct(model, positions[None], height)
+        one = correct(model, positions[None], height, lengths)
         return Corrected(*(v[0] for v in one))
     was = model.training
     model.eval()
-    p = model.prepare(positions, height)
+    p = model.prepare(positions, height, lengths)
     y = model(p)
     model.train(was)
     k, size = positions.shape[2], p.size[:, None, None]
     gone = ~p.present[:, None, :k].expand(-1, y.positions.shape[1], -1)
     x = p.world(y.positions)[:, :, :k].masked_fill(gone[..., None], torch.nan)
     turned = torch.einsum("byx,btjy->btjx", p.turn, y.residual) * size[..., None]
-    return Corrected(x, (y.sigma * size)[:, :, :k], turned[:, :, :k], y.weights[:, :, :k])
+    sigma = y.sigma * size * model.error_scale
+    return Corrected(x, sigma[:, :, :k], turned[:, :, :k], y.weights[:, :, :k])
 
 # %% ../../nbs/models/bilstm.ipynb #177f4af4
 def save_corrector(
