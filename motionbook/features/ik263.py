@@ -5,12 +5,11 @@
 # %% auto #0
 __all__ = ['IK263_LAYOUT', 'FLOWMIMIC', 'smpl_to_ik263', 'ik263_to_joints', 'mirror_ik263', 'IK263']
 
-# %% ../../nbs/features/ik263.ipynb #57ca574b
+# %% ../../nbs/features/ik263.ipynb #7771068e
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from ..core.motion import Motion, resample

@@ -31,7 +31,7 @@ def ik_layout(
         contacts=4,
     )
 
-# %% ../../nbs/features/ik_body.ipynb #4eb57b1c
+# %% ../../nbs/features/ik_body.ipynb #d3f091cc
 @dataclass(frozen=True, eq=False)
 class IKBody:
     "A tree with bones along axes, and what the feature recipe needs to know about it."
@@ -45,6 +45,7 @@ class IKBody:
     feet: tuple[int, int, int, int]  # in the order of the contact numbers
     still: float  # a foot stands where its step, squared, is less than this
     unit: str  # of the positions that the published data has
+    mirrored: bool = False  # True: published in a mirror, the person's left on -x
 
     @property
     def layout(self) -> Layout:

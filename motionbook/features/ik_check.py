@@ -58,7 +58,7 @@ def _hint(c: Tensor, body: IKBody) -> str:
         return "; SMPL's first 22 joints are joints[:, :22]"
     return "; a Motion on another skeleton goes through `encode` of the representation"
 
-# %% ../../nbs/features/ik_check.ipynb #3e3959c9
+# %% ../../nbs/features/ik_check.ipynb #a33cbf2c
 def check_clips(
     joints: Tensor,  # [n j 3] finite, all clips one after another
     lengths: Tensor,  # [clips] frames of each
@@ -69,6 +69,8 @@ def check_clips(
     total: int = 1,  # clips there are, in messages
 ):
     "Refuse wrong joint orders, exchanged sides, wrong units and wrong up axes; ValueError with the fix."
+    flip = joints.new_tensor([-1.0, 1, 1])
+    joints = joints * flip if body.mirrored else joints
     ask = lambda x, name="": check_body(
         x, body.skeleton, frames=1, metres=metres, lying=lying, name=name
     )
