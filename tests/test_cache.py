@@ -1,0 +1,342 @@
+"Caches of features: killed and resumed, any number of workers, validation, splits that cannot leak, statistics, datasets."
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from motionbook.converters.base import dataset_items, find_source, scenes
+from motionbook.converters.mvhumannet import load_mvh
+from motionbook.converters.to_features import features_command, features_lines
+from motionbook.core.files import BadFile
+from motionbook.core.motion import Scene
+from motionbook.core.skeleton import SMPL22
+from motionbook.core.synthetic import ACTIONS, person, person_markers
+from motionbook.data.cache import precompute, read_index, representation_of
+from motionbook.data.clips import FeatureClips, validate_cache
+from motionbook.data.split_files import Item, find_split, make_splits, read_split, select
+from motionbook.data.stats import blended_stats
+from motionbook.features.body_points import Keypoints
+from motionbook.features.layout import Layout
+from motionbook.features.markers import MarkerFeatures
+from motionbook.features.normalize import Normalizer
+from motionbook.features.registry import REPRESENTATIONS, describe, rebuild
+from motionbook.formats.registry import read, write
+
+torch.set_num_threads(1)
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def takes(tmp_path_factory) -> Path:
+    "A folder of sixteen recordings by four people, and one that is broken."
+    root = tmp_path_factory.mktemp("takes")
+    for i in range(16):
+        m = person_markers(person(ACTIONS[i % 7], 1.0 + i / 8, seed=i))
+        write(Scene((m,)), root / f"p{i % 4}" / f"take{i:02}.trc")
+    (root / "p0" / "broken.trc").write_text("PathFileType\t4\n")
+    return root
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(takes, tmp_path_factory) -> dict[str, bytes]:
+    "What a run that nobody disturbs leaves."
+    out = tmp_path_factory.mktemp("whole")
+    features_command("markers", takes, out, validate=True, split="make", stats=True)
+    return contents(out)
+
+
+def test_any_number_of_workers_gives_the_same_bytes(takes, whole, tmp_path):
+    features_command("markers", takes, tmp_path, workers=2, validate=True, split="make", stats=True)
+    assert contents(tmp_path) == whole
+
+
+SLOW = """
+import sys, time
+from motionbook.converters import to_features
+from motionbook.data import cache
+plain = cache.encode_scene
+def slowly(*a):
+    time.sleep(0.05)
+    return plain(*a)
+cache.encode_scene = slowly
+print("go", flush=True)
+to_features.features_command("markers", sys.argv[1], sys.argv[2], validate=True, split="make", stats=True)
+"""
+
+
+def test_killed_and_started_again_ends_in_the_same_bytes(takes, whole, tmp_path):
+    p = subprocess.Popen(
+        [sys.executable, "-c", SLOW, takes, tmp_path], stdout=subprocess.PIPE, cwd=ROOT, text=True
+    )
+    assert p.stdout.readline() == "go\n"
+    while len(list((tmp_path / ".notes").glob("*.json"))) < 5:
+        time.sleep(0.01)
+    os.kill(p.pid, signal.SIGKILL)
+    p.wait()
+    p.stdout.close()
+    assert contents(tmp_path) != whole, "it was done before it was killed"
+    features_command("markers", takes, tmp_path, validate=True, split="make", stats=True)
+    assert contents(tmp_path) == whole
+
+
+def test_what_is_there_is_kept_and_what_changed_is_made_again(takes, tmp_path):
+    import shutil
+
+    src, out = tmp_path / "src", tmp_path / "out"
+    shutil.copytree(takes, src)
+    features_command("markers", src, out)
+    before = {k: (out / k).stat().st_mtime_ns for k in contents(out) if k.endswith(".npy")}
+    shutil.copy(src / "p1" / "take01.trc", src / "p2" / "take02.trc")
+    features_command("markers", src, out)
+    after = {k: (out / k).stat().st_mtime_ns for k in before}
+    assert [k for k in before if before[k] != after[k]] == ["p2/take02.npy"]
+    assert np.array_equal(np.load(out / "p2" / "take02.npy"), np.load(out / "p1" / "take01.npy"))
+
+
+def test_the_files_hold_what_encode_gives(takes, tmp_path):
+    features_command("markers", takes, tmp_path)
+    r = representation_of(tmp_path)
+    for e in read_index(tmp_path):
+        for name, frames in e["files"].items():
+            x = np.load(tmp_path / name)
+            m = read(takes / f"{e['key']}.trc").actors[0]
+            assert x.dtype == np.float32 and len(x) == frames
+            assert np.array_equal(x, r.encode(m).numpy())
+
+
+def test_skipped_recordings_have_a_reason_and_are_printed(takes, tmp_path):
+    facts = features_command("markers", takes, tmp_path)
+    assert [s["key"] for s in facts["skipped"]] == ["p0/broken"]
+    assert any(
+        "skipped:  p0/broken: broken.trc: expected" in line for line in features_lines(facts)
+    )
+    rows = [json.loads(r) for r in (tmp_path / "quarantine.jsonl").read_text().splitlines()]
+    assert rows[0]["key"] == "p0/broken" and "expected" in rows[0]["reason"]
+
+
+DAMAGE = {
+    "nan": (
+        lambda x: np.where(np.arange(len(x))[:, None] == 4, np.nan, x),
+        "nan in joints[0] at frame 4",
+    ),
+    "inf": (
+        lambda x: np.where(np.arange(len(x))[:, None] == 2, np.inf, x),
+        "inf in joints[0] at frame 2",
+    ),
+    "narrow": (lambda x: x[:, :-1], "expected features [t, 86], got float32"),
+    "short": (lambda x: x[:2], "frames, got 2"),
+    "whole numbers": (lambda x: x.astype(np.int32), "got int32"),
+    "flat": (lambda x: x[0], "got float32 [86]"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_validation_finds(takes, tmp_path, damage):
+    features_command("markers", takes, tmp_path, limit=4)
+    change, reason = DAMAGE[damage]
+    path = tmp_path / "p0" / "take04.npy"
+    np.save(
+        path, change(np.load(path)).astype(np.float32 if damage != "whole numbers" else np.int32)
+    )
+    bad = validate_cache(tmp_path)
+    assert [b.file for b in bad] == ["p0/take04.npy"] and reason in bad[0].reason
+    assert (tmp_path / "bad.txt").read_text() == "p0/take04.npy\n"
+
+
+@pytest.mark.parametrize("cut", [0, 5, 60, 200])
+def test_validation_finds_cut_files(takes, tmp_path, cut):
+    features_command("markers", takes, tmp_path, limit=3)
+    path = tmp_path / "p0" / "take00.npy"
+    path.write_bytes(path.read_bytes()[:cut])
+    assert [b.file for b in validate_cache(tmp_path)] == ["p0/take00.npy"]
+
+
+def test_a_pickle_in_disguise_is_not_run(tmp_path):
+    np.save(tmp_path / "x.npy", np.array([print], dtype=object), allow_pickle=True)
+    assert "array of numbers" in validate_cache(tmp_path, Layout(x=3))[0].reason
+
+
+# --- splits ------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 12)), min_size=8, max_size=60),
+    st.integers(0, 99),
+    st.sampled_from([0.0, 0.2]),
+)
+def test_no_clip_and_no_person_is_on_two_sides(drawn, seed, test):
+    items = [Item(f"k{i}", "", f"s{s}", f"c{c}") for i, (s, c) in enumerate(drawn)]
+    try:
+        sides, apart = make_splits(items, 0.2, test, seed)
+    except ValueError as err:
+        assert "groups that share no key" in str(err)
+        return
+    at = {i.key: i for i in items}
+    assert sorted(k for keys in sides.values() for k in keys) == sorted(at)
+    columns = ["clip", "subject"] if apart == "persons and clips" else ["clip"]
+    for column in columns:
+        seen = [{getattr(at[k], column) for k in keys} for keys in sides.values()]
+        assert sum(map(len, seen)) == len(set().union(*seen))
+
+
+def test_mirrored_twins_stay_together(tmp_path):
+    for name in ("000001", "M000001", "000002", "M000002", "walk", "walk_mirrored"):
+        write(Scene((person_markers(person("walk", 1.0)),)), tmp_path / f"{name}.trc")
+    _, items = dataset_items(tmp_path)
+    sides, _ = make_splits(items, valid=0.34)
+    for keys in sides.values():
+        bare = {k.lstrip("M").removesuffix("_mirrored") for k in keys}
+        assert len(keys) == 2 * len(bare)
+
+
+def test_public_split_files_are_read(real_data):
+    for side, n in (("train", 23384), ("val", 1460), ("test", 4384)):
+        path = find_split(side, real_data / "humanml3d")
+        names = read_split(path)
+        assert path.name == f"{side}.txt" and abs(len(names) - n) < 200, len(names)
+    twins = [Item(k, "") for k in names[:3]]
+    assert len(select(twins, names)[0]) == 3
+
+
+# --- statistics --------------------------------------------------------------------------------
+
+
+def test_statistics_come_from_the_training_side_alone(takes, tmp_path):
+    features_command("markers", takes, tmp_path, split="make", stats=True)
+    clips = FeatureClips(tmp_path, split="train")
+    x = torch.cat([clips[i] for i in range(len(clips))]).double()
+    n = Normalizer.load(tmp_path / "stats.npz", representation_of(tmp_path))
+    s = n.layout["joints"]
+    torch.testing.assert_close(n.mean[s], x[:, s].mean(0), atol=1e-9, rtol=0)
+    assert n.frames == len(x) < sum(sum(e["files"].values()) for e in read_index(tmp_path))
+    held = FeatureClips(tmp_path, split="val")
+    assert {i.subject for i in clips.items} & {i.subject for i in held.items} == set()
+
+
+def test_blending_two_datasets_is_pooling_their_frames(takes, tmp_path):
+    a, b = tmp_path / "a", tmp_path / "b"
+    _, items = dataset_items(takes)
+    good = [i for i in items if "broken" not in i.key]
+    r = MarkerFeatures()
+    precompute(good[:5], r, a)
+    precompute(good[5:], r, b)
+    both = blended_stats([a, b], split=None).normalizer
+    assert torch.allclose(
+        both.std, blended_stats([b, a], split=None, workers=2).normalizer.std, atol=1e-12
+    )
+    x = torch.cat([torch.from_numpy(np.load(p)) for f in (a, b) for p in sorted(f.rglob("*.npy"))])
+    s = r.layout["joints"]
+    std = x.double().std(0, correction=0).clamp_min(1e-3)
+    torch.testing.assert_close(both.std[s], std[s], atol=1e-9, rtol=0)
+
+
+# --- datasets ----------------------------------------------------------------------------------
+
+
+def test_mvhumannet_from_pickles(tmp_path):
+    walk = person("walk", 4.0, fps=5.0, seed=2)
+    joints = walk.positions[:, walk.skeleton.indices(SMPL22.joints)]
+    for seq in ("100001", "100002"):
+        folder = tmp_path / "part" / seq / "smpl_param"
+        folder.mkdir(parents=True)
+        for t, p in enumerate(joints):
+            x = np.zeros((1, 45, 3), np.float32)
+            x[0, :22] = torch.stack([p[:, 2], -p[:, 0], -p[:, 1]], -1)
+            if seq == "100002" and t == 3:
+                x[0, 5] = np.nan
+            (folder / f"{t}.pkl").write_bytes(pickle.dumps({"joints": x, "shapes": x[:, :1]}))
+    assert find_source(tmp_path).name == "mvhumannet"
+    a, b = scenes(tmp_path)
+    assert torch.allclose(a.actors[0].positions, joints, atol=1e-6) and a.fps == 5.0
+    assert int((~b.actors[0].observed).sum()) == 1
+    out = tmp_path / "cache"
+    facts = features_command("keypoints", tmp_path / "part", out, stats=True)
+    assert facts["made"] == 2
+    x = np.load(out / "100002" / "smpl_param.npy")
+    assert x[:, -1].nonzero()[0].tolist() == [3]
+    (tmp_path / "part" / "100001" / "smpl_param" / "2.pkl").write_bytes(
+        b"cos\nsystem\n(S'true'\ntR."
+    )
+    with pytest.raises(BadFile, match="2.pkl"):
+        load_mvh(str(tmp_path / "part" / "100001" / "smpl_param"))
+
+
+def test_real_bvh_folder_to_features_and_back(real_data, tmp_path):
+    root = real_data / "bvh" / "samples"
+    _, items = dataset_items(root)
+    facts = features_command(
+        "keypoints", root, tmp_path, validate=True, split="make", stats=True, workers=2
+    )
+    assert facts["made"] >= 5 and facts["bad"] == []
+    for s in facts["skipped"]:
+        assert "expected the joints of" in s["reason"], s
+    clips = FeatureClips(tmp_path)
+    r = clips.representation
+    stats = Normalizer.load(tmp_path / "stats.npz", r)
+    at = {i.key: i.path for i in items}
+    for i in range(min(len(clips), 4)):
+        m = read(at[clips.items[i].key]).actors[0]
+        back = r.decode(stats.undo(stats(clips[i])), r.encode_placed(m)[1])
+        assert (back.positions - m.positions).abs().max() < 2e-5
+
+
+def test_real_dlc_folder(real_data, tmp_path):
+    facts = features_command("dlc", real_data / "dlc" / "openfield", tmp_path, validate=True)
+    assert facts["made"] == 2 and facts["bad"] == []
+    csv, h5 = (np.load(p) for p in sorted(tmp_path.glob("*.npy")))
+    assert np.abs(csv - h5).max() < 1e-3
+
+
+def test_real_aist(real_data, tmp_path):
+    pytest.importorskip(
+        "motionbook.formats.smpl_npz", reason="the reader of SMPL files is not there yet"
+    )
+    root = real_data / "aistpp"
+    assert find_source(root).name == "aist"
+    _, items = dataset_items(root)
+    assert sorted({i.subject for i in items}) == ["d02", "d04", "d06"]
+    facts = features_command("keypoints", root, tmp_path, fps=20.0)
+    assert facts["made"] == 3 and facts["fps"] == [20.0], facts["skipped"]
+
+
+@pytest.mark.parametrize("make", [
+    lambda: MarkerFeatures(kmax=24),
+    lambda: Keypoints(SMPL22, fps=20.0, up="z"),
+    lambda: Keypoints(person("walk", 1.0).skeleton, joints=("pelvis", "head"), velocity_joints=("head",)),
+])  # fmt: skip
+def test_descriptions_make_the_same_representation(make):
+    r = make()
+    again = rebuild(json.loads(json.dumps(describe(r))))
+    assert again == r and again.layout == r.layout
+
+
+@pytest.mark.parametrize("name", REPRESENTATIONS)
+def test_every_named_representation_is_there(name):
+    from dataclasses import fields
+
+    from motionbook.features.registry import representation_class
+
+    module = REPRESENTATIONS[name][0]
+    pytest.importorskip(f"motionbook.features.{module}", reason=f"{name} is not there yet")
+    cls = representation_class(name)
+    assert {"encode", "decode", "layout"} <= set(dir(cls)) and "fps" in {
+        f.name for f in fields(cls)
+    }
