@@ -45,7 +45,7 @@ def register(
     FORMATS[fmt.name] = fmt
     return fmt
 
-# %% ../../nbs/formats/registry.ipynb #4c75279d
+# %% ../../nbs/formats/registry.ipynb #271ab1c4
 _HEAD = 64 * 1024  # bytes that a format may look at
 _ROOM = "motionbook.formats"
 _MODULES = {  # a format's name -> its module, in the order of the documentation
@@ -62,6 +62,7 @@ _MODULES = {  # a format's name -> its module, in the order of the documentation
     "mediapipe": "mediapipe",
     "marker_h5": "marker_h5",
     "npz": "arrays",
+    "smpl_npz": "smpl_npz",
 }
 
 
