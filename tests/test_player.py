@@ -388,6 +388,14 @@ def test_narrow_and_sharp(opened):
     assert (p > 0).all() and (p[:, 0] < 400).all()
 
 
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_recording_without_points_says_so(opened, dims):
+    ghost = Motion(torch.full((30, 3, dims), math.nan), crawler().skeleton, 30, name="ghost")
+    page = opened(ghost)
+    text = page.eval("document.body.innerText")
+    assert "nothing to show: every point of ghost is missing" in text
+
+
 def test_a_long_recording_is_thinned_and_says_so(opened):
     rng = torch.Generator().manual_seed(0)
     m = walker(seconds=200, fps=100.0)

@@ -385,7 +385,7 @@
     if (trail.getAttribute("aria-pressed") === "true") shown.forEach(trails);
     bones(shown);
     if (!flat) compass();
-    foot.textContent = (flat ? "pixels, y down · grid " : "grid ") + length(step) + (spec.thinned ? " · " + spec.thinned : "");
+    foot.textContent = (flat ? "pixels, y down · grid " : "grid ") + length(step) + spec.remarks.map((t) => " · " + t).join("");
     hook.drawn++;
   }
   // Far bones first. Recordings that lie on each other keep their order, the first one broad and the last one slim.

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['sequence_figures', 'dataset_table', 'dataset_facts', 'facts_lines']
 
-# %% ../../nbs/features/dataset_table.ipynb #2d20fc9d
+# %% ../../nbs/features/dataset_table.ipynb #a34b2567
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ def _said(values) -> str:
         f"{v:g}" if isinstance(v, float) else str(v) for v in sorted(set(values.dropna()))
     )
 
-# %% ../../nbs/features/dataset_table.ipynb #1726d909
+# %% ../../nbs/features/dataset_table.ipynb #ac1d63cf
 def _candidates(root: Path) -> list[Path]:
     "Files that a format knows by content or by name."
     if not root.is_dir():
@@ -158,10 +158,11 @@ def _recording_rows(path: Path, root: Path, options: dict) -> list[dict]:
     return [own | _actor_row(m) for m in scene.actors]
 
 
-def _recordings(root: Path, options: dict) -> list[dict]:
-    "The rows of all recordings of a folder."
-    rows = [r for p in _candidates(root) for r in _recording_rows(p, root, options)]
-    if not rows:
+def _recordings(root: Path, options: dict, known: Collection[Path] = ()) -> list[dict]:
+    "The rows of all recordings of a folder, but for those that are known already."
+    found = [p for p in _candidates(root) if p.resolve() not in known]
+    rows = [r for p in found for r in _recording_rows(p, root, options)]
+    if not rows and not known:
         raise ValueError(
             f"{root.name or root}: expected recordings or marker datasets, got a folder without any; give another folder"
         )
@@ -208,39 +209,35 @@ def _head(path: Path) -> bytes:
     with open(path, "rb") as f:
         return f.read(8)
 
-# %% ../../nbs/features/dataset_table.ipynb #87e7f8b2
+# %% ../../nbs/features/dataset_table.ipynb #46b88dd4
 def dataset_facts(
     root: str | os.PathLike,  # as in `dataset_table`
     most: int | None = 2000,  # marker datasets: sequences to look at in each; None = all
     **options,  # what the readers take, such as fps
 ) -> dict[str, Any]:
     "What is in a dataset, ready for printing or JSON: one entry for each dataset or recording."
-    root = Path(root)
+    root, index = Path(root), ()
     if is_marker_h5(root, _head(root)):
         index = marker_index(root, **options)
-        return {
-            "path": str(root),
-            "kind": "marker_h5",
-            "datasets": [_marker_facts(d, most) for d in index],
-        }
+    datasets = {"datasets": [_marker_facts(d, most) for d in index]} if index else {}
     rows = [
         {k: _plain(v) for k, v in r.items() if _plain(v) is not None}
-        for r in _recordings(_existing(root), options)
+        for r in _recordings(_existing(root), options, {d.path.resolve() for d in index})
     ]
     good, bad = ([r for r in rows if ("problem" in r) == p] for p in (False, True))
-    return {"path": str(root), "kind": "recordings", "recordings": good, "problems": bad}
+    others = {"recordings": good, "problems": bad} if rows else {}
+    return {"path": str(root), "kind": "marker_h5" if index else "recordings"} | datasets | others
 
 
 def facts_lines(
     facts: dict[str, Any],  # of `dataset_facts`
 ) -> list[str]:
     "The facts as a person reads them."
-    if facts["kind"] == "marker_h5":
-        return [facts["path"], *(line for d in facts["datasets"] for line in _marker_lines(d))]
     return [
         facts["path"],
-        *map(_recording_line, facts["recordings"]),
-        *(f"  {p['file']}: not read: {p['problem']}" for p in facts["problems"]),
+        *(line for d in facts.get("datasets", ()) for line in _marker_lines(d)),
+        *map(_recording_line, facts.get("recordings", ())),
+        *(f"  {p['file']}: not read: {p['problem']}" for p in facts.get("problems", ())),
     ]
 
 # %% ../../nbs/features/dataset_table.ipynb #95b40de4

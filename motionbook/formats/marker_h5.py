@@ -324,7 +324,7 @@ def marker_scenes(
                 for row, raw in zip(part.tolist(), data.raw(part)):
                     yield _scene(data, row, raw)
 
-# %% ../../nbs/formats/marker_h5.ipynb #07c24f98
+# %% ../../nbs/formats/marker_h5.ipynb #879bfcee
 def _listed(words: Iterable[str]) -> str:
     words = list(words)
     return ", ".join(words[:12]) + f", … ({len(words)} in all)" * (len(words) > 12)
@@ -351,7 +351,7 @@ def _pick(index, subject, seq: int | None, dataset: str | None, path) -> tuple[M
     if subject is None:
         if seq is not None and len(index) > 1:
             raise ValueError(
-                f"{name}: expected dataset= or subject= with seq={seq}, as there are several datasets: {names}"
+                f"{name}: sequence {seq} is in several datasets ({names}); say whose it is by a subject such as {index[0].name}/{index[0].people[0]}"
             )
         data, rows, whose = index[0], np.arange(len(index[0])), index[0].name
     else:

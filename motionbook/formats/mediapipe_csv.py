@@ -6,10 +6,11 @@
 __all__ = ['NAMES', 'PLACES', 'MAX_GAP', 'TIMES', 'Column', 'parse_column', 'Room', 'Landmarks', 'plain_word', 'infer_fps',
            'wide_csv', 'long_csv', 'is_wide', 'csv_landmarks']
 
-# %% ../../nbs/formats/mediapipe_csv.ipynb #d269e8d9
+# %% ../../nbs/formats/mediapipe_csv.ipynb #9779e721
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -190,7 +191,7 @@ def wide_csv(
     rooms, render = _new_rows(grid, t, at, columns, which, frame, time)
     return Landmarks(tokens, at, tuple(which), named, rooms, render, fps, None, comma)
 
-# %% ../../nbs/formats/mediapipe_csv.ipynb #daec1a5a
+# %% ../../nbs/formats/mediapipe_csv.ipynb #3cf8926b
 def _wide_columns(names: tuple[str, ...]) -> tuple[dict[tuple[str, int, int], int], bool]:
     "(kind, landmark, coordinate) -> column, and whether the header says what is world."
     found = {i: c for i, n in enumerate(names) if (c := parse_column(n))}
@@ -210,7 +211,7 @@ def _new_rows(grid: Grid, t, at, columns, which, frame, time):
     row_of = {int(k): r for r, k in enumerate(t)}
     gaps = [k for k in range(int(t[-1]) + 1) if k not in row_of]
     after = {k: int(np.searchsorted(t, k)) for k in gaps}
-    kinds = sorted(at)
+    kinds, said = sorted(at), cache(grid.words)
     rooms = {
         (kind, k, 0): Room(int(grid.start[after[k], 0]), int(grid.start[after[k], 0]))
         for k in gaps
@@ -222,18 +223,18 @@ def _new_rows(grid: Grid, t, at, columns, which, frame, time):
         for (kind, landmark, coord), c in columns.items():
             if kind == kinds[0] and coord < 4:
                 cells[c] = words[which.index(landmark)][coord]
-        _fill_index(cells, grid, after[k], k, t, frame, time)
+        _fill_index(cells, said, after[k], k, t, frame, time)
         return grid.delimiter.join(cells) + _eol(grid.body)
 
     return rooms, render
 
 
-def _fill_index(cells: list[str], grid: Grid, r: int, k: int, t, frame, time):
+def _fill_index(cells: list[str], said, r: int, k: int, t, frame, time):
     "Frame number and time of a new row, between its neighbours."
     share = (k - t[r - 1]) / (t[r] - t[r - 1])
     for c in (frame, time):
         if c is not None:
-            a, b = (float(grid.words(c)[i].replace(",", ".")) for i in (r - 1, r))
+            a, b = (float(said(c)[i].replace(",", ".")) for i in (r - 1, r))
             x = a + share * (b - a)
             cells[c] = str(int(round(x))) if c == frame else f"{x:.6f}".rstrip("0").rstrip(".")
 
@@ -309,7 +310,7 @@ def long_csv(
         comma,
     )
 
-# %% ../../nbs/formats/mediapipe_csv.ipynb #702365e5
+# %% ../../nbs/formats/mediapipe_csv.ipynb #c82fa308
 def _new_blocks(grid: Grid, rows, t, j, order, frame, time, joints: int):
     "Rooms for frames without rows, and how their rows are made: a frame's rows again with other numbers."
     first = {int(k): int(r) for k, r in zip(t[::-1], rows[::-1])}
@@ -323,7 +324,7 @@ def _new_blocks(grid: Grid, rows, t, j, order, frame, time, joints: int):
         )
     model = [rows[t == k] for k in present[:50].tolist()]
     model = max(model, key=len)
-    place = dict(zip(rows.tolist(), j.tolist()))
+    place, said = dict(zip(rows.tolist(), j.tolist())), cache(grid.words)
 
     def render(k: int, words: list[list[str]]) -> str:
         lines, after = [], int(np.searchsorted(present, k))
@@ -338,7 +339,7 @@ def _new_blocks(grid: Grid, rows, t, j, order, frame, time, joints: int):
                     cells[c] = w
             for c in (frame, time):
                 if c is not None:
-                    text = grid.words(c)
+                    text = said(c)
                     a, b = (
                         float(text[first[int(present[i])]].replace(",", "."))
                         for i in (after - 1, after)

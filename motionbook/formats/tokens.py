@@ -71,7 +71,7 @@ def _floats(words: list[bytes]) -> np.ndarray:
         return np.array([float(w) for w in words], np.float64)
     return np.array(words).astype(np.float64)
 
-# %% ../../nbs/formats/tokens.ipynb #347d5ec8
+# %% ../../nbs/formats/tokens.ipynb #d2ed93c0
 def json_tokens(
     raw: bytes,  # the file's content
     path="file.json",  # for messages
@@ -98,19 +98,24 @@ def json_tokens(
         tree = json.loads(numbered.removeprefix("\ufeff"))
         values = _floats(words)
     except (ValueError, RecursionError) as err:
-        raise bad_file(path, "JSON", _json_error(raw, err), fix="the file may be cut off") from err
+        got, fix = _json_error(raw, err)
+        raise bad_file(path, "JSON", got, fix=fix) from err
     return tree, Tokens(body, encoding, np.array(start, int), np.array(end, int), values)
 
-# %% ../../nbs/formats/tokens.ipynb #7588f50a
-def _json_error(raw: bytes, err: Exception) -> str:
-    "What the parser says of the file itself, whose places the numbered text has lost."
+# %% ../../nbs/formats/tokens.ipynb #8d9dd827
+def _json_error(raw: bytes, err: Exception) -> tuple[str, str]:
+    "What the parser says of the file itself, whose places the numbered text has lost, and what to do."
+    text = decode(raw)[0].removeprefix("\ufeff")
     try:
-        json.loads(decode(raw)[0].removeprefix("\ufeff"))
-    except ValueError as again:
+        json.loads(text)
+    except json.JSONDecodeError as again:
+        if again.msg == "Extra data" and text[again.pos : again.pos + 1] in ("{", "["):
+            what = f"another value on line {again.lineno} (JSON Lines)"
+            return what, "put the values into one list: [first, second, …]"
         err = again
     except RecursionError:
-        return "lists nested too deeply"
-    return f"{err}"[:120]
+        return "lists nested too deeply", "store the numbers in flat lists"
+    return f"{err}"[:120], "the file may be cut off"
 
 # %% ../../nbs/formats/tokens.ipynb #f6745681
 @dataclass(frozen=True, eq=False)

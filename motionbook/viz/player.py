@@ -230,7 +230,7 @@ def _page(spec: dict[str, Any]) -> str:
     title = html.escape(spec["title"] or ", ".join(la["label"] for la in spec["layers"]))
     return _PAGE.format(sha=sha, title=title, css=_asset("player.css"), data=_json(spec), js=js)
 
-# %% ../../nbs/viz/player.ipynb #f611e10c
+# %% ../../nbs/viz/player.ipynb #6fe99423
 def player_html(
     recordings: Motion
     | Scene
@@ -264,6 +264,7 @@ def player_html(
         f"thinned: every {step}{_nth(step)} of {len(lead):,} frames is shown" if step > 1 else ""
     )
     pairs = [_cut(la, f, None, step) for la, f in pairs]
+    remarks = [t for t in (thinned, _absent([la for la, _ in pairs])) if t]
     entries = [_encode(la, f) for la, f in pairs]
     seen = _frame([la for la, _ in pairs])
     fps = lead.fps / step
@@ -283,13 +284,19 @@ def player_html(
         first=0 if span is None else round(max(span[0], 0) * lead.fps),
         start=0 if span is None else max(span[0], 0),
         sides=dict(left=SIDE_COLORS["left"], right=SIDE_COLORS["right"], middle=SIDE_COLORS[""]),
-        thinned=thinned,
+        remarks=remarks,
         notes=_notes(shown, entries, thinned),
         layers=entries,
     )
     return _page(spec)
 
-# %% ../../nbs/viz/player.ipynb #0af02517
+# %% ../../nbs/viz/player.ipynb #aa04f708
+def _absent(shown: list[Layer]) -> str:
+    "What there is nothing to see of, so that an empty picture explains itself."
+    gone = [la.label for la in shown if not la.motion.observed.any()]
+    return f"nothing to show: every point of {', '.join(gone)} is missing" if gone else ""
+
+
 def _nth(n: int) -> str:
     return {1: "st", 2: "nd", 3: "rd"}.get(n % 10 if n % 100 not in (11, 12, 13) else 0, "th")
 

@@ -83,7 +83,7 @@ def _placed_on(m: Motion, skeleton: Skeleton) -> torch.Tensor:
     x[:, [at[m.skeleton.joints[k]] for k in known]] = m.positions[:, known]
     return x
 
-# %% ../../nbs/viz/view.ipynb #c4b1d521
+# %% ../../nbs/viz/view.ipynb #be40c833
 MOST = 200  # sequences shown in turn
 
 
@@ -96,7 +96,9 @@ def chosen_scenes(
 ) -> list[Scene]:
     "The sequences that are meant, at most `MOST`."
     if seq is not None and all:
-        raise ValueError(f"expected seq or all, got seq={seq} and all; leave one out")
+        raise ValueError(
+            f"expected one sequence or all of them, got number {seq} and all; leave one out"
+        )
     choosing = subject is not None or seq is not None or all
     if isinstance(recording, (str, Path)):
         found = _from_path(Path(recording), subject, seq, all, choosing, options)
@@ -121,7 +123,7 @@ def _from_path(
     dataset = is_marker_h5(path, b"" if path.is_dir() else read_bytes(path, head=65536))
     if not dataset and choosing:
         raise ValueError(
-            f"{path}: subject, seq and all choose from a dataset of sequences, and this is one recording; leave them out"
+            f"{path}: a subject, a sequence's number or all choose from a dataset, and this is one recording; leave them out"
         )
     if not dataset:
         return [read(path, **options)]
