@@ -295,7 +295,8 @@ def test_real_bvh_folder_to_features_and_back(real_data, tmp_path):
     for i in range(min(len(clips), 4)):
         m = read(at[clips.items[i].key]).actors[0]
         back = r.decode(stats.undo(stats(clips[i])), r.encode_placed(m)[1])
-        assert (back.positions - m.positions).abs().max() < 2e-5
+        same = m.skeleton.indices(back.skeleton.joints)
+        assert (back.positions - m.positions[:, same]).abs().max() < 2e-5
 
 
 def test_real_dlc_folder(real_data, tmp_path):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['chosen_representation', 'features_command', 'features_lines']
 
-# %% ../../nbs/converters/to_features.ipynb #d668ad1e
+# %% ../../nbs/converters/to_features.ipynb #7539df9c
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,11 @@ from motionbook.data.split_files import (
 )
 from ..data.stats import blended_stats
 from ..features.layout import Representation
-from ..features.registry import representation, representation_class
+from ..features.registry import describe, plain, representation, representation_class
 
-# %% ../../nbs/converters/to_features.ipynb #cee408fc
+# %% ../../nbs/converters/to_features.ipynb #2ea7ee90
 def chosen_representation(
-    name: str,  # "ik263", "rifke", "keypoints", "dlc", "markers"
+    name: str,  # "ik263", "kit251", "rifke", "keypoints", "dlc", "markers"
     source: Source,
     items: Sequence[Item],
     out: str | Path,  # the cache's folder
@@ -41,8 +41,8 @@ def chosen_representation(
     cls = representation_class(name)
     if (Path(out) / "features.json").is_file():
         held = representation_of(out)
-        same = all(getattr(held, k, v) == v for k, v in options.items())
-        if type(held) is cls and same:
+        told = describe(held)["options"]
+        if type(held) is cls and all(told.get(k, plain(v)) == plain(v) for k, v in options.items()):
             return held
     like = _first_scene(source, items) if hasattr(cls, "of") else None
     return representation(name, like, **options)
@@ -58,9 +58,9 @@ def _first_scene(source: Source, items: Sequence[Item]) -> Scene:
             why = why or str(err)
     raise ValueError(f"none of {len(items)} recordings could be read; the first: {why}")
 
-# %% ../../nbs/converters/to_features.ipynb #97ca0685
+# %% ../../nbs/converters/to_features.ipynb #595e7664
 def features_command(
-    name: str,  # "ik263", "rifke", "keypoints", "dlc", "markers"
+    name: str,  # "ik263", "kit251", "rifke", "keypoints", "dlc", "markers"
     src: str | Path,  # a dataset's folder, or one recording
     out: str | Path | None = None,  # folder of the cache; None = data/cache/NAME/DATASET
     workers: int = 1,  # processes

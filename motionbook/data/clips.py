@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['open_features', 'FeatureClips', 'Bad', 'validate_cache']
 
-# %% ../../nbs/data/clips.ipynb #0c226c8a
+# %% ../../nbs/data/clips.ipynb #b2c4a91c
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from .cache import Load, encode_scene, read_index, representation_of
 from .split_files import Item, split_items
 from ..features.layout import Layout, Representation
 from ..features.moments import part_of
+from ..features.registry import describe
 from ..formats.registry import read
 
 # %% ../../nbs/data/clips.ipynb #8baf0284
@@ -36,7 +37,7 @@ def open_features(
         raise bad_file(path, f"features [t, {layout.width}]", f"{x.dtype} {list(x.shape)}")
     return x
 
-# %% ../../nbs/data/clips.ipynb #054b7bc1
+# %% ../../nbs/data/clips.ipynb #0069cad3
 class FeatureClips:
     "Features of many recordings, by number; cached ones are mapped from their files."
 
@@ -54,7 +55,7 @@ class FeatureClips:
         self.cache = None if cache is None else Path(cache)
         held = [] if self.cache is None else read_index(self.cache)
         self.representation = representation or representation_of(self.cache)
-        if self.cache is not None and held and representation_of(self.cache) != self.representation:
+        if held and describe(representation_of(self.cache)) != describe(self.representation):
             raise ValueError(f"{cache} holds other features than asked for; choose another folder")
         self.files = {e["key"]: e["files"] for e in held if e["files"]}
         if items is None:

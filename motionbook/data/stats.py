@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Blend', 'blended_stats']
 
-# %% ../../nbs/data/stats.ipynb #c8b7a744
+# %% ../../nbs/data/stats.ipynb #c50b5578
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from .split_files import Item, find_split, read_split, select
 from ..features.layout import Layout, Representation
 from ..features.moments import Moments, stream_moments
 from ..features.normalize import FLOOR, Normalizer
+from ..features.registry import describe
 
 # %% ../../nbs/data/stats.ipynb #a219d1ad
 class Blend(NamedTuple):
@@ -55,13 +56,13 @@ def blended_stats(
     made = Normalizer.of_moments(total, r, group, floor, fps=rates.pop())
     return Blend(made, len(stream), skipped)
 
-# %% ../../nbs/data/stats.ipynb #76b4b565
+# %% ../../nbs/data/stats.ipynb #33bab1bc
 def _same_representation(folders: Sequence[str | Path]) -> Representation:
     if not folders:
         raise ValueError("expected at least one cache, got none")
     first, *rest = ((f, representation_of(f)) for f in folders)
     for folder, r in rest:
-        if r.layout != first[1].layout or type(r) is not type(first[1]) or r.fps != first[1].fps:
+        if describe(r) != describe(first[1]):
             raise ValueError(
                 f"{folder} holds other features than {first[0]}; blend caches of one representation"
             )

@@ -51,7 +51,7 @@ def _unwrapped(angle: Tensor) -> Tensor:
     turns = torch.round(step / (2 * torch.pi)).cumsum(-1)
     return torch.cat([angle[..., :1], angle[..., 1:] - 2 * torch.pi * turns], -1)
 
-# %% ../../nbs/features/body_points.ipynb #3bd3f556
+# %% ../../nbs/features/body_points.ipynb #34bc54e1
 class Placement(NamedTuple):
     "What the features leave out: where the first frame stands, and how it is turned."
 
@@ -174,11 +174,7 @@ class Keypoints:
 
     def encode_placed(self, motion: Motion) -> tuple[Tensor, Placement]:
         "Features of one recording, and where it stood."
-        if motion.skeleton.joints != self.skeleton.joints:
-            raise ValueError(
-                f"motion {motion.name!r}: expected the joints of {self.skeleton.name!r} ({', '.join(self.skeleton.joints[:4])}, …), "
-                f"got {', '.join(motion.skeleton.joints[:4])}, …"
-            )
+        motion = _ordered(motion, self.skeleton)
         if self.fps and abs(motion.fps - self.fps) > 1e-6 * self.fps:
             motion = resample(motion, self.fps)
         return self.pack(_file_axes(motion.positions, self.up))
@@ -193,7 +189,7 @@ class Keypoints:
         p = _y_up(self.unpack(features, place), self.up)
         return Motion(p, _subset(self.skeleton, self.joints), self.fps or fps)
 
-# %% ../../nbs/features/body_points.ipynb #2105dc89
+# %% ../../nbs/features/body_points.ipynb #0d08b92b
 def _root(s: Skeleton) -> tuple[str, ...]:
     if "root" in s.roles:
         return (s.joints[s.roles["root"]],)
@@ -222,6 +218,21 @@ def _feet(s: Skeleton, joints: Sequence[str]) -> tuple[str, ...]:
     names = dict.fromkeys(s.joints[s.roles[r]] for r in roles if r in s.roles)
     kept = s.indices(joints)
     return tuple(n for n in names if s.index(n) in kept) or tuple(joints[:1])
+
+
+def _ordered(motion: Motion, s: Skeleton) -> Motion:
+    "The motion with the skeleton's joints, found by name."
+    there = motion.skeleton.joints
+    if lost := [j for j in s.joints if j not in there]:
+        raise ValueError(
+            f"motion {motion.name!r}: expected the joints of {s.name!r}, got none of {len(lost)} of them, such as {lost[0]!r}; "
+            f"it has {', '.join(there[:6])}, …"
+        )
+    if there == s.joints:
+        return motion
+    return Motion(
+        motion.positions[:, [there.index(j) for j in s.joints]], s, motion.fps, name=motion.name
+    )
 
 
 def _subset(s: Skeleton, joints: Sequence[str]) -> Skeleton:
