@@ -14,7 +14,9 @@ from motionbook.core.skeleton import Skeleton
 from motionbook.core.synthetic import person
 from motionbook.filters.corruption import corrupt
 from motionbook.viz.contact import changes, contact_sheet, spread_peaks, worst_moments
-from motionbook.viz.overlay import bone_discs, discs, movie_frames, open_movie, overlay_video
+from motionbook.viz.ink import bone_discs, discs
+from motionbook.viz.movie import movie_frames, open_movie
+from motionbook.viz.overlay import overlay_video
 
 ffmpeg = pytest.importorskip("imageio_ffmpeg")
 GREEN, RED = np.array([47, 158, 100]), np.array([229, 72, 77])

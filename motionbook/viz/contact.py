@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Moment', 'changes', 'doubt', 'spread_peaks', 'worst_moments', 'contact_sheet']
 
-# %% ../../nbs/viz/contact.ipynb #be8f23ed
+# %% ../../nbs/viz/contact.ipynb #7e842c3d
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,17 +17,9 @@ from torch import Tensor
 
 from ..core.files import atomic_write
 from ..core.motion import Motion, Scene
+from .ink import draw_layer, sign, sign_font
 from .layers import Layer, project
-from motionbook.viz.overlay import (
-    Movie,
-    _font,
-    _placed,
-    _sign,
-    check_fit,
-    draw_layer,
-    movie_frames,
-    open_movie,
-)
+from .movie import Movie, check_fit, movie_frames, open_movie, placed_layers
 
 # %% ../../nbs/viz/contact.ipynb #3735591d
 class Moment(NamedTuple):
@@ -161,7 +153,7 @@ def _cut_out(picture: np.ndarray | None, middle: np.ndarray, width: float, tile:
     )
     return np.array(cut)
 
-# %% ../../nbs/viz/contact.ipynb #6cf56b2a
+# %% ../../nbs/viz/contact.ipynb #704a3ec6
 def _tile(
     picture: np.ndarray | None, shown: Sequence[Layer], m: Moment, joint: str, size: int, font
 ) -> np.ndarray:
@@ -189,12 +181,12 @@ def _tile(
 def _captioned(tile: np.ndarray, text: str, font) -> np.ndarray:
     "A line of text under a picture, and a margin around both."
     line = np.full((round(font.size * 1.6), tile.shape[1], 3), 16, np.uint8)
-    sign = _sign([(None, text)], font)[:, : tile.shape[1]]
-    h = min(len(line), len(sign))
-    line[:h, : sign.shape[1]] = sign[:h]
+    label = sign([(None, text)], font)[:, : tile.shape[1]]
+    h = min(len(line), len(label))
+    line[:h, : label.shape[1]] = label[:h]
     return np.pad(np.concatenate([tile, line]), ((4, 4), (4, 4), (0, 0)), constant_values=16)
 
-# %% ../../nbs/viz/contact.ipynb #00b13390
+# %% ../../nbs/viz/contact.ipynb #9bc3ab24
 def contact_sheet(
     movie: str | Path | None,  # the video that was tracked; None = draw on white
     before: Motion | Scene,
@@ -220,7 +212,7 @@ def contact_sheet(
         raise ValueError(
             "nothing to show: before and after agree everywhere and no point has a likelihood below 1"
         )
-    shown = _placed(
+    shown = placed_layers(
         {k: _flat(s, view) if movie is None else s for k, s in scenes.items()}, None, scale, offset
     )
     found = None if movie is None else open_movie(movie)
@@ -232,7 +224,7 @@ def contact_sheet(
         lambda temp: _sheet(moments, shown, pictures, len(scenes), tile).save(temp, format="PNG"),
     )
 
-# %% ../../nbs/viz/contact.ipynb #d8658bd4
+# %% ../../nbs/viz/contact.ipynb #64d552a4
 def _flat(scene: Scene, view) -> Scene:
     "A 3-D scene as it is seen, y down; a 2-D one as it is."
     if scene.actors[0].positions.shape[-1] == 2:
@@ -261,7 +253,7 @@ def _sheet(
 ):
     from PIL import Image
 
-    font, per = _font(round(tile * 1.6)), len(shown) // scenes
+    font, per = sign_font(round(tile * 1.6)), len(shown) // scenes
     tiles = []
     for m, picture in zip(moments, pictures):
         pair = [
