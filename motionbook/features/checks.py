@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['check_joints', 'check_body', 'check_fps']
 
-# %% ../../nbs/features/checks.ipynb #e568ba9f
+# %% ../../nbs/features/checks.ipynb #ec42e06e
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -89,7 +90,7 @@ def _limits(n: int, twins: np.ndarray, crossed: np.ndarray, limbs: np.ndarray) -
         [left - 2.5 * right, right - 2.5 * left, one[limbs] - 1.15 * one[crossed]]
     )
 
-# %% ../../nbs/features/checks.ipynb #91605013
+# %% ../../nbs/features/checks.ipynb #19b96734
 class Body(NamedTuple):
     "What the questions to a body are asked of."
 
@@ -120,13 +121,13 @@ class Body(NamedTuple):
 def _measured(joints: Tensor, skeleton: Skeleton, name: str) -> Body:
     "The vectors of some frames of [... t j 3] and their lengths."
     probe = _probe(skeleton)
-    some = joints.detach()[..., :: max(1, joints.shape[-3] // _SAMPLE), :, :].cpu().numpy()
+    some = joints.detach().cpu().numpy()[..., :: max(1, joints.shape[-3] // _SAMPLE), :, :]
     clips = some.reshape(-1, *some.shape[-3:]).transpose(2, 3, 0, 1)  # [j 3 b s]
     flat = np.ascontiguousarray(clips, dtype=np.float64).reshape(len(skeleton), -1)
     vectors = (probe.weights @ flat).reshape(-1, *clips.shape[1:])
     x, y, z = vectors[:, 0], vectors[:, 1], vectors[:, 2]
     length = np.sqrt(x * x + y * y + z * z)
-    low, high, mean = length.min(2), length.max(2), length.mean(2)
+    low, high, mean = length.min(2), length.max(2), length.sum(2) / length.shape[2]
     return Body(skeleton, probe, vectors, length, low, high, mean, name)
 
 
@@ -134,7 +135,7 @@ def _clip(bad: np.ndarray) -> str:
     "Which clip of a batch [b] is meant; nothing where there is one."
     return f" in clip {int(bad.argmax())}" if len(bad) > 1 else ""
 
-# %% ../../nbs/features/checks.ipynb #15882791
+# %% ../../nbs/features/checks.ipynb #9d0e3029
 def check_joints(
     joints: Tensor,  # [... t j 3]
     skeleton: Skeleton,
@@ -153,7 +154,7 @@ def check_joints(
         )
     if joints.shape[-3] < frames:
         raise ValueError(f"{name}expected at least {frames} frames, got {joints.shape[-3]}")
-    if not joints.sum().isfinite():
+    if not math.isfinite(joints.sum()):
         _refuse_holes(joints, skeleton, name)
     return joints
 
@@ -284,7 +285,7 @@ def _check_limbs(body: Body):
         where = f" from {body.skeleton.joints[joint]!r} on"
         _exchanged(body, where, bad.any(0), "the bones to it are not rigid, or too long")
 
-# %% ../../nbs/features/checks.ipynb #30949cca
+# %% ../../nbs/features/checks.ipynb #36d68c39
 _WAYS = ("trunk", "legs", "hips", "shoulders", "feet")
 
 
@@ -302,7 +303,7 @@ def _usual(body: Body, up: str) -> bool:
         up_legs > 0.85 * body.length[rows["legs"]]
     )
     sided = (_dot(feet, _cross(hips, trunk)) > 0) & (_dot(hips, shoulders) > 0)
-    return bool((stands.any(1) & (sided.mean(1) >= 0.5)).all())
+    return bool((stands.any(1) & (sided.sum(1) * 2 >= sided.shape[1])).all())
 
 # %% ../../nbs/features/checks.ipynb #a759b890
 def check_body(
