@@ -12,15 +12,8 @@ from motionbook.core.animals import mouse
 from motionbook.core.motion import Motion
 from motionbook.core.skeleton import MARKER20, Skeleton
 from motionbook.core.synthetic import person, person_markers, two_people
-from motionbook.viz.meshcat import (
-    ROOT,
-    Live,
-    meshcat_commands,
-    meshcat_html,
-    node_path,
-    save_meshcat,
-    show,
-)
+from motionbook.viz.meshcat import Live, meshcat_html, save_meshcat, show
+from motionbook.viz.meshcat_tree import ROOT, meshcat_commands, node_path
 
 READY = "window.viewer && viewer.animator.actions.length > 0"
 FIND = "viewer.scene_tree.find(arguments[0].split('/').filter(x => x)).object"
