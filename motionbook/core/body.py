@@ -7,9 +7,12 @@ __all__ = ['pose_kind', 'pose_rotations', 'rest_joints', 'body_joints', 'smplx_l
            'SmplFit', 'approximate_body', 'as_body', 'checked_kind', 'default_body', 'find_body', 'fit_smpl22',
            'load_body', 'rest_offsets', 'smpl22_rotations']
 
-# %% ../../nbs/core/body.ipynb #a3c9b621
+# %% ../../nbs/core/body.ipynb #5b9af764
 import os
+import tempfile
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -114,11 +117,9 @@ def body_joints(
         body.skeleton.parents,
     )[0]
 
-# %% ../../nbs/core/body.ipynb #a2295625
+# %% ../../nbs/core/body.ipynb #fe60e170
 def _padded(x, columns: int):
     "Shape directions with zeros behind, so that smplx takes all of them."
-    import numpy as np
-
     return (
         np.concatenate([x, np.zeros((*x.shape[:2], columns - x.shape[-1]))], -1)
         if x.shape[-1] < columns
@@ -126,14 +127,8 @@ def _padded(x, columns: int):
     )
 
 
-def smplx_layer(
-    body: BodyModel,  # from a model file
-    frames: int,
-):  # a module of smplx
-    "The layer of the smplx library for a model file, with all betas, hands as given, no mean pose."
-    import smplx
-    from smplx.utils import Struct
-
+def _model_arrays(body: BodyModel) -> tuple[dict, int]:
+    "All numbers of the model file, as many columns as smplx wants; and how many of them are betas."
     from motionbook.core.body_files import read_model, shape_columns
 
     if body.approximate or not body.source:
@@ -142,23 +137,32 @@ def smplx_layer(
         )
     arrays = read_model(body.source, None)
     dirs, most = arrays["shapedirs"], shape_columns(body.kind, arrays["shapedirs"].shape[-1])
-    wide = _padded(dirs[..., :most], 300)
-    if body.kind == "smplx":
-        import numpy as np
-
-        wide = np.concatenate([wide, _padded(dirs[..., most:], 100)], -1)
-    make = {"smpl": smplx.SMPL, "smplh": smplx.SMPLH, "smplx": smplx.SMPLX}[body.kind]
-    hands = {} if body.kind == "smpl" else dict(use_pca=False, flat_hand_mean=True)
-    data = Struct(**arrays | {"shapedirs": wide})
-    return make(
-        body.source,
-        data_struct=data,
-        num_betas=most,
-        batch_size=frames,
-        gender=body.gender,
-        ext="npz",
-        **hands,
+    wide = [_padded(dirs[..., :most], 300)] + (
+        [_padded(dirs[..., most:], 100)] if body.kind == "smplx" else []
     )
+    return {k: x for k, x in arrays.items() if not x.dtype.hasobject} | {
+        "shapedirs": np.concatenate(wide, -1)
+    }, most
+
+
+def smplx_layer(
+    body: BodyModel,  # from a model file
+    frames: int,
+):  # a module of smplx
+    "The layer of the smplx library for a model file, with all betas, hands as given, no mean pose."
+    arrays, most = _model_arrays(body)
+    import smplx
+
+    make = {"smpl": smplx.SMPL, "smplh": smplx.SMPLH, "smplx": smplx.SMPLX}[body.kind]
+    options = dict(num_betas=most, batch_size=frames, gender=body.gender, ext="npz")
+    options |= {} if body.kind == "smpl" else dict(use_pca=False, flat_hand_mean=True)
+    if body.kind != "smplx":
+        return make(body.source, data_struct=smplx.utils.Struct(**arrays), **options)
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # smplx.SMPLX reads a file, so it gets one without Python objects
+        np.savez(Path(folder) / "model.npz", **arrays)
+        return make(str(Path(folder) / "model.npz"), **options)
 
 # %% ../../nbs/core/body.ipynb #80fa6c5a
 _SPLIT: dict[str, dict[str, tuple[int, int]]] = {  # smplx's arguments -> joints

@@ -220,20 +220,31 @@ def load_body(
 
 _FIX = "download it from the model's own site, or leave the model out to use an approximate body"
 
-# %% ../../nbs/core/body_files.ipynb #39f301b2
-def _named(path: Path) -> tuple[str, str]:
-    "Kind and gender that a path speaks of; empty where it does not."
-    parts = [p.lower() for p in path.parts[-3:]]
-    text = "/".join(parts)
-    kind = next(
+# %% ../../nbs/core/body_files.ipynb #475b67f9
+def _kind_of(text: str) -> str:
+    return next(
         (k for k in ("smplx", "smplh") if k in text),
         "smpl" if "smpl" in text or "basicmodel" in text else "",
     )
-    words = set("".join(c if c.isalpha() else " " for c in "/".join(parts[-2:])).split())
-    for gender in ("female", "male", "neutral"):
-        if words & {gender, gender[0]} or any(w.endswith(gender) for w in words):
-            return kind, gender
-    return kind, ""
+
+
+def _gender_of(text: str) -> str:
+    words = "".join(c if c.isalpha() else " " for c in text).split()
+    return next(
+        (
+            g
+            for g in ("female", "male", "neutral")
+            if any(w == g[0] or w.endswith(g) for w in words)
+        ),
+        "",
+    )
+
+
+def _named(path: Path) -> tuple[str, str]:
+    "Kind and gender that a path speaks of, the file's own name first; empty where it does not."
+    parts = [p.lower() for p in reversed(path.parts[-3:])]
+    kind, gender = (next(filter(None, map(f, parts)), "") for f in (_kind_of, _gender_of))
+    return kind, gender
 
 
 def find_body(
