@@ -170,10 +170,10 @@ def _refuse_holes(joints: Tensor, skeleton: Skeleton, name: str):
         f"{skeleton.joints[j]!r} at frame {t}{f' in clip {clip}' if len(gone) > 1 else ''}; fill the gaps first"
     )
 
-# %% ../../nbs/features/checks.ipynb #16754dc4
+# %% ../../nbs/features/checks.ipynb #efc98ea0
 def _check_bones(body: Body):
     "ValueError where a bone has no length."
-    zero = body.low[: len(body.probe.bones)] < 1e-6 * body.mean.sum(0)
+    zero = body.low[: len(body.probe.bones)] <= 1e-6 * body.mean.sum(0)
     if zero.any():
         raise ValueError(
             f"{body.name}the bone from {body.bone(zero.any(1).argmax())} has length zero{_clip(zero.any(0))}; "
