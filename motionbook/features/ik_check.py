@@ -96,7 +96,7 @@ def _sampled(joints: Tensor, lengths: Tensor) -> Tensor:
     at = (lengths - 1)[:, None] * share + (lengths.cumsum(0) - lengths)[:, None]
     return joints[at.round().long()]
 
-# %% ../../nbs/features/ik_check.ipynb #ec118861
+# %% ../../nbs/features/ik_check.ipynb #ba8f471b
 def explain_not_finite(
     clips: Sequence[Tensor],  # [t j 3] each
     body: IKBody,
@@ -117,4 +117,7 @@ def explain_not_finite(
                 f"{which_clip(k, range(total))}expected bones with a length, got none from {names[up[j]]!r} to {names[j + 1]!r} at frame {t}; "
                 "such a bone has no direction: give joints that stand apart"
             )
-    return ValueError("expected a person, got joints whose hips and shoulders lie on one vertical line or far too large numbers")  # fmt: skip
+    return ValueError(
+        "expected a person who faces somewhere, got a frame whose hips and shoulders give no direction over the floor; "
+        "the published heading has none either where hips are just as wide as shoulders: use facing='correct'"
+    )

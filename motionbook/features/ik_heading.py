@@ -42,19 +42,25 @@ def ahead(
 SIGMA = 20  # frames, whatever the frame rate
 REACH = 4 * SIGMA  # frames to each side
 
-# %% ../../nbs/features/ik_heading.ipynb #79de260e
-@lru_cache(maxsize=16)
-def gaussian(dtype: torch.dtype, device: torch.device) -> Tensor:
-    "[2 REACH + 1] weights that sum to one."
-    w = torch.exp(-0.5 * (torch.arange(-REACH, REACH + 1).double() / SIGMA) ** 2)
-    return (w / w.sum()).to(device, dtype)
+# %% ../../nbs/features/ik_heading.ipynb #34a646e2
+_BLOCK = 64  # frames that one row of a matrix product smooths
 
-# %% ../../nbs/features/ik_heading.ipynb #60748e6a
+
+@lru_cache(maxsize=16)
+def _band(dtype: torch.dtype, device: torch.device) -> Tensor:
+    "[BLOCK + 2 REACH, BLOCK] the filter's weights, which sum to one, in each column one row lower"
+    w = torch.exp(-0.5 * (torch.arange(-REACH, REACH + 1).double() / SIGMA) ** 2)
+    band = torch.zeros(_BLOCK + 2 * REACH, _BLOCK, dtype=torch.float64)
+    for k in range(_BLOCK):
+        band[k : k + len(w), k] = w / w.sum()
+    return band.to(device, dtype)
+
+# %% ../../nbs/features/ik_heading.ipynb #f20d410c
 def smooth_clips(
     x: Tensor,  # [c n] the frames of all clips, one clip after another
     lengths: Tensor,  # [clips] frames of each
 ) -> Tensor:  # [c n]
-    "Every clip smoothed over time with its ends held, in one convolution."
+    "Every clip smoothed over time with its ends held, all in one matrix product."
     clips, n = len(lengths), x.shape[1]
     pad = 2 * REACH
     starts = lengths.cumsum(0) - lengths
@@ -66,10 +72,13 @@ def smooth_clips(
     keep = torch.arange(n, device=x.device) + pad * torch.repeat_interleave(lengths)
     return _filtered(x[:, at])[:, keep]
 
-# %% ../../nbs/features/ik_heading.ipynb #1cef38d8
+# %% ../../nbs/features/ik_heading.ipynb #ff997b7d
 def _filtered(x: Tensor) -> Tensor:
-    "[c n] -> [c n - 2 REACH]"
-    return torch.nn.functional.conv1d(x[:, None], gaussian(x.dtype, x.device)[None, None])[:, 0]
+    "[c n + 2 REACH] -> [c n]"
+    n = x.shape[1] - 2 * REACH
+    x = torch.nn.functional.pad(x, (0, -n % _BLOCK))
+    windows = x.unfold(1, _BLOCK + 2 * REACH, _BLOCK)
+    return (windows @ _band(x.dtype, x.device)).flatten(1)[:, :n]
 
 # %% ../../nbs/features/ik_heading.ipynb #d687e41d
 def half_turn(
@@ -95,7 +104,7 @@ def half_yaw(
         sine = torch.where(cosine < 0, -sine, sine)
     return torch.asin(sine.clamp(-1, 1))
 
-# %% ../../nbs/features/ik_heading.ipynb #01821043
+# %% ../../nbs/features/ik_heading.ipynb #b800da45
 def headings(
     joints: Tensor,  # [j 3 n] all clips, one after another
     lengths: Tensor,  # [clips] frames of each
@@ -118,8 +127,8 @@ def turn_to(
     v: Tensor,  # [... 2 n] x and z of anything
 ) -> Tensor:  # [... 2 n]
     "Turned about the vertical so that f becomes +z."
-    x, z = v[..., 0, :], v[..., 1, :]
-    return torch.stack([f[1] * x - f[0] * z, f[0] * x + f[1] * z], -2)
+    (fx, fz), x, z = f, v[..., 0, :], v[..., 1, :]
+    return torch.stack([fz * x - fx * z, fx * x + fz * z], -2)
 
 
 def spread(

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['Frames', 'PORTION', 'joints_to_ik']
 
-# %% ../../nbs/features/ik_vectors.ipynb #4e34ae23
+# %% ../../nbs/features/ik_vectors.ipynb #0c4723d7
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import torch
@@ -16,7 +17,21 @@ from .ik_body import IKBody, tables
 from .ik_check import check_clips, checked_clips, explain_not_finite
 from .ik_heading import Facing, half_turn, half_yaw, headings, spread, turn_to
 
-# %% ../../nbs/features/ik_vectors.ipynb #d5faad2c
+# %% ../../nbs/features/ik_vectors.ipynb #3b67913e
+class Indices(NamedTuple):
+    parents: Tensor  # [j-1]
+    turns_with: Tensor  # [j-1]
+    feet: Tensor  # [4]
+
+
+@lru_cache(maxsize=16)
+def indices(body: IKBody, device: torch.device) -> Indices:
+    "The body's lists of joints as tensors."
+    return Indices(
+        *(torch.tensor(v, device=device) for v in (body.parents, body.turns_with, body.feet))
+    )
+
+
 class Poses(NamedTuple):
     root: Tensor  # [3 n]
     relative: Tensor  # [j 3 n] to the root
@@ -25,7 +40,7 @@ class Poses(NamedTuple):
 
 def poses_of(x: Tensor, lengths: Tensor, body: IKBody, skeleton: Tensor | None) -> Poses:
     "Root, places and bone directions of joints [j 3 n], on the given bone lengths [j-1] or on their own."
-    bones = x[1:] - x[body.parents]
+    bones = x[1:] - x.index_select(0, indices(body, x.device).parents)
     directions = bones * (bones * bones).sum(1, keepdim=True).rsqrt()
     if skeleton is None:
         return Poses(x[0], x - x[0], directions)
@@ -39,12 +54,11 @@ def poses_of(x: Tensor, lengths: Tensor, body: IKBody, skeleton: Tensor | None) 
 
 def bone_lengths_of(skeleton: Tensor, body: IKBody) -> Tensor:
     "[j-1] of a pose [j 3]"
-    s = torch.as_tensor(skeleton)
-    s = s if s.is_floating_point() else s.float()
+    s = torch.as_tensor(skeleton).double()
     if s.shape != (len(body.skeleton), 3) or not s.isfinite().all():
         raise ValueError(f"expected a skeleton's joints [{len(body.skeleton)} 3] without gaps, one pose whose bone lengths count, got {list(s.shape)}")  # fmt: skip
     length = (s[1:] - s[body.parents]).norm(dim=-1)
-    if length.min() <= 1e-6:
+    if length.min() < 1e-6:
         j = int(length.argmin())
         raise ValueError(f"expected a skeleton whose bones have a length, got none at {body.skeleton.joints[j + 1]!r}")  # fmt: skip
     return length
@@ -69,13 +83,13 @@ def _bone_quaternions(directions: Tensor, body: IKBody) -> Tensor:
         q = torch.where(against[:, None], half[..., None], q)
     return q
 
-# %% ../../nbs/features/ik_vectors.ipynb #8fbfd335
+# %% ../../nbs/features/ik_vectors.ipynb #931fa31d
 def rotations_of(directions: Tensor, heading: Tensor, body: IKBody) -> Tensor:
     "[6 (j-1) n] from bone directions [j-1 3 n] and the quaternion (w, y) of the heading [2 n]"
     q = _bone_quaternions(directions, body)
-    zero = torch.zeros_like(heading[0])
-    first = torch.stack([heading[0], zero, heading[1], zero])[None]
-    pw, px, py, pz = torch.cat([first, q])[list(body.turns_with)].unbind(1)
+    first = torch.stack([heading, torch.zeros_like(heading)], 1).view(1, 4, -1)  # w, 0, y, 0
+    before = torch.cat([first, q]).index_select(0, indices(body, q.device).turns_with)
+    pw, px, py, pz = before.unbind(1)
     qw, qx, qy, qz = q.unbind(1)
     w = pw * qw + px * qx + py * qy + pz * qz
     x = pw * qx - px * qw - py * qz + pz * qy
@@ -91,7 +105,7 @@ def _two_columns(w: Tensor, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     xz, yz, wx, wy, wz = x * z2, y * z2, w * x2, w * y2, w * z2
     return torch.stack([1 - (yy + zz), xy + wz, xz - wy, xy - wz, 1 - (xx + zz), yz + wx], 1)
 
-# %% ../../nbs/features/ik_vectors.ipynb #1ab52773
+# %% ../../nbs/features/ik_vectors.ipynb #1beaee46
 def features_of(x: Tensor, lengths: Tensor, body: IKBody, facing: Facing, skeleton) -> Tensor:
     "[d n-1] for joints [j 3 n] of clips one after another; the last column of each clip is meaningless."
     pose = poses_of(x, lengths, body, skeleton)
@@ -99,23 +113,27 @@ def features_of(x: Tensor, lengths: Tensor, body: IKBody, facing: Facing, skelet
     first, q = spread(first, lengths), half_turn(then)
     both = turn_to(first * first.new_tensor([[-1.0], [1.0]]), then)  # the sum of the two angles
     step = pose.relative.diff(dim=-1) + pose.root.diff(dim=-1)
-    over_floor = pose.relative[:, 1] + (pose.root[1] - _floors(pose, lengths))
+    height = pose.relative[..., :-1][:, 1] + (pose.root[1] - _floors(pose, lengths))[:-1]
+    now = both[:, :-1]
+    bones = _seen(pose.directions[..., :-1], first if len(lengths) == 1 else first[:, :-1])
     parts = [
         half_yaw(q, facing)[None],
         turn_to(both[:, 1:], step[0, ::2]),
-        over_floor[:1, :-1],
-        _seen(pose.relative[1:], both, over_floor[1:])[..., :-1].flatten(0, 1),
-        rotations_of(_seen(pose.directions, first), q, body)[:, :-1],
-        _seen(step, both[:, :-1]).flatten(0, 1),
-        (step[list(body.feet)].square().sum(1) < body.still).to(x.dtype),
+        height[:1],
+        _seen(pose.relative[1:, :, :-1], now, height[1:]).flatten(0, 1),
+        rotations_of(bones, q[:, :-1], body),
+        _seen(step, now).flatten(0, 1),
+        (step.index_select(0, indices(body, x.device).feet).square().sum(1) < body.still).to(
+            x.dtype
+        ),
     ]
     return torch.cat(parts)
 
 
 def _seen(v: Tensor, f: Tensor, y: Tensor | None = None) -> Tensor:
     "[j 3 n] turned about the vertical so that f [2 n] becomes +z, perhaps with other heights [j n]"
-    over = turn_to(f, v[:, ::2])
-    return torch.stack([over[:, 0], v[:, 1] if y is None else y, over[:, 1]], 1)
+    (fx, fz), (x, own, z) = f, v.unbind(1)
+    return torch.stack([fz * x - fx * z, own if y is None else y, fx * x + fz * z], 1)
 
 
 def _floors(pose: Poses, lengths: Tensor) -> Tensor:
@@ -125,9 +143,9 @@ def _floors(pose: Poses, lengths: Tensor) -> Tensor:
         return low.amin()
     return spread(torch.segment_reduce(low, "min", lengths=lengths), lengths)
 
-# %% ../../nbs/features/ik_vectors.ipynb #1ff391e0
+# %% ../../nbs/features/ik_vectors.ipynb #1c2e0968
 Frames = Literal["drop_last", "repeat_last"]
-PORTION = 8192  # frames that are computed together
+PORTION = 4096  # frames that are computed together
 
 
 def joints_to_ik(
