@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from motionbook import Scene, clean, read
+from motionbook import Scene, clean, read, write
+from motionbook.cleanup.pipeline import clean_file
+from motionbook.filters.corruption import add_jumps
 from motionbook.filters.outliers import frozen
 from motionbook.filters.paths import best_detector, gate_pays
 
@@ -56,3 +58,17 @@ def test_nothing_that_moves_is_frozen(real_data):
     for path in [*paths, real_data / "sleap/predictions.slp"]:
         for m in read(path).actors:
             assert not (frozen()(start(m, 2000)).reason > 0).any(), path.name
+
+
+@pytest.mark.parametrize(
+    "name", ["dataset-1_kick_normal_001", "dataset-2_walk-turn-left_active_001"]
+)
+def test_a_table_that_nobody_edited_writes_the_same_rotations(real_data, tmp_path, name):
+    broken, out, again = (tmp_path / f"{n}.bvh" for n in ("broken", "out", "again"))
+    write(
+        add_jumps(read(real_data / f"bvh/samples/{name}.bvh"), rate=0.01, generator=1).scene, broken
+    )
+    clean_file(broken, out)
+    assert out.read_bytes() != broken.read_bytes()
+    clean_file(broken, again, apply=f"{out}.corrections.csv")
+    assert again.read_bytes() == out.read_bytes()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['corrections', 'write_corrections', 'read_corrections', 'apply_corrections']
 
-# %% ../../nbs/cleanup/corrections.ipynb #98a1adc6
+# %% ../../nbs/cleanup/corrections.ipynb #7163d2cc
 import io
 from pathlib import Path
 
@@ -16,17 +16,20 @@ from torch import Tensor
 
 from ..core.files import atomic_write, bad_file, read_text
 from ..core.kinematics import refit
-from ..core.motion import Motion, Scene
+from ..core.motion import Motion, Scene, fk
 from ..filters.cleaner import REASON, REASONS, Cleaned
 
-# %% ../../nbs/cleanup/corrections.ipynb #dcc1b53e
+# %% ../../nbs/cleanup/corrections.ipynb #6d70f18b
 AXES = "xyz"
 
 
-def _rows(cleaned: Cleaned, a: int) -> dict[str, np.ndarray]:
+def _rows(cleaned: Cleaned, a: int, poses: bool) -> dict[str, np.ndarray]:
     "The columns of one actor's changed points, frame by frame."
     motion, before = cleaned.scene.actors[a], cleaned.original.actors[a]
-    t, j = cleaned.changed()[a].nonzero(as_tuple=True)
+    changed = cleaned.changed()[a]
+    poses = poses and motion.rotations is not None and before.rotations is not None
+    changed = changed | _turned(motion, before) if poses else changed
+    t, j = changed.nonzero(as_tuple=True)
     names = np.array(motion.skeleton.joints, dtype=object)
     reason = cleaned.reason[a][t, j].long()
     columns = dict(
@@ -44,33 +47,55 @@ def _rows(cleaned: Cleaned, a: int) -> dict[str, np.ndarray]:
             columns[f"{when}_{AXES[c]}"] = m.positions[t, j, c].numpy()
         if m.confidence is not None:
             columns[f"{when}_likelihood"] = m.confidence[t, j].numpy()
-    return columns
+    return columns | ({"after_pose": _pose_words(motion, t, j)} if poses else {})
 
-# %% ../../nbs/cleanup/corrections.ipynb #0b2d2155
+
+def _turned(motion: Motion, before: Motion) -> Tensor:
+    "[t j] joints whose rotation, or place on their parent, differs; NaN is as good as NaN."
+    turned = _differ(motion.rotations, before.rotations).any(-1)
+    if motion.offsets is None:
+        return turned
+    old = before.skeleton.rest_offsets if before.offsets is None else before.offsets
+    return turned | _differ(motion.offsets, old.expand_as(motion.offsets))
+
+
+def _differ(a: Tensor, b: Tensor) -> Tensor:
+    return ((a != b) & ~(a.isnan() & b.isnan())).any(-1)
+
+
+def _pose_words(motion: Motion, t: Tensor, j: Tensor) -> list[str]:
+    "The rotation, row by row, and where the file moves joints about the offset: 9 or 12 numbers."
+    x = motion.rotations[t, j].flatten(1)
+    x = x if motion.offsets is None else torch.cat([x, motion.offsets[t, j]], 1)
+    return [" ".join(map(str, row)) for row in x.numpy()]
+
+# %% ../../nbs/cleanup/corrections.ipynb #ee5ac59b
 def corrections(
     cleaned: Cleaned,
+    poses: bool = False,  # with the rotation of each joint that moved or turned, where there are any
 ) -> (
     pd.DataFrame
 ):  # apply, actor, frame, time_s, point, why, confidence, unit, before_x …, after_x …
     "One row for every point that changed, in metres or pixels, ordered by actor and frame."
     return pd.concat(
-        [pd.DataFrame(_rows(cleaned, a)) for a in range(len(cleaned.scene.actors))],
+        [pd.DataFrame(_rows(cleaned, a, poses)) for a in range(len(cleaned.scene.actors))],
         ignore_index=True,
     )
 
-# %% ../../nbs/cleanup/corrections.ipynb #5c545b53
+# %% ../../nbs/cleanup/corrections.ipynb #ff144cd5
 def write_corrections(
     cleaned: Cleaned,
     path: str | Path,  # a .csv
 ) -> Path:
     "Write the corrections table."
-    table = corrections(cleaned)
-    for name in table.columns[table.columns.str.match("before_|after_")]:
+    table = corrections(cleaned, poses=True)
+    numbers = table.columns.str.match("before_|after_") & (table.columns != "after_pose")
+    for name in table.columns[numbers]:
         table[name] = [str(v) if np.isfinite(v) else "" for v in table[name].to_numpy(np.float32)]
     table["time_s"] = table["time_s"].round(4)
     return atomic_write(path, table.to_csv(index=False, lineterminator="\n"))
 
-# %% ../../nbs/cleanup/corrections.ipynb #585cd423
+# %% ../../nbs/cleanup/corrections.ipynb #c9149da7
 def read_corrections(
     path: str | Path,
     scene: Scene,  # the recording that the table belongs to
@@ -79,7 +104,7 @@ def read_corrections(
     dims = scene.actors[0].positions.shape[-1]
     need = ["actor", "frame", "point", *(f"after_{a}" for a in AXES[:dims])]
     try:
-        table = pd.read_csv(io.StringIO(read_text(path)), dtype={"point": str})
+        table = pd.read_csv(io.StringIO(read_text(path)), dtype={"point": str, "after_pose": str})
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as e:
         raise bad_file(
             path,
@@ -92,6 +117,7 @@ def read_corrections(
         raise bad_file(path, f"columns {', '.join(need)}", f"no {', '.join(gone)}", where="line 1")
     _check_numbers(path, table, [c for c in need if c != "point"])
     _check_rows(path, table, scene)
+    _check_poses(path, table)
     return table[table["apply"] != 0] if "apply" in table else table
 
 # %% ../../nbs/cleanup/corrections.ipynb #29f7ef3c
@@ -162,7 +188,7 @@ def apply_corrections(
         (f"{len(table)} corrections applied",),
     )
 
-# %% ../../nbs/cleanup/corrections.ipynb #2c3e571b
+# %% ../../nbs/cleanup/corrections.ipynb #b5f16dee
 def _applied(motion: Motion, rows) -> tuple[Motion, Tensor, Tensor]:
     "One actor with its rows' values."
     t = torch.as_tensor(rows["frame"].to_numpy(copy=True))
@@ -176,13 +202,16 @@ def _applied(motion: Motion, rows) -> tuple[Motion, Tensor, Tensor]:
     changed[t, j] = True
     reason, confidence = torch.zeros(changed.shape, dtype=torch.uint8), motion.observed.float()
     words = rows["why"].fillna("").tolist() if "why" in rows else [""] * len(rows)
-    reason[t, j] = torch.tensor(
-        [REASON.get(w) or REASON["noise"] for w in words], dtype=torch.uint8
+    named = torch.tensor([REASON.get(w) or REASON["noise"] for w in words], dtype=torch.uint8)
+    same = (
+        torch.tensor([w == "" for w in words], dtype=torch.bool)
+        & ~_differ(positions, motion.positions)[t, j]
     )
+    reason[t, j] = named.masked_fill(same, 0)  # a joint that only turned
     if "confidence" in rows:
         confidence[t, j] = _column(rows, "confidence").nan_to_num(0).clamp(0, 1)
     if motion.rotations is not None:
-        return refit(motion, positions, changed)[0], reason, confidence
+        return _posed(motion, positions, changed, rows, t, j), reason, confidence
     likelihood = motion.confidence
     if likelihood is not None and "after_likelihood" in rows:
         likelihood = likelihood.index_put((t, j), _column(rows, "after_likelihood"))
@@ -194,3 +223,62 @@ def _column(rows, name: str) -> Tensor:
     return torch.as_tensor(
         pd.to_numeric(rows[name], errors="coerce").to_numpy(np.float32, copy=True)
     )
+
+# %% ../../nbs/cleanup/corrections.ipynb #f2732448
+_SAME = 2e-5  # metres
+
+
+def _posed(motion: Motion, positions: Tensor, changed: Tensor, rows, t, j) -> Motion:
+    "The motion with the table's places, and its rotations where they lead there."
+    told, frames = _told(motion, positions, rows, t, j)
+    rest = changed & ~frames[:, None]
+    return refit(told, positions, rest).motion if rest.any() else told
+
+
+def _told(motion: Motion, positions: Tensor, rows, t, j) -> tuple[Motion, Tensor]:
+    "The motion with the table's rotations in the frames [t] in which they fit its places."
+    frames = torch.zeros(len(motion), dtype=torch.bool)
+    if "after_pose" not in rows or rows["after_pose"].isna().all():
+        return motion, frames
+    words = rows["after_pose"].fillna("").str.split()
+    there = torch.as_tensor(words.map(len).to_numpy() > 0)
+    numbers = torch.tensor([[float(w) for w in p] for p in words if p])
+    t, j = t[there], j[there]
+    rotations = motion.rotations.index_put((t, j), numbers[:, :9].reshape(-1, 3, 3))
+    offsets = motion.offsets
+    if numbers.shape[1] == 12:
+        old = motion.skeleton.rest_offsets if offsets is None else offsets
+        offsets = old.expand_as(positions).clone().index_put((t, j), numbers[:, 9:])
+    used = motion.skeleton.rest_offsets if offsets is None else offsets
+    root = positions[:, motion.skeleton.parents.index(-1)]
+    made, _ = fk(rotations.double(), used.double(), root.double(), motion.skeleton.parents)
+    frames[t] = True
+    frames &= ~((made - positions).norm(dim=-1) > _SAME).any(1)
+    pick = lambda new, old: torch.where(frames.view(-1, *[1] * (new.ndim - 1)), new, old)
+    kept = offsets
+    if offsets is not None:
+        kept = pick(offsets, used if motion.offsets is None else motion.offsets)
+    told = motion.replace(
+        positions=pick(positions, motion.positions),
+        rotations=pick(rotations, motion.rotations),
+        offsets=kept,
+    )
+    return told, frames
+
+
+def _check_poses(path, table):
+    "Nine numbers a joint, or twelve."
+    if "after_pose" not in table:
+        return
+    number = r"(?:nan|-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+    words = table["after_pose"].fillna("").str.strip()
+    size = words.str.split().map(len)
+    wrong = (words != "") & ~words.str.fullmatch(f"{number}(?:\\s+{number})*")
+    wrong |= (size > 0) & ((size != size.max()) | ~size.isin((9, 12)))
+    if wrong.any():
+        raise bad_file(
+            path,
+            "9 or 12 numbers in after_pose, the same in every row, or nothing",
+            repr(str(words[wrong].iloc[0])[:60]),
+            where=_line(wrong),
+        )
