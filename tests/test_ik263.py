@@ -9,9 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from motionbook.core.body import body_joints
+from motionbook.core.files import extract_archive, load_pickle
 from motionbook.core.motion import Motion, mirror, resample
 from motionbook.core.rotation import axis_rotation
-from motionbook.core.skeleton import COCO17, SMPL22
+from motionbook.core.skeleton import COCO17, SMPL22, SMPL24
 from motionbook.core.synthetic import ACTIONS, person
 from motionbook.features.ik263 import (
     FLOWMIMIC,
@@ -66,6 +68,7 @@ def test_golden_pair(real_data):
         for n in ("new_joints", "new_joint_vecs")
     )
     assert (ik263_to_joints(vectors) - joints).abs().max() <= 1e-6
+    assert torch.equal(ik263_to_joints(vectors, mend=True), ik263_to_joints(vectors))
     made = smpl_to_ik263(joints)
     stored = vectors[: len(made)]
     assert torch.equal(made[:, 259:], stored[:, 259:])
@@ -118,6 +121,7 @@ def test_twin_where_the_heading_passes_180_degrees():
     true = canonical_joints(x, HUMANML3D_BODY)
     assert (ik263_to_joints(right) - true[:-1]).abs().max() < 1e-8
     assert (ik263_to_joints(slow) - true[:-1]).norm(dim=-1).max() > 0.05
+    assert (ik263_to_joints(slow, mend=True) - true[:-1]).abs().max() < 1e-8
 
 
 def test_float32_is_near_float64():
@@ -228,12 +232,43 @@ def test_real_recordings_come_back(real_data):
             if ik.fps == 20:
                 back = ik.decode(x).positions
                 off.setdefault(path.name, []).append((back - true[:-1]).norm(dim=-1).max().item())
+                mended = ik263_to_joints(x, mend=True)
+                assert (mended - true[:-1]).norm(dim=-1).max() < 1e-5
     assert len(off) == 17
     for name, (published, correct) in off.items():
         print(f"{name}: off by {100 * published:.4f} cm, {1e6 * correct:.1f} µm when correct")
     assert max(c for _, c in off.values()) < 1e-5
     assert sum(p > 1e-3 for p, _ in off.values()) == 1  # it passes 180°
     assert 0.2 < off["salsa_01.bvh"][0] < 0.4
+
+
+def test_half_of_the_recorded_dances_slip_and_all_can_be_mended(real_data, tmp_path):
+    off = []
+    files = sorted(extract_archive(real_data / "bvh/cmu.tar.gz", tmp_path))
+    for path in (p for p in files if p.suffix == ".bvh"):
+        m = read(path).actors[0]
+        m = resample(Motion(m.positions[1:], m.skeleton, m.fps), 20.0)
+        true = canonical_joints(motion_to_smpl22(m).positions, HUMANML3D_BODY)[:-1]
+        x = IK263().encode(m)
+        far = lambda y, true=true: (y - true).norm(dim=-1).max().item()
+        assert far(ik263_to_joints(x, mend=True)) < 1e-4
+        off.append(far(ik263_to_joints(x)))
+    print(f"{sum(o > 1e-3 for o in off)} of {len(off)} clips slip, by up to {max(off):.2f} m")
+    assert len(off) == 32 and sum(o > 1e-3 for o in off) == 16 and 2 < max(off) < 2.4
+
+
+def test_smpl_recordings(real_data):
+    for path in sorted((real_data / "aistpp/motions").glob("*.pkl")):
+        found = load_pickle(path)
+        trans = torch.from_numpy(found["smpl_trans"] / found["smpl_scaling"]).float()
+        poses = torch.from_numpy(found["smpl_poses"]).float()
+        m = Motion(body_joints(poses, trans=trans, kind="smpl"), SMPL24, 60.0, name=path.stem)
+        for ik in (IK263(facing="correct"), FLOWMIMIC):
+            x = ik.encode(m)
+            true = canonical_joints(resample(m, ik.fps).positions[:, :22], HUMANML3D_BODY)
+            back = ik263_to_joints(x, mend=True)
+            n = min(len(true), len(back)) - 1
+            assert (back[:n] - true[:n]).norm(dim=-1).max() < 1e-4, path.name
 
 
 def test_real_motions_in_kit_form(real_data):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['IK263_LAYOUT', 'FLOWMIMIC', 'smpl_to_ik263', 'ik263_to_joints', 'mirror_ik263', 'IK263']
 
-# %% ../../nbs/features/ik263.ipynb #7771068e
+# %% ../../nbs/features/ik263.ipynb #a2da9985
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,7 +16,7 @@ from ..core.motion import Motion, resample
 from ..core.skeleton import SMPL22
 from .ik_body import HUMANML3D_BODY
 from .ik_heading import Facing
-from .ik_joints import Source, ik_to_joints, mirror_ik
+from .ik_joints import Source, ik_to_joints, mend_slips, mirror_ik
 from .ik_vectors import Frames, joints_to_ik
 from .layout import Layout
 from .smpl22 import motion_to_smpl22
@@ -37,15 +37,20 @@ def smpl_to_ik263(
     "HumanML3D's 263 numbers of each frame; ValueError for what is not a recording of a person."
     return joints_to_ik(joints, HUMANML3D_BODY, facing, frames, skeleton, check, lying)
 
-# %% ../../nbs/features/ik263.ipynb #9d4a4e40
+# %% ../../nbs/features/ik263.ipynb #b486f559
 def ik263_to_joints(
     features: Tensor | Sequence[Tensor],  # [... t 263], not normalised, or a list of [t 263]
     source: Source = "positions",  # or "rotations", with bones of fixed length
     skeleton: Tensor
     | None = None,  # [22 3] whose bone lengths rotations are given; None = the first frame's
     last_frame: bool = False,  # also the frame that the encoder dropped
+    mend: bool = False,  # True: undo the slip at 180°, which published decoders keep
 ) -> Tensor | list[Tensor]:  # [... t 22 3] metres, starting at the origin and facing +z
     "Joints of HumanML3D's feature vectors."
+    if mend:
+        several = isinstance(features, (list, tuple))
+        f = lambda x: mend_slips(x, HUMANML3D_BODY)
+        features = [f(x) for x in features] if several else f(features)
     return ik_to_joints(features, HUMANML3D_BODY, source, skeleton, last_frame)
 
 
