@@ -5,135 +5,16 @@
 # %% auto #0
 __all__ = ['check_joints', 'check_body', 'check_fps']
 
-# %% ../../nbs/features/checks.ipynb #ec42e06e
+# %% ../../nbs/features/checks.ipynb #067113b8
 import math
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..core.skeleton import Skeleton
-
-# %% ../../nbs/features/checks.ipynb #731839df
-_SAMPLE = 16  # frames of a clip, at least, that are asked for more than finite numbers
-
-
-class Probe(NamedTuple):
-    "Which vectors a skeleton is asked for."
-
-    weights: np.ndarray  # [v j]
-    bones: list[tuple[int, int]]  # (joint, parent), the first vectors
-    twins: np.ndarray  # [2 k] rows of bones that mirror each other
-    crossed: np.ndarray  # [2 k] rows of the same bones with their ends exchanged
-    limbs: np.ndarray  # [k 1] bool: twins that start at a hip or a shoulder
-    limits: np.ndarray  # [l v] sums of lengths that are negative for a usual body
-    rows: dict[str, int]  # the directions that the skeleton has
-
-
-def _mean(n: int, joints: list[int]) -> np.ndarray:
-    w = np.zeros(n)
-    w[joints] = 1 / len(joints)
-    return w
-
-
-def _bones(s: Skeleton) -> list[tuple[int, int]]:
-    "Bones (joint, parent) below the hips' root that have a length at rest; drawn lines where there is no tree."
-    pairs = [(i, p) for i, p in enumerate(s.parents) if p >= 0] or [(b, a) for a, b in s.edges]
-    rest = s.rest_offsets if s.has_tree else None
-    zero = lambda c: rest is not None and rest[c].norm() < 1e-6
-    return [(c, p) for c, p in pairs if c != s.roles.get("root") and not zero(c)]
-
-
-def _directions(s: Skeleton) -> dict[str, np.ndarray]:
-    "Weights [j] of the trunk, the legs, the hips, the shoulders and the feet, those that there are."
-    have, found = s.roles, {}
-    middle = lambda *roles: _mean(len(s), [have[r] for r in roles])
-    both = lambda p: (f"left_{p}", f"right_{p}")
-    for name, to, start in (
-        ("trunk", both("shoulder"), both("hip")),
-        ("legs", both("hip"), both("ankle")),
-        ("hips", ("left_hip",), ("right_hip",)),
-        ("shoulders", ("left_shoulder",), ("right_shoulder",)),
-        ("feet", both("toe"), both("ankle")),
-    ):
-        if all(r in have for r in (*to, *start)):
-            found[name] = middle(*to) - middle(*start)
-    return found
-
-# %% ../../nbs/features/checks.ipynb #815fd53a
-@lru_cache
-def _probe(s: Skeleton) -> Probe:
-    "The vectors of a skeleton."
-    bones, m = _bones(s), s.mirror
-    at = {pair: e for e, pair in enumerate(bones)}
-    lefts = [(c, p) for c, p in bones if (c, m[c]) in s.mirror_pairs and (m[c], m[p]) in at]
-    lines = bones + [(c, m[p]) for c, p in lefts] + [(m[c], p) for c, p in lefts]
-    ways = _directions(s)
-    one = np.eye(len(s))
-    weights = [one[c] - one[p] for c, p in lines] + list(ways.values())
-    twins = np.array([[at[c, p] for c, p in lefts], [at[m[c], m[p]] for c, p in lefts]], int)
-    ends = len(bones) + np.arange(2 * len(lefts)).reshape(2, -1)
-    first = (s.roles.get("left_hip"), s.roles.get("left_shoulder"))
-    limbs = np.array([p in first for _, p in lefts], bool)[:, None]
-    rows = {name: len(lines) + i for i, name in enumerate(ways)}
-    limits = _limits(len(weights), twins, ends[0][limbs[:, 0]], twins[0][limbs[:, 0]])
-    return Probe(np.stack(weights), bones, twins, ends, limbs, limits, rows)
-
-
-def _limits(n: int, twins: np.ndarray, crossed: np.ndarray, limbs: np.ndarray) -> np.ndarray:
-    "No bone is longer than 2.5 times its twin, no thigh or upper arm longer than across the body."
-    one = np.eye(n)
-    left, right = one[twins]
-    return np.concatenate(
-        [left - 2.5 * right, right - 2.5 * left, one[limbs] - 1.15 * one[crossed]]
-    )
-
-# %% ../../nbs/features/checks.ipynb #19b96734
-class Body(NamedTuple):
-    "What the questions to a body are asked of."
-
-    skeleton: Skeleton
-    probe: Probe
-    vectors: np.ndarray  # [v 3 b s] metres
-    length: np.ndarray  # [v b s]
-    low: np.ndarray  # [v b] the shortest
-    high: np.ndarray  # [v b] the longest
-    mean: np.ndarray  # [v b]
-    name: str  # for messages, ends in ": " where it is not empty
-
-    def way(self, what: str) -> np.ndarray:
-        "[3 b s] a direction."
-        row = self.probe.rows[what]
-        return self.vectors[row] / np.maximum(self.length[row], 1e-9)
-
-    def has(self, *what: str) -> bool:
-        "Whether the skeleton has all these directions."
-        return all(w in self.probe.rows for w in what)
-
-    def bone(self, row: int) -> str:
-        "What to call a bone."
-        joint, parent = self.probe.bones[row]
-        return f"{self.skeleton.joints[parent]!r} to {self.skeleton.joints[joint]!r}"
-
-
-def _measured(joints: Tensor, skeleton: Skeleton, name: str) -> Body:
-    "The vectors of some frames of [... t j 3] and their lengths."
-    probe = _probe(skeleton)
-    some = joints.detach().cpu().numpy()[..., :: max(1, joints.shape[-3] // _SAMPLE), :, :]
-    clips = some.reshape(-1, *some.shape[-3:]).transpose(2, 3, 0, 1)  # [j 3 b s]
-    flat = np.ascontiguousarray(clips, dtype=np.float64).reshape(len(skeleton), -1)
-    vectors = (probe.weights @ flat).reshape(-1, *clips.shape[1:])
-    x, y, z = vectors[:, 0], vectors[:, 1], vectors[:, 2]
-    length = np.sqrt(x * x + y * y + z * z)
-    low, high, mean = length.min(2), length.max(2), length.sum(2) / length.shape[2]
-    return Body(skeleton, probe, vectors, length, low, high, mean, name)
-
-
-def _clip(bad: np.ndarray) -> str:
-    "Which clip of a batch [b] is meant; nothing where there is one."
-    return f" in clip {int(bad.argmax())}" if len(bad) > 1 else ""
+from .body_measures import Body, cross, dot, in_clip, measured, usual
 
 # %% ../../nbs/features/checks.ipynb #9d0e3029
 def check_joints(
@@ -170,13 +51,13 @@ def _refuse_holes(joints: Tensor, skeleton: Skeleton, name: str):
         f"{skeleton.joints[j]!r} at frame {t}{f' in clip {clip}' if len(gone) > 1 else ''}; fill the gaps first"
     )
 
-# %% ../../nbs/features/checks.ipynb #efc98ea0
+# %% ../../nbs/features/checks.ipynb #ec0247c6
 def _check_bones(body: Body):
     "ValueError where a bone has no length."
-    zero = body.low[: len(body.probe.bones)] <= 1e-6 * body.mean.sum(0)
+    zero = body.low[:, : len(body.probe.bones)] <= 1e-6 * body.mean.sum(1, keepdims=True)
     if zero.any():
         raise ValueError(
-            f"{body.name}the bone from {body.bone(zero.any(1).argmax())} has length zero{_clip(zero.any(0))}; "
+            f"{body.name}the bone from {body.bone(zero.any(0).argmax())} has length zero{in_clip(zero.any(1))}; "
             "give joints that stand apart"
         )
 
@@ -184,25 +65,25 @@ def _check_bones(body: Body):
 def _check_size(body: Body):
     "ValueError where the legs are too long or too short for metres."
     if body.has("legs"):
-        long = body.high[body.probe.rows["legs"]]
+        long = body.high[:, body.probe.rows["legs"]]
         bad = (long < 0.1) | (long > 2)
         if bad.any():
             raise ValueError(
-                f"{body.name}expected metres, got ankles {long[bad][0]:.3g} from the hips{_clip(bad)}; "
+                f"{body.name}expected metres, got ankles {long[bad][0]:.3g} from the hips{in_clip(bad)}; "
                 "multiply by 0.01 where the unit is the centimetre, by 0.001 where it is the millimetre"
             )
 
-# %% ../../nbs/features/checks.ipynb #146baba4
+# %% ../../nbs/features/checks.ipynb #2477d58a
 def _check_order(body: Body):
     "ValueError where bones are not rigid, or not like their twins."
     n = len(body.probe.bones)
-    left, right = body.mean[body.probe.twins]
+    left, right = body.mean[:, body.probe.twins].swapaxes(0, 1)
     odd = (left > 2.5 * right) | (right > 2.5 * left)
     _refuse_order(body, odd, body.probe.twins[0], "is not as long as its twin on the other side")
-    if (body.high - body.low > 0.25 * body.mean)[:n].any():
-        length = body.length[:n]
-        usual = np.median(length, 2)
-        loose = np.median(abs(length - usual[..., None]), 2) > 0.25 * usual
+    if (body.high - body.low > 0.25 * body.mean)[:, :n].any():
+        length = body.length[..., :n]
+        usual = np.median(length, 1)
+        loose = np.median(abs(length - usual[:, None]), 1) > 0.25 * usual
         _refuse_order(body, loose, np.arange(n), "changes its length by more than a quarter")
 
 
@@ -210,11 +91,11 @@ def _refuse_order(body: Body, bad: np.ndarray, rows: np.ndarray, why: str):
     if bad.any():
         s = body.skeleton
         raise ValueError(
-            f"{body.name}the bone from {body.bone(rows[bad.any(1).argmax()])} {why}{_clip(bad.any(0))}: the "
+            f"{body.name}the bone from {body.bone(rows[bad.any(0).argmax()])} {why}{in_clip(bad.any(1))}: the "
             f"joints are not in the order of {s.name!r}, which is {', '.join(s.joints[:6])}, …"
         )
 
-# %% ../../nbs/features/checks.ipynb #87af3ef0
+# %% ../../nbs/features/checks.ipynb #dd9b5950
 _AXES = ("x", "y", "z")
 
 
@@ -232,31 +113,21 @@ def _check_up(body: Body, up: str):
         k = int(axis[bad][0])
         found = ("" if k < 3 else "minus ") + _AXES[k % 3]
         raise ValueError(
-            f"{body.name}expected joints with {up} up, got a body that stands along {found}{_clip(bad)}; "
+            f"{body.name}expected joints with {up} up, got a body that stands along {found}{in_clip(bad)}; "
             f"turn {found} to {up} first (a body that lies for the whole clip: lying=True)"
         )
 
-# %% ../../nbs/features/checks.ipynb #1bd76dd3
-def _mostly_against(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+# %% ../../nbs/features/checks.ipynb #c332d8f2
+def _mostly_against(a: np.ndarray, b: Sequence[np.ndarray]) -> np.ndarray:
     "[b] whether directions [3 b s] point against each other in most frames."
-    dot = _dot(a, b)
-    return (dot.mean(1) < -0.2) & ((dot < 0).mean(1) > 0.7)
-
-
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.stack(
-        [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
-    )
-
-
-def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+    cos = dot(a, b)
+    return (cos.mean(1) < -0.2) & ((cos < 0).mean(1) > 0.7)
 
 
 def _exchanged(body: Body, where: str, bad: np.ndarray, why: str):
     if bad.any():
         raise ValueError(
-            f"{body.name}left and right are exchanged{where}{_clip(bad)}: {why}; exchange the joints, "
+            f"{body.name}left and right are exchanged{where}{in_clip(bad)}: {why}; exchange the joints, "
             "or negate the axis that was mirrored"
         )
 
@@ -264,7 +135,7 @@ def _exchanged(body: Body, where: str, bad: np.ndarray, why: str):
 def _check_sides(body: Body):
     "ValueError where left and right are exchanged."
     if body.has("hips", "trunk", "feet"):
-        ahead = _cross(body.way("hips"), body.way("trunk"))
+        ahead = cross(body.way("hips"), body.way("trunk"))
         bad = _mostly_against(body.way("feet"), ahead)
         _exchanged(body, "", bad, "the toes point backwards")
     if body.has("hips", "shoulders"):
@@ -276,36 +147,16 @@ def _check_limbs(body: Body):
     "ValueError where bones are rigid, or short, only with one limb's sides exchanged."
     twins, crossed = body.probe.twins, body.probe.crossed
     spread = (body.high - body.low) / np.maximum(body.mean, 1e-9)
-    given, other = spread[twins].max(0), spread[crossed].max(0)  # [k b]
-    ratio = (body.mean[twins] / np.maximum(body.mean[crossed], 1e-9)).min(0)
+    given, other = spread[:, twins].max(1), spread[:, crossed].max(1)  # [b k]
+    ratio = (body.mean[:, twins] / np.maximum(body.mean[:, crossed], 1e-9)).min(1)
     bad = (given > 4 * other + 0.02) & (ratio > 1)
     bad |= (ratio > 1.15) & (other < 0.05) & body.probe.limbs
     if bad.any():
-        joint, _ = body.probe.bones[twins[0, bad.any(1).argmax()]]
+        joint, _ = body.probe.bones[twins[0, bad.any(0).argmax()]]
         where = f" from {body.skeleton.joints[joint]!r} on"
-        _exchanged(body, where, bad.any(0), "the bones to it are not rigid, or too long")
+        _exchanged(body, where, bad.any(1), "the bones to it are not rigid, or too long")
 
-# %% ../../nbs/features/checks.ipynb #36d68c39
-_WAYS = ("trunk", "legs", "hips", "shoulders", "feet")
-
-
-def _usual(body: Body, up: str) -> bool:
-    "Whether all clips are beyond suspicion."
-    n, rows = len(body.probe.bones), body.probe.rows
-    low, high, mean = body.low, body.high, body.mean
-    if len(rows) < len(_WAYS) or low[:n].min() < 0.005 or high[rows["legs"]].max() > 2:
-        return False
-    if (high[:n] - low[:n] > 0.02 * mean[:n]).any() or (body.probe.limits @ mean).max() > 0:
-        return False
-    trunk, legs, hips, shoulders, feet = (body.vectors[rows[w]] for w in _WAYS)
-    up_trunk, up_legs = (v[_AXES.index(up)] for v in (trunk, legs))
-    stands = (up_trunk > 0.8 * body.length[rows["trunk"]]) & (
-        up_legs > 0.85 * body.length[rows["legs"]]
-    )
-    sided = (_dot(feet, _cross(hips, trunk)) > 0) & (_dot(hips, shoulders) > 0)
-    return bool((stands.any(1) & (sided.sum(1) * 2 >= sided.shape[1])).all())
-
-# %% ../../nbs/features/checks.ipynb #a759b890
+# %% ../../nbs/features/checks.ipynb #3a3a78b8
 def check_body(
     joints: Tensor,  # [... t j 3] metres
     skeleton: Skeleton,  # its roles say who is hip, knee, shoulder, …
@@ -319,9 +170,9 @@ def check_body(
     if up not in ("y", "z"):
         raise ValueError(f"expected up 'y' or 'z', got {up!r}")
     check_joints(joints, skeleton, frames, name)
-    body = _measured(joints, skeleton, name and f"{name}: ")
-    if metres and _usual(body, up):
+    if metres and usual(joints, skeleton, _AXES.index(up)):
         return joints
+    body = measured(joints, skeleton, name and f"{name}: ")
     _check_bones(body)
     if metres:
         _check_size(body)

@@ -6,7 +6,7 @@
 __all__ = ['RIFKE_LAYOUT', 'RIFKE_LABELLED', 'RIFKE_FPS', 'FEET', 'CONSTANT', 'rifke_names', 'smpl_to_rifke', 'rifke_to_smpl',
            'mirror_rifke']
 
-# %% ../../nbs/features/rifke_vectors.ipynb #47f856d2
+# %% ../../nbs/features/rifke_vectors.ipynb #eb4f16a1
 import math
 import operator
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..core.body import pose_rotations
 from ..core.skeleton import SMPL22, SMPL24
-from .checks import check_body
+from .checks import check_body, check_joints
 from .heading import steady_heading
 from .layout import Layout
 from .rotation_rows import rotvecs_to_rows, rows_to_rotvecs, unit_rows
@@ -135,10 +135,10 @@ def _encode_joints(points: np.ndarray, turn: tuple, local: np.ndarray):
     _turn_back((points[1:, 0] - x, points[1:, 1] - y), turn, (local[:, 0], local[:, 1]))
     np.subtract(points[1:, 2], z, out=local[:, 2])
 
-# %% ../../nbs/features/rifke_vectors.ipynb #31344d26
+# %% ../../nbs/features/rifke_vectors.ipynb #1b7fb4ca
 def _check_together(root: np.ndarray, local: np.ndarray):
     "ValueError where the pelvis's rows [6 n] and the joints around it [k 3 n] do not go together."
-    frames = range(0, root.shape[-1], max(1, root.shape[-1] // 3))
+    frames = range(0, root.shape[-1], max(1, root.shape[-1] // 2))
     ways = [_own_axes(root[:, t].tolist(), local[:3, :, t].tolist()) for t in frames]
     left, up = (sum(w) / len(ways) for w in zip(*ways))
     if not (left > 0.5 and up > 0.5):
@@ -171,7 +171,7 @@ def _steps(x: np.ndarray, out: np.ndarray):
     np.subtract(x[:, 1:], x[:, :-1], out=out[:, :-1])
     out[:, -1] = 2 * out[:, -2] - out[:, -3]
 
-# %% ../../nbs/features/rifke_vectors.ipynb #d04d64fe
+# %% ../../nbs/features/rifke_vectors.ipynb #a7c21896
 def smpl_to_rifke(
     poses: Tensor,  # [... t 66] rotation vectors, radians, z up; numbers of the hands after them are left out
     trans: Tensor
@@ -182,12 +182,16 @@ def smpl_to_rifke(
     heading: str = "compatible",  # or "steady": does not jump
     lying: bool = False,  # True: the body may lie along an axis for the whole clip
     model=None,  # a body model or its file, for joints that are not given
+    check: bool = True,  # False: do not ask whether the joints can be this body, for what has passed before
 ) -> Tensor:  # [... t 232], or [... t 233] with labels, in the type of the poses
     "StableMotion's features of SMPL motion; ValueError for what cannot be encoded."
     _check_options(foot_frame, heading)
     poses = checked_poses(poses)
     joints = joints_for(poses, trans, model) if joints is None else joints
-    check_body(joints, SMPL24, "z", lying=lying or heading == "steady")
+    if check:
+        check_body(joints, SMPL24, "z", lying=lying or heading == "steady")
+    else:
+        check_joints(joints, SMPL24)
     check_shapes(poses, trans, joints)
     out = _encode(poses.detach().cpu(), joints.detach().cpu(), foot_frame, heading)
     out = out.to(poses.device)
