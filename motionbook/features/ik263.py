@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['IK263_LAYOUT', 'FLOWMIMIC', 'smpl_to_ik263', 'ik263_to_joints', 'mirror_ik263', 'IK263']
 
-# %% ../../nbs/features/ik263.ipynb #a2da9985
+# %% ../../nbs/features/ik263.ipynb #2e3b384d
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,7 +16,7 @@ from ..core.motion import Motion, resample
 from ..core.skeleton import SMPL22
 from .ik_body import HUMANML3D_BODY
 from .ik_heading import Facing
-from .ik_joints import Source, ik_to_joints, mend_slips, mirror_ik
+from .ik_joints import JointSource, ik_to_joints, mend_slips, mirror_ik
 from .ik_vectors import Frames, joints_to_ik
 from .layout import Layout
 from .smpl22 import motion_to_smpl22
@@ -37,10 +37,10 @@ def smpl_to_ik263(
     "HumanML3D's 263 numbers of each frame; ValueError for what is not a recording of a person."
     return joints_to_ik(joints, HUMANML3D_BODY, facing, frames, skeleton, check, lying)
 
-# %% ../../nbs/features/ik263.ipynb #b486f559
+# %% ../../nbs/features/ik263.ipynb #8ed1d2a6
 def ik263_to_joints(
     features: Tensor | Sequence[Tensor],  # [... t 263], not normalised, or a list of [t 263]
-    source: Source = "positions",  # or "rotations", with bones of fixed length
+    source: JointSource = "positions",  # or "rotations", with bones of fixed length
     skeleton: Tensor
     | None = None,  # [22 3] whose bone lengths rotations are given; None = the first frame's
     last_frame: bool = False,  # also the frame that the encoder dropped
@@ -60,7 +60,7 @@ def mirror_ik263(
     "The features of the mirrored clip, without encoding it."
     return mirror_ik(features, HUMANML3D_BODY)
 
-# %% ../../nbs/features/ik263.ipynb #8e5cbdb8
+# %% ../../nbs/features/ik263.ipynb #4f9c7bcd
 @dataclass(frozen=True, eq=False)
 class IK263:
     "HumanML3D's 263 numbers, from motions and back to motions."
@@ -101,7 +101,7 @@ class IK263:
     def decode(
         self,
         features: Tensor,  # [t 263], not normalised
-        source: Source = "positions",
+        source: JointSource = "positions",
     ) -> Motion:  # on SMPL22, starting at the origin and facing +z
         "A motion of 22 joints."
         if self.fps is None:

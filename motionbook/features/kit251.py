@@ -6,7 +6,7 @@
 __all__ = ['MMM21', 'KIT_BODY', 'KIT251_LAYOUT', 'LEGS', 'joints_to_kit251', 'kit251_to_joints', 'mirror_kit251',
            'motion_to_mmm21', 'leg_height', 'KIT251']
 
-# %% ../../nbs/features/kit251.ipynb #ad5baf5c
+# %% ../../nbs/features/kit251.ipynb #8ecff3f8
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,7 +18,7 @@ from ..core.motion import Motion, resample
 from ..core.skeleton import Skeleton, skeleton_from_spec
 from .ik_body import ik_body
 from .ik_heading import Facing
-from .ik_joints import Source, ik_to_joints, mirror_ik
+from .ik_joints import JointSource, ik_to_joints, mirror_ik
 from .ik_vectors import Frames, joints_to_ik
 from .layout import Layout
 from .smpl22 import motion_to_smpl22
@@ -47,7 +47,7 @@ KIT_BODY = ik_body(
 )
 KIT251_LAYOUT: Layout = KIT_BODY.layout
 
-# %% ../../nbs/features/kit251.ipynb #a7d99a8f
+# %% ../../nbs/features/kit251.ipynb #baaeab46
 def joints_to_kit251(
     joints: Tensor
     | Sequence[Tensor],  # [t 21 3] in KIT-ML's order, units and mirror, y up; [b t 21 3]; or a list
@@ -63,7 +63,7 @@ def joints_to_kit251(
 
 def kit251_to_joints(
     features: Tensor | Sequence[Tensor],  # [... t 251], not normalised, or a list of [t 251]
-    source: Source = "positions",
+    source: JointSource = "positions",
     skeleton: Tensor | None = None,  # [21 3] whose bone lengths rotations are given
     last_frame: bool = False,  # also the frame that the encoder dropped
 ) -> Tensor | list[Tensor]:  # [... t 21 3] in KIT-ML's order, units and mirror
@@ -116,7 +116,7 @@ def leg_height(
     ]
     return sum(legs) / 2 / LEGS
 
-# %% ../../nbs/features/kit251.ipynb #50ef1c7a
+# %% ../../nbs/features/kit251.ipynb #9525caa9
 @dataclass(frozen=True, eq=False)
 class KIT251:
     "KIT-ML's 251 numbers, from motions and back to motions."
@@ -151,7 +151,7 @@ class KIT251:
     def decode(
         self,
         features: Tensor,  # [t 251], not normalised
-        source: Source = "positions",
+        source: JointSource = "positions",
     ) -> Motion:  # on MMM21, metres, starting at the origin and facing +z
         "A motion of 21 joints."
         if self.fps is None:
