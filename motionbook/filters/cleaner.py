@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['REASONS', 'REASON', 'Detector', 'Filler', 'Fidelity', 'MENDED', 'TOLERANCE', 'Found', 'Filled', 'missing',
-           'checked_fidelity', 'Cleaned', 'Cleaner', 'body_size', 'sigma_to_confidence', 'FilterCleaner', 'unswapped',
-           'detect', 'run_lengths']
+           'checked_fidelity', 'Cleaned', 'Cleaner', 'sigma_to_confidence', 'FilterCleaner', 'unswapped', 'detect',
+           'run_lengths']
 
-# %% ../../nbs/filters/cleaner.ipynb #d18c9214
+# %% ../../nbs/filters/cleaner.ipynb #1a085af7
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, Protocol, Self, get_args
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..core.kinematics import refit
 from ..core.motion import Motion, Scene
+from .size import body_size
 
 # %% ../../nbs/filters/cleaner.ipynb #e7b558c9
 REASONS = ("", "missing", "low likelihood", "jump", "swap", "frozen", "drift", "noise")  # by index
@@ -104,19 +105,9 @@ def _differs(a: Tensor, b: Tensor) -> Tensor:
     "[t j]: any coordinate differs; NaN equals NaN."
     return ~((a == b) | (a.isnan() & b.isnan())).all(-1)
 
-# %% ../../nbs/filters/cleaner.ipynb #a258787b
+# %% ../../nbs/filters/cleaner.ipynb #b888d6af
 MENDED = 0.5  # confidence in a point that a mended rotation moved; its error is not known
 TOLERANCE = 0.05  # share of the body's size within which a repaired point counts as right
-
-
-def body_size(
-    positions: Tensor,  # [t j c], NaN = missing
-) -> float:  # metres or pixels
-    "How large the body is: the median over frames of the diagonal around all joints that move along."
-    centred = positions - positions.nanmedian(1, keepdim=True).values
-    spread = centred.norm(dim=-1).nanmedian(0).values  # [j] usual distance from the middle
-    size = 2 * spread[spread.isfinite()].max() if spread.isfinite().any() else torch.tensor(1.0)
-    return max(float(size), 1e-6)
 
 
 def sigma_to_confidence(
