@@ -67,12 +67,12 @@ def named_skeleton(
     edges = tuple((at[a], at[b]) for a, b in known if a in at and b in at)
     return Skeleton(name, joints, edges=edges)
 
-# %% ../../nbs/formats/named_points.ipynb #a731830a
+# %% ../../nbs/formats/named_points.ipynb #626b809d
 class PointDocument(Protocol):
     "What the documents of such files offer."
 
     fps: float
-    units: str  # of the file, a key of `UNITS`
+    units: str  # of the file, a key of UNITS
     up: str  # of the file
 
     @property
