@@ -28,7 +28,9 @@ TARGETS = {"noise": 1.0, "frames": 1.40, "drop": 0.14, "joints": 2.2, "all": 2.1
 PARENTS = tuple(
     mocap.JOINTS.index(p) if p else -1
     for p in "_ Hips Spine Chest Neck Chest Shoulder_L UpperArm_L LowerArm_L Chest Shoulder_R UpperArm_R LowerArm_R "
-    "Hips UpperLeg_L LowerLeg_L Foot_L Hips UpperLeg_R LowerLeg_R Foot_R".replace("_ ", " ", 1).split(" ")
+    "Hips UpperLeg_L LowerLeg_L Foot_L Hips UpperLeg_R LowerLeg_R Foot_R".replace(
+        "_ ", " ", 1
+    ).split(" ")
 )
 BODY = Skeleton("bandai", mocap.JOINTS, PARENTS)
 
@@ -40,7 +42,9 @@ def clips(archive: Path) -> list[tuple[str, torch.Tensor]]:
         for path in sorted(p for p in extract_archive(archive, tmp) if p.suffix == ".bvh"):
             m = read(path).actors[0]
             x = m.positions[:, [m.skeleton.joints.index(j) for j in mocap.JOINTS]]
-            found.append(("_".join(path.stem.split("_")[:3]), ((x - x[:, :1]) * mocap.SCALE).clone()))
+            found.append(
+                ("_".join(path.stem.split("_")[:3]), ((x - x[:, :1]) * mocap.SCALE).clone())
+            )
     return found
 
 
@@ -53,7 +57,9 @@ def folds(labels: list[str], seed: int, fold: str) -> set[str]:
 
 
 def windows(found, held: set[str], inside: bool) -> torch.Tensor:
-    cut = [x[i : i + 60] for n, x in found if (n in held) == inside for i in range(0, len(x) - 59, 60)]
+    cut = [
+        x[i : i + 60] for n, x in found if (n in held) == inside for i in range(0, len(x) - 59, 60)
+    ]
     return torch.stack(cut)
 
 
@@ -87,7 +93,9 @@ def show(name: str, row: dict[str, float]):
 
 def trained(found, held, minutes: float, **options):
     "A corrector trained on what is not held out; the clock includes the preparation."
-    parts = tuple(Clip(x, f"{n}/{i}") for i, (n, x) in enumerate(found) if n not in held and len(x) >= 60)
+    parts = tuple(
+        Clip(x, f"{n}/{i}") for i, (n, x) in enumerate(found) if n not in held and len(x) >= 60
+    )
     limit = {"minutes": minutes} if minutes else {}
     config = CorrectorTraining(**limit | {"valid_share": 0} | options)
     with tempfile.TemporaryDirectory() as tmp:
@@ -97,10 +105,17 @@ def trained(found, held, minutes: float, **options):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("data", type=Path)
     p.add_argument("--minutes", type=float, default=10.0)
-    p.add_argument("--seed-preset", type=float, default=0.0, help="minutes for the seed's network; 0 = not at all")
+    p.add_argument(
+        "--seed-preset",
+        type=float,
+        default=0.0,
+        help="minutes for the seed's network; 0 = not at all",
+    )
     p.add_argument("--test", type=int, default=120, help="windows to test on; 0 = all")
     p.add_argument("--fold", choices=("test", "dev"), default="test")
     p.add_argument("--seed", type=int, default=0)

@@ -7,7 +7,7 @@ from importlib import import_module
 _FRONT_DOOR = {
     "read": "formats.registry",
     "write": "formats.registry",
-    "clean": "filters.auto",
+    "clean": "cleanup.clean",
     "compare": "cleanup.compare",
     "view": "viz.view",
     "Motion": "core.motion",

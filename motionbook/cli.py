@@ -170,7 +170,7 @@ def _print_cleaned(made: dict):
         if made[k]:
             print(f"{k + ':':9} {made[k]}")
 
-# %% ../nbs/cli.ipynb #75f52ff8
+# %% ../nbs/cli.ipynb #9e6a9c67
 def _clean_tree(args, options: dict) -> dict:
     "A folder: a line for each file, and exit code 2 when none could be read."
     from motionbook.cleanup.pipeline import clean_folder
@@ -221,6 +221,33 @@ def _refuse_many(scene, path):
         raise ValueError(
             f"{path}: expected one recording, got a dataset of {many} sequences of {len(scene)} frames; compare a recording they were cut from"
         )
+
+
+def _features(args) -> dict:
+    "A dataset's folder as features, splits and statistics."
+    from motionbook.converters.to_features import features_command, features_lines
+
+    given = (args.name, args.src, args.out, args.workers, args.validate, args.stats, args.split)
+    more = dict(blend=args.blend or (), limit=args.limit, progress=not args.json)
+    facts = features_command(*given, args.dataset, **more, **_reader_options(args))
+    if not args.json:
+        print("\n".join(features_lines(facts)))
+    return facts
+
+
+def _train(args) -> dict:
+    from motionbook.training.command import given_fields, train
+
+    fields = {"progress": not args.json} | given_fields(args)
+    made = train(args.recipe, args.data, args.out, fields, args.config, not args.fresh)
+    if not args.json:
+        print(
+            f"trained on {made['clips']} clips, {made['held_out']} held out: {made['steps']} steps, ended by {made['ended_by']}"
+        )
+        for line in made["left_out"][:5]:
+            print(f"left out: {line}")
+        print(f"use it:   motionbook clean IN -o OUT --method {made['out']}")
+    return made
 
 
 def _view(args) -> dict:
@@ -274,7 +301,7 @@ def _demo(args) -> dict:
 
     return demo(args.out, quiet=args.json)
 
-# %% ../nbs/cli.ipynb #d464b97a
+# %% ../nbs/cli.ipynb #216193e3
 def _corruptor(names: str, seed: int) -> Callable:
     "The faults of these names, or the usual ones of tracks or of captures."
     from motionbook.filters.corruption import PLANS, corrupt
@@ -289,8 +316,8 @@ def _corruptor(names: str, seed: int) -> Callable:
 
 
 def _rebuilder(method: str) -> Callable:
-    "The cleaner of this name."
-    from motionbook.filters.auto import clean
+    "The cleaner of this name, or of a checkpoint."
+    from motionbook.cleanup.clean import clean
 
     return lambda scene: clean(scene, method).scene
 
@@ -312,8 +339,10 @@ def _command(sub, name: str, run: Callable, about: str, example: str) -> argpars
 def _fps(p: argparse.ArgumentParser):
     p.add_argument("--fps", type=float, help="frames per second, for files that do not state it")
 
-# %% ../nbs/cli.ipynb #8a8891d0
-def parser() -> argparse.ArgumentParser:
+# %% ../nbs/cli.ipynb #2b4fa7e7
+def parser(
+    command: str = "",  # the command that will be asked for: options that take long to know are for it alone
+) -> argparse.ArgumentParser:
     "The parser of the `motionbook` command."
     top = argparse.ArgumentParser(
         "motionbook", description="Clean and look at human, animal and robot motion."
@@ -350,7 +379,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--method",
         default="auto",
-        help="auto, or a filter by name: hold, linear, pchip, cubic, median, savgol, butterworth, rts, rts-velocity, low-rank, pca, coupled",
+        help="auto, a checkpoint's folder, or a method by name: hold, linear, pchip, cubic, median, savgol, butterworth, "
+        "rts, rts-velocity, low-rank, pca, coupled, human (trained, for people in 3-D)",
     )
     p.add_argument(
         "--fidelity",
@@ -390,7 +420,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("path", help="a recording")
     p.add_argument("--report", help="write an HTML report")
     p.add_argument("--minutes", type=float, default=1.0, help="time to spend (default: 1)")
-    p.add_argument("--methods", help="only these, with commas between them (default: all)")
+    p.add_argument(
+        "--methods",
+        help="only these, with commas between them; checkpoint folders too (default: all that fit)",
+    )
     _fps(p)
 
     p = _command(
@@ -408,7 +441,65 @@ def parser() -> argparse.ArgumentParser:
     )
     _choices(p)
     _fps(p)
+    _featuring(sub)
+    _training(sub, command)
     return top
+
+
+def _featuring(sub):
+    "`features`: a dataset in, caches, splits and statistics out."
+    p = _command(
+        sub,
+        "features",
+        _features,
+        "turn a dataset into features, splits and statistics",
+        "motionbook features ik263 AIST++/ --out data/cache/ik263/aist --validate --split --stats",
+    )
+    p.add_argument("name", help="ik263, kit251, rifke, keypoints, dlc or markers")
+    p.add_argument("src", help="a dataset's folder, or one recording")
+    p.add_argument("--out", help="the folder of the features (default: data/cache/NAME/DATASET)")
+    p.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    p.add_argument(
+        "--validate", action="store_true", help="look for NaN, a wrong width, too few frames"
+    )
+    p.add_argument(
+        "--stats", action="store_true", help="mean and spread over the training split: stats.npz"
+    )
+    p.add_argument(
+        "--split",
+        nargs="?",
+        const="make",
+        metavar="SIDE",
+        help="train, val or test: only that side; alone: write split lists",
+    )
+    p.add_argument(
+        "--dataset", help="aist, mvhumannet, amass or recordings (default: what lies there)"
+    )
+    p.add_argument("--blend", nargs="+", metavar="DIR", help="more caches that count in --stats")
+    p.add_argument("--limit", type=int, help="only so many recordings")
+    _fps(p)
+
+
+def _training(sub, command: str):
+    "`train`, with an option for every field of its recipe."
+    p = _command(
+        sub,
+        "train",
+        _train,
+        "train a model on your recordings; the same line goes on with a run that was interrupted",
+        "motionbook train bilstm recordings/ -o my_model --minutes 10",
+    )
+    p.add_argument(
+        "recipe", choices=("bilstm",), help="bilstm: repairs noisy, incomplete skeletons"
+    )
+    p.add_argument("data", nargs="+", help="recordings, folders of them, or a marker dataset")
+    p.add_argument("-o", "--out", required=True, help="the checkpoint's folder")
+    p.add_argument("--config", help="a YAML file with any of the settings")
+    p.add_argument("--fresh", action="store_true", help="refuse a folder that holds a run already")
+    if command == "train":
+        from motionbook.training.command import add_options, recipe
+
+        add_options(p, recipe("bilstm").config)
 
 
 def _choices(p: argparse.ArgumentParser):
@@ -427,7 +518,9 @@ def _choices(p: argparse.ArgumentParser):
     )
     p.add_argument("--seed", type=int, default=0, help="of --corrupt (default: 0)")
     p.add_argument(
-        "--checkpoint", metavar="METHOD", help="lay what this method rebuilds over it, in green"
+        "--checkpoint",
+        metavar="DIR",
+        help="lay what a trained model, or a method by name, rebuilds over it, in green",
     )
     p.add_argument(
         "--meshcat", action="store_true", help="with MeshCat: a page, or live without -o"
@@ -443,12 +536,13 @@ def _choices(p: argparse.ArgumentParser):
     )
     p.add_argument("--first", type=int, help="with --video: the frame at which the tracks begin")
 
-# %% ../nbs/cli.ipynb #7a3ca9e3
+# %% ../nbs/cli.ipynb #30c73b12
 def main(
     argv: list[str] | None = None,  # arguments without the program's name; None = sys.argv
 ) -> int:  # exit code: 0, or 2 for bad input
     "Run the command line."
-    args = parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    args = parser(argv[0] if argv else "").parse_args(argv)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # many small steps: threads wait for each other
     try:
         made = args.run(args)

@@ -164,7 +164,7 @@ def test_untrained_believes_the_coupled_smoother():
     model = SkeletonCorrector(BODY, BiLSTMConfig(**SMALL)).eval()
     y = model(model.prepare(x))
     assert y.residual.abs().amax() == 0
-    assert (y.weights.argmax(-1) == len(VIEWS) - 1).all() and y.weights[..., -1].min() > 0.85
+    assert (y.weights.argmax(-1) == len(VIEWS) - 1).all() and y.weights[..., -1].min() > 0.7
 
 
 def test_same_seed_same_numbers():

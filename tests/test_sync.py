@@ -14,8 +14,9 @@ NOTEBOOKS = sorted(
 
 def copy(tmp_path):
     work = tmp_path / "motionbook"
-    skip = shutil.ignore_patterns(
-        ".git", ".venv*", "_*", "dist", "data", "__pycache__", "*.egg-info"
+    usual = shutil.ignore_patterns(".git", ".venv*", "_*", "dist", "__pycache__", "*.egg-info")
+    skip = lambda folder, names: (
+        usual(folder, names) | ({"data"} if Path(folder) == ROOT else set())  # not the room
     )
     shutil.copytree(ROOT, work, symlinks=True, ignore=skip)
     for name in ("_quarto.yml",):

@@ -7,7 +7,7 @@ __all__ = ['DRAWS', 'LEVEL', 'NEAR', 'CLEARLY', 'MOST_TRIALS', 'LEAST_TRIALS', '
            'SECONDS_EACH', 'bootstrap_means', 'interval', 'decide', 'tuned_columns', 'crossed', 'all_trials', 'why_not',
            'compare', 'judged', 'auto_method']
 
-# %% ../../nbs/cleanup/compare.ipynb #8cfd4d93
+# %% ../../nbs/cleanup/compare.ipynb #17e84974
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +15,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from .clean import fit_or_refuse, make_cleaner
+from .clean import methods as all_methods
 from .planting import FAMILIES
 from .scorecard import Row, ScoreCard, headline
 from motionbook.cleanup.trials import (
@@ -29,6 +31,7 @@ from motionbook.cleanup.trials import (
     windows,
 )
 from ..core.motion import Motion, Scene
+from ..filters.auto import METHODS
 from ..filters.cleaner import Cleaner
 
 # %% ../../nbs/cleanup/compare.ipynb #deb26f6e
@@ -165,7 +168,7 @@ def why_not(
         f"are needed; most is lost to: {worst[0]} ({worst[1]:.0%} of the points)"
     )
 
-# %% ../../nbs/cleanup/compare.ipynb #a67f98fc
+# %% ../../nbs/cleanup/compare.ipynb #5501672b
 def compare(
     scene: Scene | Motion,
     methods: Sequence[str] | Mapping[str, Cleaner] | None = None,  # names, or more cleaners by name
@@ -178,8 +181,7 @@ def compare(
     "Which method repairs this recording best, by breaking and repairing what it vouches for."
     began = time.perf_counter()
     scene = _checked(scene, minutes, trials)
-    extra = dict(methods) if isinstance(methods, Mapping) else {}
-    several = contenders(None if extra or methods is None else tuple(methods), extra, tune)
+    several = contenders(*_entered(scene, methods), tune)
     case = open_case(scene, seed)
     facts = _facts(case)
     if reason := why_not(case):
@@ -189,7 +191,23 @@ def compare(
     card = judged(case, several, made, seed)
     return replace(card, seconds=time.perf_counter() - began)
 
-# %% ../../nbs/cleanup/compare.ipynb #f0db7145
+# %% ../../nbs/cleanup/compare.ipynb #45bb41f3
+def _entered(scene: Scene, methods) -> tuple[tuple[str, ...] | None, dict[str, Cleaner]]:
+    "The filters by name, and the cleaners: one's own, and what is trained."
+    if isinstance(methods, Mapping):
+        return None, dict(methods)
+    given = (*all_methods(scene), "auto") if methods is None else tuple(methods)
+    trained = [n for n in given if n not in METHODS and n != "auto"]
+    more = (
+        ["auto"] if "auto" in given and "human" in trained else []
+    )  # which then knows the weights
+    for n in trained:
+        fit_or_refuse(n, scene)
+    return tuple(n for n in given if n not in (*trained, *more)), {
+        n: make_cleaner(n) for n in trained + more
+    }
+
+
 def _checked(scene, minutes: float, trials: int | None) -> Scene:
     "A scene, or a ValueError."
     if isinstance(scene, Motion):

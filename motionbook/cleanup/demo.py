@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['FAILURES', 'demo_recordings', 'break_recordings', 'score_methods', 'demo']
 
-# %% ../../nbs/cleanup/demo.ipynb #9fc150e0
+# %% ../../nbs/cleanup/demo.ipynb #ef8d3454
 import time
 from pathlib import Path
 
+from .clean import clean, methods
 from .pipeline import clean_file
 from ..core.animals import mouse
 from ..core.motion import Scene
 from ..core.synthetic import person
 from ..evaluation.motion import point_error
-from ..filters.auto import METHODS, clean
 from ..filters.corruption import corrupt
 from ..formats.registry import read, write
 
@@ -51,16 +51,16 @@ def break_recordings(
         )
     return list(FAILURES)
 
-# %% ../../nbs/cleanup/demo.ipynb #19558bf9
+# %% ../../nbs/cleanup/demo.ipynb #7f93e27e
 def score_methods(
     truth: Scene,
     broken: Scene,
-    methods: tuple[str, ...] = ("auto", *METHODS),
+    names: tuple[str, ...] | None = None,  # methods; None = all that fit
 ) -> dict[str, float]:  # method -> mean error on the broken points, metres or pixels
     "Every method's error on the points that were broken."
     masks = [_broken(a.positions, b.positions) for a, b in zip(truth.actors, broken.actors)]
     scores = {}
-    for method in methods:
+    for method in names or ("auto", *methods(broken)):
         fixed = clean(broken, method).scene
         errors = [
             point_error(f.positions, t.positions, m)

@@ -141,16 +141,16 @@ def corrected_at_own_rate(
         ..., 0
     ]
 
-# %% ../../nbs/cleanup/learned.ipynb #cf0dc9e0
+# %% ../../nbs/cleanup/learned.ipynb #b31df6cf
 def _smoothly(x: Tensor, at: Tensor, straight: bool = False) -> Tensor:
-    "A curve through frames, read at other times; ends are held. NaN joints stay NaN."
-    from scipy.interpolate import CubicSpline, interp1d
+    "A curve through frames that does not overshoot, read at other times; ends are held. NaN joints stay NaN."
+    from scipy.interpolate import PchipInterpolator, interp1d
 
     t = np.arange(len(x))
     where = at.clamp(max=len(x) - 1).numpy()
     gone = x.isnan().any(0)
     values = x.nan_to_num().double().numpy()
-    curve = interp1d(t, values, axis=0) if straight or len(x) < 4 else CubicSpline(t, values)
+    curve = interp1d(t, values, axis=0) if straight else PchipInterpolator(t, values)
     return torch.from_numpy(curve(where)).to(x.dtype).masked_fill(gone, torch.nan)
 
 # %% ../../nbs/cleanup/learned.ipynb #2b5a7ed5
@@ -197,8 +197,8 @@ def _filled(model: SkeletonCorrector, who: Seats, x: Tensor, fps: float) -> tupl
     out[:, who.joints], error[:, who.joints] = y[:, who.places], sigma[:, who.places]
     return out, error
 
-# %% ../../nbs/cleanup/learned.ipynb #eba09552
-WITHIN = ("", "model", "best", "last")  # where in a folder a model may be
+# %% ../../nbs/cleanup/learned.ipynb #2c475eea
+WITHIN = ("", "model")  # where in a folder a model may be
 
 
 def is_model(
@@ -223,7 +223,7 @@ def load_model(
             path,
             f"a folder with {CONFIG}",
             "one without",
-            fix="give the folder that `motionbook train bilstm -o` wrote",
+            fix="give the folder of a run of `motionbook train bilstm` that has ended; the same line goes on with one that has not",
         )
     return SkeletonCorrector.from_pretrained(place)
 

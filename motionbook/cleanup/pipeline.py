@@ -5,18 +5,18 @@
 # %% auto #0
 __all__ = ['suffixes', 'clean_file', 'corrections_path', 'side_by_side', 'recordings', 'Outcome', 'clean_folder']
 
-# %% ../../nbs/cleanup/pipeline.ipynb #c402c058
+# %% ../../nbs/cleanup/pipeline.ipynb #7f3d79c4
 import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .. import __version__
+from .clean import clean
 from .corrections import apply_corrections, read_corrections, write_corrections
 from .report import write_report
 from ..core.files import atomic_write, bad_file, sha256
 from ..core.motion import Scene
-from ..filters.auto import clean
 from ..filters.cleaner import Cleaned
 from ..formats.registry import formats, read, recognised, write
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Row', 'ScoreCard', 'headline', 'explanation', 'table', 'text_table', 'html_table', 'plot_card', 'report_page']
 
-# %% ../../nbs/cleanup/scorecard.ipynb #660be72e
+# %% ../../nbs/cleanup/scorecard.ipynb #67ac868f
 import base64
 import io
 import math
@@ -14,9 +14,10 @@ from html import escape
 from pathlib import Path
 
 from .. import __version__
+from .clean import make_cleaner
 from .trials import Contender
 from ..core.files import atomic_write
-from ..filters.auto import chosen_detector, make_cleaner
+from ..filters.auto import chosen_detector
 from ..filters.cleaner import Cleaner, FilterCleaner
 from ..filters.swaps import identity_swaps
 from ..filters.together import mend_rotations

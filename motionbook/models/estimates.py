@@ -131,22 +131,32 @@ def window_coupling(
     c = z @ times_roughness_windows(z, bands).mT / z.shape[-1]
     return (c + c.mT) / 2
 
-# %% ../../nbs/models/estimates.ipynb #c4560198
+# %% ../../nbs/models/estimates.ipynb #f6fbe41e
+def _possible(c: Tensor) -> Tensor:
+    "The nearest coupling that a body can have: averages over different people need not be one."
+    values, vectors = torch.linalg.eigh((c + c.mT) / 2)
+    return (vectors * values.clamp_min(0)) @ vectors.mT
+
+
 def learned_coupling(
-    windows: Tensor,  # [b t j c] clean, in one frame of reference; NaN = missing
+    windows: Tensor,  # [b t j c] clean, in one frame of reference; a joint is whole in a window or not there
     fps: float,
 ) -> Tensor:  # [j·c j·c], trace 1
-    "How the coordinates move together in a set of windows."
-    whole = windows[windows.isfinite().all(-1).all(-1).all(-1)].double()
-    if not len(whole):
+    "How the coordinates move together in a set of windows, of people who may lack joints."
+    seen = windows.isfinite().all(-1)
+    usable = (seen.all(1) | ~seen.any(1)).all(1) & seen.any((1, 2))
+    if not usable.any():
         raise ValueError(
             f"expected a window without gaps to learn from, got {len(windows)} with gaps"
         )
-    z = (whole - whole.mean((1, 2), keepdim=True)).permute(0, 2, 3, 1).flatten(1, 2)
+    x, there = windows[usable].double(), seen[usable].all(1).repeat_interleave(windows.shape[-1], 1)
+    z = (x - x.nanmean((1, 2), keepdim=True)).nan_to_num().permute(0, 2, 3, 1).flatten(1, 2)
     c = window_coupling(z, roughness(z.shape[-1], fps))
-    trace = c.diagonal(dim1=1, dim2=2).sum(1)
-    moving = trace > 1e-12
-    return (c[moving] / trace[moving, None, None]).sum(0) / moving.sum().clamp_min(1)
+    level = c.diagonal(dim1=1, dim2=2).sum(1) / there.sum(1)
+    moving = (level > 1e-12)[:, None, None]
+    both = (there[:, None] & there[:, :, None]) & moving
+    mean = (c / level.clamp_min(1e-12)[:, None, None] * both).sum(0) / both.sum(0).clamp_min(1)
+    return _possible(mean / mean.trace().clamp_min(1e-12))
 
 # %% ../../nbs/models/estimates.ipynb #a22e24d6
 def _shrunk(c: Tensor, present: Tensor, dims: int, floor: Tensor, prior: Tensor | None) -> Tensor:

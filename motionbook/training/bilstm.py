@@ -181,7 +181,7 @@ def calibrate(
         model.error_scale.mul_(ratio.median() / RAYLEIGH)
     return float(model.error_scale)
 
-# %% ../../nbs/training/bilstm.ipynb #6d630460
+# %% ../../nbs/training/bilstm.ipynb #a721ac2a
 MODEL = "model"  # in a run's folder
 
 
@@ -213,6 +213,7 @@ def train_on_clips(
     config: CorrectorTraining,
     resume: bool = True,
     about: dict | None = None,
+    hooks: Sequence = (),  # as `fit` takes them
 ) -> TrainedCorrector:
     "Train a corrector on clips."
     c = config.model_copy(update={"mixed_precision": fast_precision(config.mixed_precision)})
@@ -230,14 +231,9 @@ def train_on_clips(
     valid = windows(held, min(256, c.draws), 1, 0, c.seed + 1)
     valid.set_epoch(0)
     try:
+        alone = c.model_copy(update={"workers": 0})  # the data has its own
         fitted = fit(
-            model,
-            data,
-            corrector_loss(model),
-            c.model_copy(update={"workers": 0}),
-            _Fixed(valid),
-            folder,
-            resume,
+            model, data, corrector_loss(model), alone, _Fixed(valid), folder, resume, hooks
         )
     finally:
         data.close()

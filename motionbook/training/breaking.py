@@ -158,7 +158,7 @@ def _faulty(truth: Tensor, other: Tensor, scene, skeleton: Skeleton, b: Breaking
     seen = torch.rand(len(truth), generator=g)[:, None] < b.noticed
     return x.masked_fill((wrong & seen)[..., None], torch.nan)
 
-# %% ../../nbs/training/breaking.ipynb #d832815c
+# %% ../../nbs/training/breaking.ipynb #b87ff818
 CHUNK = 16  # windows that are prepared together
 
 
@@ -209,9 +209,11 @@ class BrokenWindows:
 
     def close(self):
         "End the processes."
+        for f in (f for fs in self.coming.values() for f in fs):
+            f.cancel()
         if self.pool is not None:
-            self.pool.shutdown(wait=True, kill_workers=True)
-            self.pool, self.coming = None, {}
+            self.pool.shutdown(wait=True)
+        self.pool, self.coming = None, {}
 
     def _begun(self, epoch: int) -> list:
         "The chunks of an epoch, at work elsewhere or made here."
