@@ -29,7 +29,7 @@ from motionbook.models.layers import (
     BiLSTM,
     count_parameters,
 )
-from motionbook.models.rigid import keep_lengths, learned_pairs, pair_lengths
+from motionbook.models.rigid import keep_lengths, learned_pairs, near_pairs, pair_lengths
 from motionbook.models.window import VIEWS, body_heights
 
 torch.set_num_threads(1)
@@ -453,3 +453,13 @@ def test_lengths_are_measured_where_people_differ():
     gone[:, :, wrist] = torch.nan
     usual = pair_lengths(learned, gone, torch.zeros(1)).length[0, at]
     assert usual.isfinite() and abs(float(usual / true) - 0.8) < 0.05
+
+
+def test_feet_that_never_leave_the_floor_are_not_tied_together():
+    still = person("wave", 2.0, 30)
+    body, x = still.skeleton, still.positions[None]
+    feet = body.index("left_ankle"), body.index("right_ankle")
+    assert learned_pairs(x, body_heights(x))[0][feet] > 0
+    assert learned_pairs(x, body_heights(x), near_pairs(body.edges, len(body)))[0][feet] == 0
+    model = learn_body(SkeletonCorrector(body, BiLSTMConfig(hidden=4, layers=1, width=8)), x)
+    assert model.rigid[0][feet] == 0 and model.rigid.any()

@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['LOSS_WEIGHTS', 'learn_body', 'corrector_losses', 'total_loss', 'squared_weights']
 
-# %% ../../nbs/models/corrector_loss.ipynb #78801da4
+# %% ../../nbs/models/corrector_loss.ipynb #056cbb28
 import torch
 from torch import Tensor, nn
 
 from .bilstm import Corrected, SkeletonCorrector
 from .estimates import learned_coupling
-from .rigid import learned_pairs
+from .rigid import learned_pairs, near_pairs
 from .window import SMALL, Prepared, body_heights
 
-# %% ../../nbs/models/corrector_loss.ipynb #6a749f81
+# %% ../../nbs/models/corrector_loss.ipynb #3cf97c60
 def learn_body(
     model: SkeletonCorrector,
     windows: Tensor,  # [b t j c] clean, metres or pixels; NaN = missing
@@ -28,7 +28,8 @@ def learn_body(
     model.coupling.zero_()
     model.coupling[: len(c), : len(c)] = c.to(model.coupling.device)
     if not model.direct:
-        model.rigid.copy_(learned_pairs(local, body_heights(local)))
+        near = near_pairs(model.skeleton.edges, model.places)
+        model.rigid.copy_(learned_pairs(local, body_heights(local), near))
     return model
 
 # %% ../../nbs/models/corrector_loss.ipynb #ce8c71a6
