@@ -307,9 +307,6 @@ def test_real_dlc_folder(real_data, tmp_path):
 
 
 def test_real_aist(real_data, tmp_path):
-    pytest.importorskip(
-        "motionbook.formats.smpl_npz", reason="the reader of SMPL files is not there yet"
-    )
     root = real_data / "aistpp"
     assert find_source(root).name == "aist"
     _, items = dataset_items(root)
@@ -335,8 +332,6 @@ def test_every_named_representation_is_there(name):
 
     from motionbook.features.registry import representation_class
 
-    module = REPRESENTATIONS[name][0]
-    pytest.importorskip(f"motionbook.features.{module}", reason=f"{name} is not there yet")
     cls = representation_class(name)
     assert {"encode", "decode", "layout"} <= set(dir(cls)) and "fps" in {
         f.name for f in fields(cls)
