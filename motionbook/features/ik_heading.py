@@ -55,30 +55,22 @@ def _band(dtype: torch.dtype, device: torch.device) -> Tensor:
         band[k : k + len(w), k] = w / w.sum()
     return band.to(device, dtype)
 
-# %% ../../nbs/features/ik_heading.ipynb #cf4db9e1
+# %% ../../nbs/features/ik_heading.ipynb #bb74fac1
 def smooth_clips(
     x: Tensor,  # [c n] the frames of all clips, one clip after another
     lengths: Tensor,  # [clips] frames of each
 ) -> Tensor:  # [c n]
     "Every clip smoothed over time with its ends held, all in one matrix product."
-    clips, n = len(lengths), x.shape[1]
-    pad = 2 * FILTER_REACH
-    starts = lengths.cumsum(0) - lengths
-    at = torch.arange(n + pad * clips, device=x.device)
-    if clips == 1:
-        return _filtered(x[:, (at - FILTER_REACH).clamp(0, n - 1)])
-    clip = torch.repeat_interleave(lengths + pad)
-    at = (at - pad * clip - FILTER_REACH).clamp(min=starts[clip], max=(starts + lengths - 1)[clip])
-    keep = torch.arange(n, device=x.device) + pad * torch.repeat_interleave(lengths)
-    return _filtered(x[:, at])[:, keep]
-
-# %% ../../nbs/features/ik_heading.ipynb #e9ef3752
-def _filtered(x: Tensor) -> Tensor:
-    "[c n + 2 FILTER_REACH] -> [c n]"
-    n = x.shape[1] - 2 * FILTER_REACH
-    x = torch.nn.functional.pad(x, (0, -n % _BLOCK))
-    windows = x.unfold(1, _BLOCK + 2 * FILTER_REACH, _BLOCK)
-    return (windows @ _band(x.dtype, x.device)).flatten(1)[:, :n]
+    rows = (lengths + _BLOCK - 1).div(_BLOCK, rounding_mode="floor").clamp_min(2)
+    clip = torch.repeat_interleave(rows)
+    begin = _BLOCK * (torch.arange(len(clip), device=x.device) - (rows.cumsum(0) - rows)[clip])
+    last, first = (lengths - 1)[clip], (lengths.cumsum(0) - lengths)[clip]
+    window = torch.arange(-FILTER_REACH, _BLOCK + FILTER_REACH, device=x.device)
+    at = torch.minimum((begin[:, None] + window).clamp_min(0), last[:, None]) + first[:, None]
+    y = (x[:, at].flatten(0, 1) @ _band(x.dtype, x.device)).view(len(x), -1)
+    if len(lengths) == 1:
+        return y[:, : x.shape[1]]
+    return y[:, (begin[:, None] + window[FILTER_REACH:-FILTER_REACH] <= last[:, None]).flatten()]
 
 # %% ../../nbs/features/ik_heading.ipynb #d687e41d
 def half_turn(
@@ -138,6 +130,6 @@ def each_frame(
     "Each clip's value for each of its frames."
     return x if len(lengths) == 1 else x.repeat_interleave(lengths, -1)
 
-# %% ../../nbs/features/ik_heading.ipynb #c0c1ed21
+# %% ../../nbs/features/ik_heading.ipynb #48be8d4b
 def _unit(f: Tensor) -> Tensor:
-    return f / f.norm(dim=0)
+    return f / (f[0] * f[0] + f[1] * f[1]).sqrt()

@@ -24,7 +24,7 @@ from motionbook.features.ik_heading import (
     turn_to,
 )
 
-# %% ../../nbs/features/ik_vectors.ipynb #f6cb22a2
+# %% ../../nbs/features/ik_vectors.ipynb #700bde09
 class Indices(NamedTuple):
     parents: Tensor  # [j-1]
     turns_with: Tensor  # [j-1]
@@ -52,11 +52,18 @@ def poses_of(x: Tensor, lengths: Tensor, body: IKBody, skeleton: Tensor | None) 
     if skeleton is None:
         return Poses(x[0], x - x[0], directions)
     on_way = tables(body, x.dtype, x.device)[2] * skeleton
-    relative = (on_way @ directions.flatten(1)).view_as(x)
+    relative = _product(on_way, directions.flatten(1)).reshape(x.shape)
     starts = lengths.cumsum(0) - lengths
     leg = [j - 1 for j in body.leg]
-    scale = skeleton[leg].sum() / bones[leg][..., starts].norm(dim=1).sum(0)
+    thigh, shin = (bones[leg][..., starts] ** 2).unbind(0)
+    scale = skeleton[leg].sum() / sum((x + y + z).sqrt() for x, y, z in (thigh, shin))
     return Poses(x[0] * each_frame(scale, lengths), relative, directions)
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    "a @ b; where b has few columns some are added, because few are summed in another order than many."
+    n = b.shape[1]
+    return a @ b if n >= 16 else (a @ torch.nn.functional.pad(b, (0, 16 - n)))[:, :n]
 
 
 def bone_lengths_of(skeleton: Tensor, body: IKBody) -> Tensor:
