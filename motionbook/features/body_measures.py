@@ -146,30 +146,40 @@ def in_clip(bad: np.ndarray) -> str:
     "Which clip of a batch [b] is meant; nothing where there is one."
     return f" in clip {int(bad.argmax())}" if len(bad) > 1 else ""
 
-# %% ../../nbs/features/body_measures.ipynb #15053c09
+# %% ../../nbs/features/body_measures.ipynb #7a1ccae1
 def usual(
     joints: Tensor,  # [... t j 3] metres
     skeleton: Skeleton,
     up: int,  # 0, 1 or 2: the axis that is up
 ) -> bool:
     "Whether all clips are beyond suspicion; False says nothing."
-    rows = _probe(skeleton).rows
-    if len(rows) < 5:
+    probe = _probe(skeleton)
+    if len(probe.rows) < 5:
         return False
     vectors = _vectors(joints, skeleton)
-    x, y, z = vectors
-    square = x * x + y * y + z * z
-    ends = np.concatenate([square.min(1), square.max(1), np.ones((square.shape[0], 1))], 1)
-    if not (ends @ _probe(skeleton).limits).max() <= 0:
+    square = np.einsum("cbsv,cbsv->bsv", vectors, vectors)
+    if not _within(square, probe.limits):
         return False
-    trunk, legs, hips, shoulders, feet = (vectors[..., k] for k in rows.values())
-    stands = (trunk[up] > 0.8 * np.sqrt(square[..., rows["trunk"]])) & (
-        legs[up] > 0.85 * np.sqrt(square[..., rows["legs"]])
-    )
-    sided = (dot(feet, cross(hips, trunk)) > 0) & (dot(hips, shoulders) > 0)
+    ways, lengths = vectors[..., -5:], square[..., -5:]  # trunk, legs, hips, shoulders, feet
+    tall = ways[up, ..., :2]
+    stands = (tall * abs(tall) > _UPRIGHT * lengths[..., :2]).all(-1)
+    ahead = np.linalg.det(ways[..., [4, 2, 0]].transpose(1, 2, 0, 3)) > 0
+    sided = ahead & (np.einsum("cbs,cbs->bs", ways[..., 2], ways[..., 3]) > 0)
     return bool((stands.any(1) & (sided.sum(1) * 2 >= sided.shape[1])).all())
 
+# %% ../../nbs/features/body_measures.ipynb #8010bc5b
+_UPRIGHT = np.array([0.8, 0.85]) ** 2  # cosines to the vertical of a trunk and legs that stand
 
+
+def _within(square: np.ndarray, limits: np.ndarray) -> bool:
+    "Whether the smallest and the largest squares [b s v] keep all limits [2v + 1, l]."
+    n = square.shape[-1]
+    ends = np.ones((len(square), 2 * n + 1))
+    np.minimum.reduce(square, 1, out=ends[:, :n])
+    np.maximum.reduce(square, 1, out=ends[:, n:-1])
+    return bool((ends @ limits).max() <= 0)
+
+# %% ../../nbs/features/body_measures.ipynb #74e4c69a
 def cross(
     a: Sequence[np.ndarray],  # three arrays: x, y, z
     b: Sequence[np.ndarray],

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..core.skeleton import Skeleton
 from .body_measures import Body, cross, dot, in_clip, measured, usual
 
-# %% ../../nbs/features/checks.ipynb #9d0e3029
+# %% ../../nbs/features/checks.ipynb #ef19800d
 def check_joints(
     joints: Tensor,  # [... t j 3]
     skeleton: Skeleton,
@@ -35,7 +35,7 @@ def check_joints(
         )
     if joints.shape[-3] < frames:
         raise ValueError(f"{name}expected at least {frames} frames, got {joints.shape[-3]}")
-    if not math.isfinite(joints.sum()):
+    if not math.isfinite(joints.sum().item()):
         _refuse_holes(joints, skeleton, name)
     return joints
 

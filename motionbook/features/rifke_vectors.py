@@ -6,7 +6,7 @@
 __all__ = ['RIFKE_LAYOUT', 'RIFKE_LABELLED', 'RIFKE_FPS', 'FEET', 'CONSTANT', 'rifke_names', 'smpl_to_rifke', 'rifke_to_smpl',
            'mirror_rifke']
 
-# %% ../../nbs/features/rifke_vectors.ipynb #eb4f16a1
+# %% ../../nbs/features/rifke_vectors.ipynb #d2a68188
 import math
 import operator
 
@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.body import pose_rotations
+from ..core.rotation import rotvec_to_matrix
 from ..core.skeleton import SMPL22, SMPL24
 from .checks import check_body, check_joints
 from .heading import steady_heading
 from .layout import Layout
+from .rifke_gradients import decode_with_gradients, encode_with_gradients
 from .rotation_rows import rotvecs_to_rows, rows_to_rotvecs, unit_rows
 from motionbook.features.smpl_arrays import (
     SmplArrays,
@@ -59,87 +60,96 @@ def rifke_names() -> tuple[str, ...]:
 
 CONSTANT = ("rotations pelvis yx",)  # features that are zero in every frame of compatible vectors
 
-# %% ../../nbs/features/rifke_vectors.ipynb #a3d87100
-def _turn_back(xy, heading, out):
-    "Pairs of arrays: x and y as seen from a heading (cosine, sine); `out` must be other arrays."
-    (x, y), (c, s), (to_x, to_y) = xy, heading, out
-    np.multiply(x, c, out=to_x)
-    to_x += y * s
-    np.multiply(y, c, out=to_y)
-    to_y -= x * s
+# %% ../../nbs/features/rifke_vectors.ipynb #63167fa9
+def _plane(points: np.ndarray) -> np.ndarray:
+    "[...] complex x + iy: a view of points [... 2 or 3]."
+    kind = np.complex64 if points.dtype == np.float32 else np.complex128
+    return points[..., :2].view(kind)[..., 0]
 
 
-def _direction(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    "The direction of (x, y) as cosine and sine; ahead where both are zero."
-    size = np.hypot(x, y)
+def _direction(z: np.ndarray) -> np.ndarray:
+    "Complex numbers of length one; 1, which is ahead, for zero."
+    size = np.abs(z)
     flat = size < 1e-12
     if flat.any():
-        x, size = np.where(flat, 1, x), np.where(flat, 1, size)
-    return x / size, y / size
+        z, size = np.where(flat, 1, z), np.where(flat, 1, size)
+    return z / size
 
-
-def _frames_last(x: Tensor, k: int) -> np.ndarray:
-    "[k 3 n] of [n k 3] or [n 3k]."
-    return x.reshape(len(x), -1).t().contiguous().numpy().reshape(k, 3, len(x))
-
-# %% ../../nbs/features/rifke_vectors.ipynb #773e6ae4
+# %% ../../nbs/features/rifke_vectors.ipynb #47bba24e
 def _encode_clip(poses: Tensor, joints: Tensor, foot_frame: str, heading: str) -> Tensor:
-    "[n 232] of one clip: poses [n 66], joints [n 24 3], z up."
-    out = torch.empty(RIFKE_LAYOUT.width, len(poses), dtype=poses.dtype)
-    array = out.numpy()
-    part = {k: array[s] for k, s in RIFKE_LAYOUT.items()}
-    points = _frames_last(joints, 24)
-    rows = part["rotations"].reshape(22, 6, -1)
-    rotvecs_to_rows(_frames_last(poses, 22), rows)
-    turn = _take_heading_out(rows[0], poses, heading)
-    _encode_place(points, turn, part)
-    local = part["joints"].reshape(23, 3, -1)
+    "[n 232] of one clip: poses [n 66 or more], joints [n 24 3], z up."
+    features = torch.empty(len(poses), RIFKE_LAYOUT.width, dtype=poses.dtype)
+    out, points = features.numpy(), np.ascontiguousarray(joints.numpy())
+    v = poses.numpy()[:, :66].reshape(-1, 22, 3).transpose(2, 0, 1)
+    rows = out[:, _AT["rotations"]].reshape(-1, 22, 6).transpose(2, 0, 1)
+    rotvecs_to_rows(np.ascontiguousarray(v), rows)
+    turn = _take_heading_out(rows[..., 0], v[..., 0], heading)
+    local = out[:, _AT["joints"]].reshape(-1, 23, 3)
     _encode_joints(points, turn, local)
-    _check_together(rows[0], local)
-    feet = _placed(local[_FEET], part, foot_frame)
-    part["feet"][:] = feet.reshape(12, -1)
-    _steps(part["feet"], part["feet_velocity"])
-    _steps(part["trajectory"], part["trajectory_velocity"])
-    return out.t().contiguous()
+    _check_together(rows[..., 0], local[:, :3])
+    _encode_path(points, turn, foot_frame, out)
+    return features
 
 
-_FEET = [i - 1 for i in SMPL24.indices(FEET)]  # in an array without the pelvis
+_AT = dict(RIFKE_LAYOUT.items())
+_VELOCITIES = slice(_AT["feet_velocity"].start, _AT["trajectory_velocity"].stop)
 
-# %% ../../nbs/features/rifke_vectors.ipynb #c319ce2f
-def _take_heading_out(root: np.ndarray, poses: Tensor, heading: str) -> tuple:
-    "The heading (cosine, sine) of the pelvis's rows [6 n], which are turned back by it in place."
+# %% ../../nbs/features/rifke_vectors.ipynb #9cb1fad7
+def _take_heading_out(root: np.ndarray, v: np.ndarray, heading: str) -> np.ndarray:
+    "The heading [n], complex, of rotation vectors [3 n], whose rows [6 n] are turned back by it in place."
+    both = root[:3] + 1j * root[3:].astype(np.float64)
     if heading == "steady":
-        h = steady_heading(pose_rotations(poses[:, :66])[:, 0])
-        turn = (h.real.numpy(), h.imag.numpy())
+        turn = steady_heading(rotvec_to_matrix(torch.from_numpy(v.T.astype(np.float64)))).numpy()
     else:
-        turn = _direction(root[0], root[3])
-    before = root.copy()
-    _turn_back((before[:3], before[3:]), turn, (root[:3], root[3:]))
+        turn = _direction(both[0])
+        turn[0] = _direction(_left(*v[:, 0].tolist()))
+    both *= turn.conj()
+    root[:3], root[3:] = both.real, both.imag
     if heading == "compatible":
         root[3] = 0  # what is left of the left axis's y; without rounding it is zero
     return turn
 
 
-def _encode_place(points: np.ndarray, turn: tuple, part: dict[str, np.ndarray]):
-    "Height, trajectory and heading."
-    x, y, z = points[0]
-    first = tuple(t[0] for t in turn)
-    np.subtract(z, points[:, 2].min(), out=part["height"][0])
-    _turn_back((x - x[0], y - y[0]), first, part["trajectory"])
-    _turn_back(turn, first, part["heading"])
+def _left(x: float, y: float, z: float) -> complex:
+    "The left axis of a rotation vector as seen from above, in double precision."
+    angle = math.hypot(x, y, z) or 1e-12
+    k, w = math.sin(angle / 2) / angle, math.cos(angle / 2)
+    return complex(1 - 2 * k * k * (y * y + z * z), 2 * k * (k * x * y + w * z))
 
 
-def _encode_joints(points: np.ndarray, turn: tuple, local: np.ndarray):
+def _encode_joints(points: np.ndarray, turn: np.ndarray, local: np.ndarray):
     "Joints 1 to 23 from the pelvis, in their own frame's heading."
-    x, y, z = points[0]
-    _turn_back((points[1:, 0] - x, points[1:, 1] - y), turn, (local[:, 0], local[:, 1]))
-    np.subtract(points[1:, 2], z, out=local[:, 2])
+    xy, to = _plane(points), _plane(local)
+    back = turn.conj().astype(to.dtype)[:, None]
+    np.multiply(xy[:, 1:] - xy[:, :1], back, out=to)
+    np.subtract(points[:, 1:, 2], points[:, :1, 2], out=local[..., 2])
 
-# %% ../../nbs/features/rifke_vectors.ipynb #1b7fb4ca
+# %% ../../nbs/features/rifke_vectors.ipynb #2d8ebac8
+def _encode_path(points: np.ndarray, turn: np.ndarray, foot_frame: str, out: np.ndarray):
+    "Height, trajectory, heading, feet and velocities, in double precision, into features [n 232]."
+    moving = points.take(_MOVING, 1).astype(np.float64)  # [n 5 3] the feet, then the pelvis
+    moving[..., 2] -= points[..., 2].min()
+    xy, home = _plane(moving), turn[0].conj()
+    path = (xy[:, 4:] - xy[0, 4]) * home
+    xy -= xy[:, 4:].copy()
+    xy *= home if foot_frame == "global" else turn.conj()[:, None]
+    xy += path
+    flat, head = moving.reshape(-1, 15), turn * home
+    out[:, _AT["height"]] = flat[:, 14:]
+    out[:, _AT["trajectory"]] = flat[:, 12:14]
+    out[:, _AT["heading"]] = head.view(np.float64).reshape(-1, 2)
+    out[:, _AT["feet"]] = flat[:, :12]
+    step = flat[1:, :14] - flat[:-1, :14]  # the last goes on in a straight line from the two before
+    out[:-1, _VELOCITIES], out[-1, _VELOCITIES] = step, 2 * step[-1] - step[-2]
+
+
+_MOVING = [*SMPL24.indices(FEET), 0]
+
+# %% ../../nbs/features/rifke_vectors.ipynb #61b2b945
 def _check_together(root: np.ndarray, local: np.ndarray):
-    "ValueError where the pelvis's rows [6 n] and the joints around it [k 3 n] do not go together."
-    frames = range(0, root.shape[-1], max(1, root.shape[-1] // 2))
-    ways = [_own_axes(root[:, t].tolist(), local[:3, :, t].tolist()) for t in frames]
+    "ValueError where the pelvis's rows [6 n] and the joints around it [n k 3] do not go together."
+    frames = range(0, len(local), max(1, len(local) // 2))
+    ways = [_own_axes(root[:, t].tolist(), local[t].tolist()) for t in frames]
     left, up = (sum(w) / len(ways) for w in zip(*ways))
     if not (left > 0.5 and up > 0.5):
         raise ValueError(
@@ -155,23 +165,7 @@ def _own_axes(root: list[float], points: list[list[float]]) -> tuple[float, floa
     cos = lambda v, *way: sum(map(operator.mul, way, v)) / math.hypot(*v)
     return cos(hips, a, d, b * f - c * e), cos(points[2], b, e, c * d - a * f)
 
-# %% ../../nbs/features/rifke_vectors.ipynb #23c87205
-def _placed(local: np.ndarray, part: dict[str, np.ndarray], foot_frame: str) -> np.ndarray:
-    "[k 3 n] points moved to the pelvis's place; in the global frame, turned by the heading first."
-    if foot_frame == "global":
-        c, s = part["heading"]
-        turned = local.copy()
-        _turn_back((local[:, 0], local[:, 1]), (c, -s), (turned[:, 0], turned[:, 1]))
-        local = turned
-    return local + np.stack([*part["trajectory"], part["height"][0]])
-
-
-def _steps(x: np.ndarray, out: np.ndarray):
-    "Steps to the next frame [k n]; the last one goes on in a straight line from the two before."
-    np.subtract(x[:, 1:], x[:, :-1], out=out[:, :-1])
-    out[:, -1] = 2 * out[:, -2] - out[:, -3]
-
-# %% ../../nbs/features/rifke_vectors.ipynb #a7c21896
+# %% ../../nbs/features/rifke_vectors.ipynb #ea37b528
 def smpl_to_rifke(
     poses: Tensor,  # [... t 66] rotation vectors, radians, z up; numbers of the hands after them are left out
     trans: Tensor
@@ -193,16 +187,24 @@ def smpl_to_rifke(
     else:
         check_joints(joints, SMPL24)
     check_shapes(poses, trans, joints)
-    out = _encode(poses.detach().cpu(), joints.detach().cpu(), foot_frame, heading)
-    out = out.to(poses.device)
+    if _asked(poses, joints):
+        out = encode_with_gradients(poses[..., :66], joints.to(poses), foot_frame, heading)
+    else:
+        out = _encode(poses, joints.to(poses), foot_frame, heading)
     return out if labels is None else torch.cat([out, checked_labels(labels, out)], -1)
 
-# %% ../../nbs/features/rifke_vectors.ipynb #0db3fc54
+# %% ../../nbs/features/rifke_vectors.ipynb #a55e5831
+def _asked(*x: Tensor) -> bool:
+    "Whether gradients are wanted."
+    return torch.is_grad_enabled() and any(v.requires_grad for v in x)
+
+
 def _encode(poses: Tensor, joints: Tensor, *options: str) -> Tensor:
     "Clip by clip."
     if poses.ndim > 2:
         return torch.stack([_encode(p, j, *options) for p, j in zip(poses, joints)])
-    return _encode_clip(poses[:, :66], joints.to(poses.dtype), *options)
+    out = _encode_clip(poses.detach().cpu(), joints.detach().cpu(), *options)
+    return out.to(poses.device)
 
 # %% ../../nbs/features/rifke_vectors.ipynb #2a1078f1
 def _check_options(foot_frame: str, heading: str):
@@ -213,7 +215,7 @@ def _check_options(foot_frame: str, heading: str):
         if got not in allowed:
             raise ValueError(f"expected {what} {' or '.join(map(repr, allowed))}, got {got!r}")
 
-# %% ../../nbs/features/rifke_vectors.ipynb #123450d3
+# %% ../../nbs/features/rifke_vectors.ipynb #8e24e761
 def rifke_to_smpl(
     features: Tensor,  # [... d], d = 232 or 233
     heading: str = "compatible",  # as in `smpl_to_rifke`
@@ -221,18 +223,21 @@ def rifke_to_smpl(
     "SMPL motion from StableMotion's features: on the ground, from the origin, facing −y."
     _check_options("stablemotion", heading)
     features = _checked_features(features)
-    lead, device = features.shape[:-1], features.device
-    flat = features.detach().cpu().reshape(-1, features.shape[-1])
-    columns = flat.t().contiguous()
-    part = {k: columns.numpy()[s] for k, s in RIFKE_LAYOUT.items()}
-    turn = _direction(*part["heading"])
-    poses = _decode_poses(part["rotations"].reshape(22, 6, -1), turn, heading)
-    joints = _decode_joints(part, turn)
-    shaped = lambda x, *end: x.t().contiguous().reshape(*lead, *end).to(device)
     labels = features[..., 232] if features.shape[-1] == 233 else None
-    return SmplArrays(shaped(poses, 66), shaped(joints[:3], 3), shaped(joints, 24, 3), labels)
+    if _asked(features):
+        return SmplArrays(*decode_with_gradients(features, heading), labels)
+    lead, device = features.shape[:-1], features.device
+    flat = np.ascontiguousarray(features.detach().cpu().reshape(-1, features.shape[-1]).numpy())
+    part = {k: flat[:, s] for k, s in _AT.items()}
+    turn = _direction(_plane(part["heading"]))
+    joints = _decode_joints(part, turn)
+    poses = _decode_poses(part["rotations"], turn, heading)
+    shaped = lambda x, *end: torch.from_numpy(x).reshape(*lead, *end).to(device)
+    return SmplArrays(
+        shaped(poses, 66), shaped(joints[:, 0].copy(), 3), shaped(joints, 24, 3), labels
+    )
 
-# %% ../../nbs/features/rifke_vectors.ipynb #cbec3002
+# %% ../../nbs/features/rifke_vectors.ipynb #021fc7dc
 def _checked_features(features: Tensor) -> Tensor:
     features = torch.as_tensor(features)
     if not features.ndim or features.shape[-1] not in (232, 233):
@@ -245,32 +250,28 @@ def _checked_features(features: Tensor) -> Tensor:
     return features
 
 
-def _decode_poses(rows: np.ndarray, turn: tuple, heading: str) -> Tensor:
-    "[66 n] rotation vectors of rows [22 6 n], the pelvis turned by its heading."
-    a, b = unit_rows(rows)
-    c, s = turn
+def _decode_poses(sixd: np.ndarray, turn: np.ndarray, heading: str) -> np.ndarray:
+    "[n 22 3] rotation vectors of rows [n 132], the pelvis turned by its heading."
+    a, b = unit_rows(np.ascontiguousarray(sixd.reshape(-1, 22, 6).transpose(2, 0, 1)))
+    root = a[..., 0] + 1j * b[..., 0]
     if heading == "compatible":  # less the heading that the rows still have
-        left = _direction(a[0, 0], b[0, 0])
-        c, s = c * left[0] + s * left[1], s * left[0] - c * left[1]
-    x, y = a[0].copy(), b[0].copy()
-    _turn_back((x, y), (c, -s), (a[0], b[0]))
-    out = torch.empty(66, rows.shape[-1], dtype=torch.from_numpy(rows).dtype)
-    rows_to_rotvecs(a, b, out.numpy().reshape(22, 3, -1))
+        turn = turn * _direction(root[0]).conj()
+    root *= turn
+    a[..., 0], b[..., 0] = root.real, root.imag
+    out = np.empty((len(turn), 22, 3), sixd.dtype)
+    rows_to_rotvecs(a, b, out.transpose(2, 0, 1))
     return out
 
 
-def _decode_joints(part: dict[str, np.ndarray], turn: tuple) -> Tensor:
-    "[72 n] joints, the pelvis first."
-    local = part["joints"].reshape(23, 3, -1)
-    out = torch.empty(72, local.shape[-1], dtype=torch.from_numpy(local).dtype)
-    points = out.numpy().reshape(24, 3, -1)
-    (x, y), z = part["trajectory"], part["height"][0]
-    points[0] = x, y, z
-    c, s = turn
-    _turn_back((local[:, 0], local[:, 1]), (c, -s), (points[1:, 0], points[1:, 1]))
-    np.add(local[:, 2], z, out=points[1:, 2])
-    points[1:, 0] += x
-    points[1:, 1] += y
+def _decode_joints(part: dict[str, np.ndarray], turn: np.ndarray) -> np.ndarray:
+    "[n 24 3] joints, the pelvis first."
+    local, path, height = part["joints"].reshape(-1, 23, 3), part["trajectory"], part["height"]
+    out = np.empty((len(turn), 24, 3), local.dtype)
+    out[:, 0, :2], out[:, 0, 2:] = path, height
+    xy = _plane(out)[:, 1:]
+    np.multiply(_plane(local), turn[:, None], out=xy)
+    xy += _plane(path)[:, None]
+    np.add(local[..., 2], height, out=out[:, 1:, 2])
     return out
 
 # %% ../../nbs/features/rifke_vectors.ipynb #e1b0a4b6

@@ -13,28 +13,29 @@ import torch
 
 from ..core.rotation import matrix_to_rotvec
 
-# %% ../../nbs/features/rotation_rows.ipynb #08c71b07
+# %% ../../nbs/features/rotation_rows.ipynb #823b8238
 def rotvecs_to_rows(
-    v: np.ndarray,  # [j 3 n] axis × angle, radians
-    out: np.ndarray,  # [j 6 n] to be filled: the first two rows of the matrices
+    v: np.ndarray,  # [3 ...] axis × angle, radians
+    out: np.ndarray,  # [6 ...] to be filled: the first two rows of the matrices
 ):
     "Rotation vectors to the first two rows of their matrices."
     u, w = _doubled_quaternion(v)
-    x, y, z = (u * w[:, None]).swapaxes(0, 1)
-    xx, yy, zz = (u * u).swapaxes(0, 1)
-    xy, xz = (u[:, :1] * u[:, 1:]).swapaxes(0, 1)
-    yz = u[:, 1] * u[:, 2]
-    np.subtract(1 - yy, zz, out=out[:, 0])
-    np.subtract(xy, z, out=out[:, 1])
-    np.add(xz, y, out=out[:, 2])
-    np.add(xy, z, out=out[:, 3])
-    np.subtract(1 - xx, zz, out=out[:, 4])
-    np.subtract(yz, x, out=out[:, 5])
+    x, y, z = u * w
+    xx, yy, zz = u * u
+    xy, xz = u[0] * u[1:]
+    yz = u[1] * u[2]
+    np.subtract(1 - yy, zz, out=out[0])
+    np.subtract(xy, z, out=out[1])
+    np.add(xz, y, out=out[2])
+    np.add(xy, z, out=out[3])
+    np.subtract(1 - xx, zz, out=out[4])
+    np.subtract(yz, x, out=out[5])
 
-# %% ../../nbs/features/rotation_rows.ipynb #55a09347
+# %% ../../nbs/features/rotation_rows.ipynb #23383b7c
 def _doubled_quaternion(v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    "The vector part [j 3 n] and the scalar part [j n] of unit quaternions, times the root of two."
-    half = _length(v) * 0.5
+    "The vector part [3 ...] and the scalar part [...] of unit quaternions, times the root of two."
+    half = _length(v)
+    half *= 0.5
     np.maximum(half, 1e-12, out=half)
     angle = torch.from_numpy(half)
     k = torch.sin(angle).numpy()
@@ -42,46 +43,45 @@ def _doubled_quaternion(v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     k *= math.sqrt(0.5)
     w = torch.cos(angle).numpy()
     w *= math.sqrt(2)
-    return v * k[:, None], w
+    return v * k, w
 
 
 def _length(v: np.ndarray) -> np.ndarray:
-    "[j n] of [j 3 n]."
+    "[...] of [3 ...]."
     square = v * v
-    return np.sqrt(square[:, 0] + square[:, 1] + square[:, 2])
+    total = square[0] + square[1]
+    total += square[2]
+    return np.sqrt(total, out=total)
 
-# %% ../../nbs/features/rotation_rows.ipynb #fcc39640
+# %% ../../nbs/features/rotation_rows.ipynb #8fda8c38
 def unit_rows(
-    d: np.ndarray,  # [j 6 n] two rows of any length but zero
-) -> tuple[np.ndarray, np.ndarray]:  # [j 3 n] each
+    d: np.ndarray,  # [6 ...] two rows of any length but zero
+) -> tuple[np.ndarray, np.ndarray]:  # [3 ...] each
     "Rows made to length one and at right angles; the first keeps its direction."
-    a, b = d[:, :3], d[:, 3:]
-    a = a / np.maximum(_length(a), 1e-12)[:, None]
+    a, b = d[:3], d[3:]
+    a = a / np.maximum(_length(a), 1e-12)
     dot = a * b
-    b = b - a * (dot[:, 0] + dot[:, 1] + dot[:, 2])[:, None]
-    b /= np.maximum(_length(b), 1e-12)[:, None]
+    b = b - a * (dot[0] + dot[1] + dot[2])
+    b /= np.maximum(_length(b), 1e-12)
     return a, b
 
-# %% ../../nbs/features/rotation_rows.ipynb #b003b1fc
+# %% ../../nbs/features/rotation_rows.ipynb #a44cfd6f
 def rows_to_rotvecs(
-    a: np.ndarray,  # [j 3 n] first rows, unit
-    b: np.ndarray,  # [j 3 n] second rows, unit, at right angles to the first
-    out: np.ndarray,  # [j 3 n] to be filled: axis × angle, 0 to π
+    a: np.ndarray,  # [3 ...] first rows, unit
+    b: np.ndarray,  # [3 ...] second rows, unit, at right angles to the first
+    out: np.ndarray,  # [3 ...] to be filled: axis × angle, 0 to π
 ):
     "Rotation vectors of matrices with these rows."
-    (ax, ay, az), (bx, by, bz) = a.swapaxes(0, 1), b.swapaxes(0, 1)
+    (ax, ay, az), (bx, by, bz) = a, b
     cx, cy, cz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
-    np.subtract(cy, bz, out=out[:, 0])
-    np.subtract(az, cx, out=out[:, 1])
-    np.subtract(bx, ay, out=out[:, 2])
-    sine, cosine = _length(out), ax + by
+    axis = np.stack([cy - bz, az - cx, bx - ay])
+    sine, cosine = _length(axis), ax + by
     cosine += cz
     cosine -= 1
     near = cosine < -1.8
     k = np.arctan2(sine, cosine)
     k /= np.maximum(sine, 1e-30)
-    out *= k[:, None]
+    np.multiply(axis, k, out=out)
     if near.any():
-        j, n = near.nonzero()
-        m = np.stack([x[j, n] for x in (ax, ay, az, bx, by, bz, cx, cy, cz)], -1)
-        out[j, :, n] = matrix_to_rotvec(torch.from_numpy(m.reshape(-1, 3, 3))).numpy()
+        m = np.stack([x[near] for x in (ax, ay, az, bx, by, bz, cx, cy, cz)], -1)
+        out[:, near] = matrix_to_rotvec(torch.from_numpy(m.reshape(-1, 3, 3))).numpy().T

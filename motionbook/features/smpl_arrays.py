@@ -54,7 +54,7 @@ def z_to_y_up(
     x, y, z = points.unbind(-1)
     return torch.stack([x, z, -y], -1)
 
-# %% ../../nbs/features/smpl_arrays.ipynb #7cfcad66
+# %% ../../nbs/features/smpl_arrays.ipynb #74f2b26e
 def checked_poses(
     poses: Tensor,  # [... t 66], [... t 22 3] or with the joints of the hands
 ) -> Tensor:  # [... t 66 or more], single or double precision
@@ -67,7 +67,7 @@ def checked_poses(
             f"expected poses [..., t, 66] (or 72, 156, 165: SMPL, SMPL-H, SMPL-X), got {list(poses.shape)}"
         )
     poses = poses if poses.dtype in (torch.float32, torch.float64) else poses.float()
-    if not math.isfinite(poses.sum()) and (bad := ~poses.isfinite().all(-1)).any():
+    if not math.isfinite(poses.sum().item()) and (bad := ~poses.isfinite().all(-1)).any():
         raise ValueError(
             f"expected finite poses, got NaN or infinity at frame {int(bad.nonzero()[0, -1])}; fill the gaps first"
         )
