@@ -22,6 +22,7 @@ from motionbook.core.files import BadFile
 from motionbook.core.motion import Scene
 from motionbook.core.skeleton import SMPL22
 from motionbook.core.synthetic import ACTIONS, person, person_markers
+from motionbook.data import cache
 from motionbook.data.cache import precompute, read_index, representation_of
 from motionbook.data.clips import FeatureClips, validate_cache
 from motionbook.data.split_files import Item, find_split, make_splits, read_split, select
@@ -129,6 +130,61 @@ def test_skipped_recordings_have_a_reason_and_are_printed(takes, tmp_path):
     )
     rows = [json.loads(r) for r in (tmp_path / "quarantine.jsonl").read_text().splitlines()]
     assert rows[0]["key"] == "p0/broken" and "expected" in rows[0]["reason"]
+
+
+@pytest.fixture(scope="module")
+def bodies(tmp_path_factory) -> Path:
+    "A folder of 24 short recordings of whole bodies, one of two people, and one that is too short."
+    root = tmp_path_factory.mktemp("bodies")
+    for i in range(24):
+        write(Scene((person(ACTIONS[i % 7], 0.5 + i / 12, seed=i),)), root / f"take{i:02}.bvh")
+    two = [person(a, 1.5, fps=30.0, seed=3) for a in ("walk", "wave")]
+    write(Scene(tuple(m.replace(name=f"p{i}") for i, m in enumerate(two))), root / "two.npz")
+    write(Scene((person("walk", 0.05),)), root / "short.bvh")
+    return root
+
+
+def test_batches_and_workers_change_no_bit(bodies, tmp_path, monkeypatch):
+    made = {}
+    for portion, loaded, workers in ((1, 1, 1), (16, 20_000, 1), (16, 200, 2), (7, 20_000, 3)):
+        monkeypatch.setattr(cache, "PORTION", portion)
+        monkeypatch.setattr(cache, "LOADED", loaded)
+        out = tmp_path / f"{portion}_{loaded}_{workers}"
+        facts = features_command("ik263", bodies, out, workers=workers)
+        assert facts["made"] == 25 and facts["files"] == 26
+        assert [s["key"] for s in facts["skipped"]] == ["short"]
+        made[out] = contents(out)
+    first, *others = made.values()
+    assert len(first) == 26 + 3 and all(m == first for m in others)
+    r = representation_of(out)
+    for k, m in enumerate(read(bodies / "two.npz").actors):
+        assert np.array_equal(np.load(out / f"two.{k}.npy"), r.encode(m).numpy())
+
+
+def test_threads_are_given_back(bodies, tmp_path):
+    torch.set_num_threads(2)
+    features_command("ik263", bodies, tmp_path, limit=3)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+
+
+def fragile(path: str) -> Scene:
+    "A recording; a process that is not the first one dies of it."
+    import multiprocessing
+
+    if multiprocessing.parent_process() is not None or "LOKY" in " ".join(sys.argv).upper():
+        os._exit(1)
+    time.sleep(0.2)
+    return read(path)
+
+
+def test_a_worker_that_dies_is_an_error_and_not_the_end(takes, tmp_path):
+    _, items = dataset_items(takes)
+    good = [i for i in items if "broken" not in i.key]
+    with pytest.raises(Exception, match="terminated"):
+        precompute(good, MarkerFeatures(), tmp_path, fragile, workers=2)
+    index = precompute(good, MarkerFeatures(), tmp_path, read, workers=2)
+    assert len(index) == 16 and all(e["files"] for e in index)
 
 
 DAMAGE = {

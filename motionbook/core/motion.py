@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['Motion', 'fk', 'Scene', 'resample', 'mirror']
 
-# %% ../../nbs/core/motion.ipynb #bb949a97
+# %% ../../nbs/core/motion.ipynb #3d2dd106
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as _replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -120,7 +121,7 @@ def _check_shapes(m: Motion):
                 f"motion {m.name!r}: expected {what} {list(shape)}, got {list(x.shape)}"
             )
 
-# %% ../../nbs/core/motion.ipynb #37213d1b
+# %% ../../nbs/core/motion.ipynb #891d585a
 def fk(
     rotations: Tensor,  # [... j 3 3] parent-relative
     offsets: Tensor,  # [j 3] or [... j 3], each joint in its parent's frame, metres
@@ -128,18 +129,32 @@ def fk(
     parents: Sequence[int],  # -1 for a root
 ) -> tuple[Tensor, Tensor]:  # positions [... j 3], global rotations [... j 3 3]
     "Forward kinematics, one batched step for each level of the tree."
+    levels, order = _levels(tuple(parents), rotations.device)
     offsets = offsets.expand(*rotations.shape[:-2], 3)
-    pos, rot = torch.empty_like(offsets), torch.empty_like(rotations)
-    for depth, level in enumerate(joint_levels(parents)):
-        if depth == 0:
-            pos[..., level, :] = root[..., None, :]
-            rot[..., level, :, :] = rotations[..., level, :, :]
+    pos, rot = [], []
+    for joints, up in levels:
+        turn = rotations.index_select(-3, joints)
+        if not rot:
+            pos.append(root.to(offsets.dtype)[..., None, :].expand(*turn.shape[:-2], 3))
+            rot.append(turn)
             continue
-        up = [parents[i] for i in level]
-        g = rot[..., up, :, :]
-        pos[..., level, :] = pos[..., up, :] + (g @ offsets[..., level, :, None])[..., 0]
-        rot[..., level, :, :] = g @ rotations[..., level, :, :]
-    return pos, rot
+        g = rot[-1].index_select(-3, up)
+        step = (g @ offsets.index_select(-2, joints)[..., None])[..., 0]
+        pos.append(pos[-1].index_select(-2, up) + step)
+        rot.append(g @ turn)
+    return torch.cat(pos, -2).index_select(-2, order), torch.cat(rot, -3).index_select(-3, order)
+
+# %% ../../nbs/core/motion.ipynb #fadb27d0
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def _levels(parents: tuple[int, ...], device: torch.device) -> tuple[list, Tensor]:
+    "For each level its joints and the places of their parents in the level above; then the way back to the joints' order."
+    levels, found = joint_levels(parents), []
+    for above, joints in zip([[], *levels], levels):
+        up = [above.index(parents[i]) for i in joints] if above else []
+        found.append((torch.tensor(joints, device=device), torch.tensor(up, device=device)))
+    order = torch.tensor([i for joints in levels for i in joints], device=device)
+    return found, order.argsort()
 
 # %% ../../nbs/core/motion.ipynb #65da4514
 FK_TOLERANCE = 1e-4  # metres, and the same share of the body's distance from the origin

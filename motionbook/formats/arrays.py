@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['NPZ', 'ArraysDocument', 'read', 'write']
 
-# %% ../../nbs/formats/arrays.ipynb #71e74608
-import io
+# %% ../../nbs/formats/arrays.ipynb #97e572bf
 import os
 import zipfile
 from dataclasses import dataclass, field
@@ -18,7 +17,9 @@ import torch
 from motionbook.core.files import (
     atomic_write,
     bad_file,
+    npz_bytes,
     npz_members,
+    npz_with,
     parse_npy,
     read_bytes,
     reading,
@@ -296,7 +297,7 @@ def _whole(x: np.ndarray, key: str, j: int, path) -> np.ndarray:
         raise bad_file(path, f"{key} from {low} to {j - 1}", f"{x[bad][0]}")
     return x.astype(np.int64)
 
-# %% ../../nbs/formats/arrays.ipynb #393aabb6
+# %% ../../nbs/formats/arrays.ipynb #55f7cfd5
 def write(
     scene: Scene,
     path: str | os.PathLike,  # the new file
@@ -304,7 +305,7 @@ def write(
     "Save as .npz: over a copy of the original file where the scene came from one, else as a new file."
     doc = scene.meta.get("original")
     if not isinstance(doc, ArraysDocument) or not doc.matches(scene):
-        return atomic_write(path, _packed(_fresh(scene)), check=read)
+        return atomic_write(path, npz_bytes(_fresh(scene)), check=read)
     changes = {
         "positions": _changed_positions(doc, scene, path),
         "confidence": _changed_confidence(doc, scene),
@@ -312,7 +313,7 @@ def write(
     new = {k: x for k, x in changes.items() if x is not None}
     if not new:
         return atomic_write(path, doc.data)
-    return atomic_write(path, _rebuilt(doc, new), check=lambda p: _check(p, new))
+    return atomic_write(path, npz_with(doc.data, new), check=lambda p: _check(p, new))
 
 # %% ../../nbs/formats/arrays.ipynb #e93ad468
 def _gather(scene: Scene, values: list, present: np.ndarray, like: np.ndarray) -> np.ndarray:
@@ -360,36 +361,7 @@ def _changed_confidence(doc: ArraysDocument, scene: Scene) -> np.ndarray | None:
     dtype = doc.confidence.dtype
     return np.where(moved, new.astype(dtype), doc.confidence).astype(dtype) if moved.any() else None
 
-# %% ../../nbs/formats/arrays.ipynb #04186640
-def _refilled(npy: bytes, x: np.ndarray) -> bytes:
-    "The same .npy with other numbers."
-    f = io.BytesIO(npy)
-    version = np.lib.format.read_magic(f)
-    read_header = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
-    shape, fortran, dtype = read_header(f)
-    body = x.reshape(shape).astype(dtype, copy=False).tobytes("F" if fortran else "C")
-    return npy[: f.tell()] + body
-
-
-def _rebuilt(doc: ArraysDocument, new: dict[str, np.ndarray]) -> bytes:
-    "The archive with some arrays' numbers exchanged."
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as z:
-        for key, (old, data) in npz_members("original", data=doc.data).items():
-            info = zipfile.ZipInfo(old.filename, old.date_time)
-            info.compress_type, info.external_attr, info.create_system = (
-                old.compress_type,
-                old.external_attr,
-                old.create_system,
-            )
-            z.writestr(info, _refilled(data, new[key]) if key in new else data)
-    return out.getvalue()
-
-
+# %% ../../nbs/formats/arrays.ipynb #7bb0141a
 def _check(path: Path, new: dict[str, np.ndarray]):
     "The file on disk holds the new arrays."
     members = npz_members(path)
@@ -398,7 +370,7 @@ def _check(path: Path, new: dict[str, np.ndarray]):
         if back.dtype != x.dtype or not np.array_equal(back.reshape(x.shape), x, equal_nan=True):
             raise ValueError(f"other {key}")
 
-# %% ../../nbs/formats/arrays.ipynb #b1073d32
+# %% ../../nbs/formats/arrays.ipynb #799419af
 def _fresh(scene: Scene) -> dict[str, np.ndarray]:
     "All arrays of a new file."
     joints = list(dict.fromkeys(j for m in scene.actors for j in m.skeleton.joints))
@@ -447,17 +419,6 @@ def _words(scene: Scene, c: int) -> dict[str, np.ndarray]:
     if len(scene.actors) == 1 and scene.actors[0].name:
         words["name"] = np.array(scene.actors[0].name)
     return words | ({"text": np.array(scene.text)} if scene.text else {})
-
-
-def _packed(arrays: dict[str, np.ndarray]) -> bytes:
-    "A compressed .npz, the same bytes for the same arrays."
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
-        for key, x in arrays.items():
-            npy = io.BytesIO()
-            np.lib.format.write_array(npy, np.asanyarray(x), allow_pickle=False)
-            z.writestr(zipfile.ZipInfo(f"{key}.npy"), npy.getvalue(), zipfile.ZIP_DEFLATED)
-    return out.getvalue()
 
 # %% ../../nbs/formats/arrays.ipynb #7f1bd858
 def _sniff(path: Path, head: bytes) -> bool:

@@ -5,11 +5,9 @@
 # %% auto #0
 __all__ = ['ARRAYS', 'Get', 'pose_width', 'SmplArrays', 'parse_smpl', 'smpl_members', 'with_numbers']
 
-# %% ../../nbs/formats/smpl_arrays.ipynb #5ea5d2e1
-import io
+# %% ../../nbs/formats/smpl_arrays.ipynb #40f603c0
 import os
 import pickle
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..core.body import KINDS
-from ..core.files import bad_file, load_pickle, npz_members, parse_npy
+from ..core.files import bad_file, load_pickle, npz_members, npz_with, parse_npy
 
 # %% ../../nbs/formats/smpl_arrays.ipynb #b102e711
 _WHOLE = ("poses", "smpl_poses", "pose")
@@ -238,33 +236,7 @@ def smpl_members(
         )
     return tuple(content), lambda k: np.asarray(content[k])
 
-# %% ../../nbs/formats/smpl_arrays.ipynb #262d386c
-def _refilled(npy: bytes, x: np.ndarray) -> bytes:
-    "The same .npy with other numbers."
-    old = parse_npy(npy)
-    body = (
-        np.asarray(x, old.dtype)
-        .reshape(old.shape)
-        .tobytes("F" if old.flags.f_contiguous and not old.flags.c_contiguous else "C")
-    )
-    return npy[: len(npy) - len(body)] + body
-
-
-def _new_npz(data: bytes, new: Mapping[str, np.ndarray]) -> bytes:
-    "The archive with some arrays' numbers exchanged; everything else as it was."
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as z:
-        for key, (old, npy) in npz_members("original", data=data).items():
-            info = zipfile.ZipInfo(old.filename, old.date_time)
-            info.compress_type, info.external_attr, info.create_system = (
-                old.compress_type,
-                old.external_attr,
-                old.create_system,
-            )
-            z.writestr(info, _refilled(npy, new[key]) if key in new else npy)
-    return out.getvalue()
-
-
+# %% ../../nbs/formats/smpl_arrays.ipynb #1eb70f2a
 def _new_pickle(data: bytes, new: Mapping[str, np.ndarray]) -> bytes:
     "The pickle with the bytes of some arrays exchanged; written anew where they do not stand in it as they are."
     content = load_pickle(data)
@@ -310,4 +282,4 @@ def with_numbers(
         )
     if not new:
         return data
-    return (_new_npz if data.startswith(b"PK") else _new_pickle)(data, new)
+    return (npz_with if data.startswith(b"PK") else _new_pickle)(data, new)

@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['SMPL_NPZ', 'read', 'write']
 
-# %% ../../nbs/formats/smpl_npz.ipynb #cca1f46f
-import io
+# %% ../../nbs/formats/smpl_npz.ipynb #16c56bff
 import os
 import zipfile
 from pathlib import Path
@@ -24,7 +23,7 @@ from motionbook.core.body import (
     fit_smpl22,
     rest_offsets,
 )
-from ..core.files import atomic_write, bad_file, read_bytes, reading
+from ..core.files import atomic_write, bad_file, npz_bytes, read_bytes, reading
 from ..core.inverse import joints_below
 from ..core.kinematics import refit
 from ..core.motion import Motion, Scene
@@ -140,7 +139,7 @@ def _edited(doc: SmplDocument, scene: Scene) -> bytes:
         doc.data, doc.arrays, poses, np.repeat(e.turned.numpy(), 3, 1), trans, e.moved.numpy()
     )
 
-# %% ../../nbs/formats/smpl_npz.ipynb #529cc4e1
+# %% ../../nbs/formats/smpl_npz.ipynb #36351911
 _ALIGNED = 0.9  # cosine between the bones of two rest poses that count as the same pose
 
 
@@ -207,7 +206,7 @@ def _fresh(scene: Scene) -> bytes:
     )
     poses, trans = stored_numbers(SmplDocument(b"", plain, body, up, scene.fps), rotations, root)
     gender = old.arrays.gender if kept else "neutral"
-    return _packed(
+    return npz_bytes(
         dict(
             trans=trans,
             gender=np.array(gender),
@@ -216,17 +215,6 @@ def _fresh(scene: Scene) -> bytes:
             poses=poses,
         )
     )
-
-
-def _packed(arrays: dict[str, np.ndarray]) -> bytes:
-    "A compressed .npz, the same bytes for the same arrays."
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
-        for key, x in arrays.items():
-            npy = io.BytesIO()
-            np.lib.format.write_array(npy, np.asanyarray(x), allow_pickle=False)
-            z.writestr(zipfile.ZipInfo(f"{key}.npy"), npy.getvalue(), zipfile.ZIP_DEFLATED)
-    return out.getvalue()
 
 # %% ../../nbs/formats/smpl_npz.ipynb #0d79ceae
 def write(
