@@ -13,17 +13,20 @@ import torch
 
 from ..core.rotation import matrix_to_rotvec
 
-# %% ../../nbs/features/rotation_rows.ipynb #823b8238
+# %% ../../nbs/features/rotation_rows.ipynb #c85405d2
 def rotvecs_to_rows(
     v: np.ndarray,  # [3 ...] axis × angle, radians
     out: np.ndarray,  # [6 ...] to be filled: the first two rows of the matrices
 ):
     "Rotation vectors to the first two rows of their matrices."
-    u, w = _doubled_quaternion(v)
-    x, y, z = u * w
-    xx, yy, zz = u * u
-    xy, xz = u[0] * u[1:]
-    yz = u[1] * u[2]
+    squares = v * v
+    a, b = _rodrigues(squares[0] + squares[1] + squares[2])
+    squares *= b
+    x, y, z = v * a
+    xx, yy, zz = squares
+    u = v * b
+    xy, xz = v[0] * u[1:]
+    yz = v[1] * u[2]
     np.subtract(1 - yy, zz, out=out[0])
     np.subtract(xy, z, out=out[1])
     np.add(xz, y, out=out[2])
@@ -31,19 +34,21 @@ def rotvecs_to_rows(
     np.subtract(1 - xx, zz, out=out[4])
     np.subtract(yz, x, out=out[5])
 
-# %% ../../nbs/features/rotation_rows.ipynb #23383b7c
-def _doubled_quaternion(v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    "The vector part [3 ...] and the scalar part [...] of unit quaternions, times the root of two."
-    half = _length(v)
+# %% ../../nbs/features/rotation_rows.ipynb #b3eb2fb2
+def _rodrigues(square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "sin θ / θ and (1 − cos θ) / θ² of θ² [...]."
+    np.maximum(square, 1e-24, out=square)
+    half = np.sqrt(square)
     half *= 0.5
-    np.maximum(half, 1e-12, out=half)
     angle = torch.from_numpy(half)
-    k = torch.sin(angle).numpy()
-    k /= half
-    k *= math.sqrt(0.5)
-    w = torch.cos(angle).numpy()
-    w *= math.sqrt(2)
-    return v * k, w
+    s, c = torch.sin(angle).numpy(), torch.cos(angle).numpy()
+    r = s / square
+    s *= r
+    s += s
+    c *= r
+    c *= half
+    c *= 4
+    return c, s
 
 
 def _length(v: np.ndarray) -> np.ndarray:
