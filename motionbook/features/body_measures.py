@@ -64,7 +64,7 @@ def _directions(s: Skeleton) -> dict[str, np.ndarray]:
             found[name] = middle(*to) - middle(*start)
     return found
 
-# %% ../../nbs/features/body_measures.ipynb #07e88e11
+# %% ../../nbs/features/body_measures.ipynb #bb165f9e
 @lru_cache
 def _probe(s: Skeleton) -> Probe:
     "The vectors of a skeleton."
@@ -74,30 +74,28 @@ def _probe(s: Skeleton) -> Probe:
     lines = bones + [(c, m[p]) for c, p in lefts] + [(m[c], p) for c, p in lefts]
     ways = _directions(s)
     one = np.eye(len(s))
-    across = [ways[k] for k in ("hips", "shoulders") if k in ways]
-    facing = [across[0] + across[1], across[0] - across[1]] if len(across) == 2 else []
-    weights = [*(one[c] - one[p] for c, p in lines), *ways.values(), *facing]
+    weights = [*(one[c] - one[p] for c, p in lines), *ways.values()]
     twins = np.array([[at[c, p] for c, p in lefts], [at[m[c], m[p]] for c, p in lefts]], int)
     ends = len(bones) + np.arange(2 * len(lefts)).reshape(2, -1)
     first = (s.roles.get("left_hip"), s.roles.get("left_shoulder"))
     limbs = np.array([p in first for _, p in lefts], bool)
     rows = {name: len(lines) + i for i, name in enumerate(ways)}
-    legs = len(lines) + list(ways).index("legs") if "legs" in ways else 0
     pairs = [*zip(*twins), *zip(*twins[::-1])]
     crossed = list(zip(twins[0][limbs], ends[0][limbs]))
-    limits = _limits(len(weights), len(bones), pairs, crossed, legs)
+    limits = _limits(len(weights), len(bones), pairs, crossed, rows)
     return Probe(np.stack(weights, 1), bones, twins, ends, limbs, limits, rows)
 
 
-def _limits(n: int, bones: int, twins: list, crossed: list, legs: int) -> np.ndarray:
+def _limits(n: int, bones: int, twins: list, crossed: list, rows: dict[str, int]) -> np.ndarray:
     "[2n + 1, l] sums of the smallest and the largest squares, and one, that are negative for a usual body."
+    if len(rows) < 5:
+        return np.zeros((2 * n + 1, 0))
     low, high, one = np.split(np.eye(2 * n + 1), [n, 2 * n])
     rigid = [high[e] - 1.04 * low[e] for e in range(bones)]
     long = [2.5e-5 * one[0] - low[e] for e in range(bones)]
     alike = [high[a] - 6.25 * low[b] for a, b in twins]
     sided = [high[a] - 1.3 * low[b] for a, b in crossed]
-    sided.append(high[n - 1] - low[n - 2])  # hips less shoulders, hips and shoulders
-    metres = [high[legs] - 4 * one[0], 0.01 * one[0] - low[legs]]
+    metres = [high[rows["legs"]] - 4 * one[0], 0.01 * one[0] - low[rows["legs"]]]
     return np.stack([*rigid, *long, *alike, *sided, *metres], 1)
 
 # %% ../../nbs/features/body_measures.ipynb #6d9a6d9e
@@ -149,7 +147,7 @@ def in_clip(bad: np.ndarray) -> str:
     "Which clip of a batch [b] is meant; nothing where there is one."
     return f" in clip {int(bad.argmax())}" if len(bad) > 1 else ""
 
-# %% ../../nbs/features/body_measures.ipynb #1d754500
+# %% ../../nbs/features/body_measures.ipynb #71574c7d
 def usual(
     joints: Tensor,  # [... t j 3] metres
     skeleton: Skeleton,
@@ -166,11 +164,11 @@ def usual(
     first = probe.rows["trunk"]  # then legs, hips, shoulders, feet
     tall = vectors[up, ..., first : first + 2]
     stands = (tall * abs(tall) > _UPRIGHT * square[..., first : first + 2]).all(-1)
-    side, feet = (vectors[..., first + k] for k in (2, 4))
+    hips, shoulders, feet = (vectors[..., first + k] for k in (2, 3, 4))
     a, b = (up + 1) % 3, (up + 2) % 3
-    ahead = stands & (feet[a] * side[b] > feet[b] * side[a])
+    sided = stands & (feet[a] * hips[b] > feet[b] * hips[a]) & (dot(hips, shoulders) > 0)
     count = stands.sum(1)
-    return bool(((count > 0) & (2 * ahead.sum(1) >= count)).all())
+    return bool(((count > 0) & (2 * sided.sum(1) >= count)).all())
 
 # %% ../../nbs/features/body_measures.ipynb #8010bc5b
 _UPRIGHT = np.array([0.8, 0.85]) ** 2  # cosines to the vertical of a trunk and legs that stand
