@@ -6,7 +6,9 @@ DATA_DIR holds bvh/bandai.tar.gz; without it synthetic actors are used. Clips ar
 have. Both ways give every clip the bones of the same body. The published way is `published_ik263.py`, written from
 its description. Ways take turns; the best run of each call counts, in CPU time, so that a busy
 machine disturbs little. For the workers, each of one or two processes that are already
-running encodes its share of the clips again and again; what counts is the frames a second of all of them together, best of four turns.
+running encodes its share of the clips again and again; what counts is the frames a second of all of them together, best of
+four turns. A machine that is busy with other things gives two processes less than two cores: so the cores that they got
+are printed too, and how many times the work of one worker two would do on free cores, by the CPU time a frame.
 """
 
 import argparse
@@ -69,16 +71,16 @@ def work(clips, skeleton, seconds, ready, go, frames):
     smpl_to_ik263(clips, skeleton=skeleton)
     ready.release()
     go.wait()
-    done, t0 = 0, time.perf_counter()
+    done, t0, c0 = 0, time.perf_counter(), time.process_time()
     n = sum(map(len, clips))
     while time.perf_counter() - t0 < seconds:
         smpl_to_ik263(clips, skeleton=skeleton)
         done += n
-    frames.put(done / (time.perf_counter() - t0))
+    frames.put((done, time.perf_counter() - t0, time.process_time() - c0))
 
 
-def rate(clips, skeleton, workers: int, seconds: float) -> float:
-    "Frames a second of some processes together."
+def rate(clips, skeleton, workers: int, seconds: float) -> tuple[float, float, float]:
+    "Frames a second of some processes together, frames a CPU second, and the cores that they got."
     ctx = get_context("spawn")
     ready, go, frames = ctx.Semaphore(0), ctx.Event(), ctx.Queue()
     share = [
@@ -91,10 +93,11 @@ def rate(clips, skeleton, workers: int, seconds: float) -> float:
     for _ in several:
         ready.acquire()
     go.set()
-    total = sum(frames.get() for _ in several)
+    got = [frames.get() for _ in several]
     for p in several:
         p.join()
-    return total
+    done, cpu = sum(n for n, _, _ in got), sum(c for _, _, c in got)
+    return sum(n / wall for n, wall, _ in got), done / cpu, sum(c / wall for _, wall, c in got)
 
 
 def main():
@@ -134,9 +137,10 @@ def main():
         )
     if args.workers:
         pairs = [[rate(clips, skeleton, k, 2.5) for k in (1, args.workers)] for _ in range(4)]
-        one, many = (max(p[k] for p in pairs) for k in (0, 1))
+        one, many = ([max(p[k][i] for p in pairs) for i in range(3)] for k in (0, 1))
         print(
-            f"{args.workers} workers: {many / 1000:.0f} thousand frames a second, {many / one:.2f} times one worker (target 1.8 for two)"
+            f"{args.workers} workers: {many[0] / 1000:.0f} thousand frames a second, {many[0] / one[0]:.2f} times one worker on "
+            f"{many[2]:.2f} cores that were free; by the CPU time a frame {args.workers * many[1] / one[1]:.2f} times (target 1.8 for two)"
         )
 
 

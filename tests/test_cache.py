@@ -63,8 +63,19 @@ def whole(takes, tmp_path_factory) -> dict[str, bytes]:
     return contents(out)
 
 
-def test_any_number_of_workers_gives_the_same_bytes(takes, whole, tmp_path):
+def test_any_number_of_workers_gives_the_same_bytes(takes, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        cache.threading, "active_count", lambda: 2
+    )  # new processes, as in a notebook
     features_command("markers", takes, tmp_path, workers=2, validate=True, split="make", stats=True)
+    assert contents(tmp_path) == whole
+
+
+def test_two_workers_on_the_command_line_give_the_same_bytes(takes, whole, tmp_path):
+    line = f"features markers {takes} --out {tmp_path} --workers 2 --validate --split make --stats"
+    run = [sys.executable, "-m", "motionbook.cli", *line.split()]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
     assert contents(tmp_path) == whole
 
 
@@ -168,23 +179,43 @@ def test_threads_are_given_back(bodies, tmp_path):
     torch.set_num_threads(1)
 
 
+FIRST = os.getpid()  # a copy of this process keeps the number; a new one has its own
+
+
 def fragile(path: str) -> Scene:
     "A recording; a process that is not the first one dies of it."
     import multiprocessing
 
-    if multiprocessing.parent_process() is not None or "LOKY" in " ".join(sys.argv).upper():
+    if os.getpid() != FIRST or multiprocessing.parent_process() is not None:
         os._exit(1)
     time.sleep(0.2)
     return read(path)
 
 
-def test_a_worker_that_dies_is_an_error_and_not_the_end(takes, tmp_path):
-    _, items = dataset_items(takes)
-    good = [i for i in items if "broken" not in i.key]
-    with pytest.raises(Exception, match="terminated"):
-        precompute(good, MarkerFeatures(), tmp_path, fragile, workers=2)
-    index = precompute(good, MarkerFeatures(), tmp_path, read, workers=2)
-    assert len(index) == 16 and all(e["files"] for e in index)
+DIES = """
+import sys
+sys.path.insert(0, "tests")
+import test_cache as t
+from pathlib import Path
+good = [i for i in t.dataset_items(sys.argv[1])[1] if "broken" not in i.key]
+if sys.argv[3] == "new":
+    t.cache.threading.active_count = lambda: 2
+try:
+    t.precompute(good, t.MarkerFeatures(), sys.argv[2], t.fragile, workers=2)
+except Exception as err:
+    print("stopped:", err)
+index = t.precompute(good, t.MarkerFeatures(), sys.argv[2], workers=2)
+print(len(index), all(e["files"] for e in index))
+"""
+
+
+@pytest.mark.parametrize("kind", ["copies", "new"])
+def test_a_worker_that_dies_is_an_error_and_not_the_end(takes, tmp_path, kind):
+    run = [sys.executable, "-c", DIES, takes, tmp_path, kind]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "stopped: A" in done.stdout and "terminated" in done.stdout
+    assert done.stdout.endswith("16 True\n")
 
 
 DAMAGE = {

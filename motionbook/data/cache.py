@@ -6,16 +6,18 @@
 __all__ = ['PORTION', 'LOADED', 'Load', 'encode_scene', 'encode_scenes', 'check_features', 'precompute', 'read_index',
            'representation_of']
 
-# %% ../../nbs/data/cache.ipynb #00447729
+# %% ../../nbs/data/cache.ipynb #e43c505e
 import contextlib
 import hashlib
 import io
 import json
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import wait
+from concurrent.futures import Executor, ProcessPoolExecutor, wait
 from functools import lru_cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -137,7 +139,7 @@ def precompute(
         notes.rmdir()
     return [e for e in entries if e["key"] in keep]
 
-# %% ../../nbs/data/cache.ipynb #407062f0
+# %% ../../nbs/data/cache.ipynb #06ea5c2c
 class _Open(NamedTuple):
     "A recording that has to be encoded."
 
@@ -253,31 +255,45 @@ def _do_all(tasks: Sequence[tuple], workers: int, progress: bool):
         if future is not None:
             future.add_done_callback(hand_out)
 
-    with _bar(len(tasks), progress) as tick:
+    with (
+        _pool(n := max(0, min(workers, len(tasks)) - 1)) as pool,
+        _bar(len(tasks), progress) as tick,
+    ):
         try:
-            if (n := min(workers, len(tasks)) - 1) > 0:
-                pool = _pool(n)
-                for _ in range(n):
-                    hand_out()
+            for _ in range(n):
+                hand_out()
             while (task := _locked(lock, take)) is not None:
                 _portion(*task)
                 tick()
             for future in others:
                 future.result()
-        except BaseException:
-            _pool.cache_clear()
-            raise
         finally:
             waiting.clear()
             wait(others)
 
 
-@lru_cache(maxsize=1)
-def _pool(n: int):
-    "Processes that stay for the next call, and leave when nothing comes for a minute."
-    from joblib.externals.loky import ProcessPoolExecutor
+@contextlib.contextmanager
+def _pool(n: int) -> Iterator[Executor | None]:
+    "Other processes: copies of this one where that is safe, as PyTorch's loaders make them, else new ones."
+    if n == 0:
+        yield None
+    elif sys.platform == "linux" and threading.active_count() == 1:
+        with ProcessPoolExecutor(n, mp_context=get_context("fork")) as pool:
+            yield pool
+    else:
+        try:
+            yield _new_processes(n)
+        except BaseException:
+            _new_processes.cache_clear()
+            raise
 
-    return ProcessPoolExecutor(n, timeout=60)
+
+@lru_cache(maxsize=1)
+def _new_processes(n: int) -> Executor:
+    "Processes that stay for the next call, and leave when nothing comes for a minute."
+    from joblib.externals.loky import ProcessPoolExecutor as NewProcesses
+
+    return NewProcesses(n, timeout=60)
 
 
 def _locked(lock: threading.Lock, f: Callable) -> Any:
