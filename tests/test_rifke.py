@@ -14,6 +14,7 @@ from motionbook.core.motion import Motion, mirror, resample
 from motionbook.core.rotation import axis_rotation, matrix_to_rotvec, rotvec_to_matrix
 from motionbook.core.skeleton import SMPL22, SMPL24
 from motionbook.core.synthetic import ACTIONS, person, place
+from motionbook.features.body_measures import usual
 from motionbook.features.checks import check_body
 from motionbook.features.heading import compatible_heading, steady_heading
 from motionbook.features.layout import Representation
@@ -26,6 +27,7 @@ from motionbook.features.rifke import (
     rifke_to_smpl,
     smpl_to_rifke,
 )
+from motionbook.features.rotation_rows import rotvecs_to_rows
 from motionbook.features.smpl_arrays import motion_to_smpl, smpl_to_motion, y_to_z_up, z_to_y_up
 from motionbook.formats.registry import read
 
@@ -82,7 +84,7 @@ def test_golden_vectors(golden, clip):
     assert (features - x["features"]).abs().max() < 1e-9
     single = smpl_to_rifke(x["poses"].float(), x["trans"].float(), x["joints"].float())
     assert single.dtype == torch.float32
-    assert (single - x["features"]).abs().max() < 2e-6
+    assert (single - x["features"]).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("clip", CLIPS)
@@ -108,6 +110,51 @@ def test_round_trip_of_real_clips(golden, clip, dtype, limit):
     assert (after[:, 0] - turn @ before[:, 0]).abs().max() < limit
     ground = torch.cat([trans[0, :2], joints[..., 2].min()[None]]).double()
     assert (back.joints - (joints.double() - ground) @ turn.T).abs().max() < max(limit, 1e-9)
+
+
+def smpl_clips(real_data):
+    "Poses, trans and joints of AMASS-style files and of AIST++, in double precision, z up."
+    from motionbook.core.files import load_pickle
+
+    clips = []
+    for path in sorted((real_data / "motionlib" / "asap_smpl_npz").rglob("*.npz"))[:8]:
+        z = np.load(path)
+        clips.append(tuple(torch.from_numpy(z[k]).double() for k in ("poses", "trans")))
+    for path in sorted((real_data / "aistpp").rglob("motions/*.pkl"))[:4]:
+        x = load_pickle(path)
+        trans = np.asarray(x["smpl_trans"]) / np.asarray(x["smpl_scaling"])
+        r = pose_rotations(torch.from_numpy(np.asarray(x["smpl_poses"])).double())[:, :22].clone()
+        r[:, 0] = y_to_z_up(r[:, 0].mT).mT
+        clips.append((matrix_to_rotvec(r).flatten(1), y_to_z_up(torch.from_numpy(trans).double())))
+    for poses, trans in clips:
+        joints = body_joints(poses[:, :66], model=approximate_body("smpl"), kind="smpl")
+        yield poses[:, :66], trans, joints - joints[:, :1] + trans[:, None]
+
+
+@pytest.mark.parametrize("away", [0.0, 7.0])
+def test_single_precision_of_real_clips(golden, real_data, away):
+    "Against double precision on the same numbers, also metres away from the origin."
+    clips = [tuple(x[k] for k in ("poses", "trans", "joints")) for x in golden.values()]
+    for poses, trans, joints in [*clips, *smpl_clips(real_data)]:
+        x = [v.float() for v in (poses, trans + away, joints + away)]
+        exact = smpl_to_rifke(*(v.double() for v in x))
+        single = smpl_to_rifke(*x)
+        assert single.dtype == torch.float32
+        assert (single - exact).abs().max() < 7e-7
+        back, known = rifke_to_smpl(single), rifke_to_smpl(single.double())
+        assert (back.joints - known.joints).abs().max() < 7e-7
+        assert (matrices(back.poses) - matrices(known.poses)).abs().max() < 7e-7
+
+
+def test_single_precision_of_any_rotation():
+    "Up to a half turn; poses of recordings have no more."
+    g = torch.Generator().manual_seed(0)
+    axis = torch.nn.functional.normalize(torch.randn(4000, 22, 3, generator=g), dim=-1)
+    v = axis * (torch.pi * torch.rand(4000, 22, 1, generator=g))
+    out = np.empty((4000, 22, 6), np.float32)
+    rotvecs_to_rows(np.ascontiguousarray(v.permute(2, 0, 1).numpy()), out.transpose(2, 0, 1))
+    exact = rotvec_to_matrix(v.double())[..., :2, :].flatten(-2)
+    assert (torch.from_numpy(out) - exact).abs().max() < 6e-7
 
 
 def test_constant_feature_is_named(golden):
@@ -398,12 +445,81 @@ def test_real_clips_of_others_pass(real_data):
         (lambda p, t, j: (p[:20], t, j), "joints for poses"),
         (lambda p, t, j: (p, None, None), "trans or joints"),
         (lambda p, t, j: (p, t[:, :2], j), "expected trans"),
+        (lambda p, t, j: (p[:0], t[:0], j[:0]), "at least 3 frames, got 0"),
+        (lambda p, t, j: (p, t, swapped(j, "hip", "knee", "ankle", "foot")), "exchanged"),
+        (lambda p, t, j: (p, t, swapped(j, "knee", "ankle", "foot")), "exchanged"),
+        (lambda p, t, j: (p, t, swapped(j, "ankle", "foot")), "exchanged"),
+        (lambda p, t, j: (p, t, swapped(j, *ARM)), "exchanged"),
+        (lambda p, t, j: (p, None, j * j.new_tensor([-1, 1, 1])), "exchanged"),
+        (lambda p, t, j: (p, None, j.roll(1, -1)), "stands along x"),
+        (lambda p, t, j: (p, None, -j), "stands along minus z|exchanged"),
+        (lambda p, t, j: (p, None, j * j.new_tensor([1, -1, -1])), "stands along minus z"),
+        (lambda p, t, j: (p, 1000 * t, 1000 * j), "by 0.001 where it is the millimetre"),
+        (lambda p, t, j: (p, t, collapsed(j, "left_knee", "left_hip")), "length zero"),
+        (lambda p, t, j: (p, t, collapsed(j, "head", "neck")), "length zero"),
+        (lambda p, t, j: (p, t, j[:, torch.randperm(24, generator=GENERATOR)]), "order|exchanged"),
+        (lambda p, t, j: (p, t * torch.nan, j), "move with the pelvis"),
+        (lambda p, t, j: (p, t, j.long()), "floating-point"),
+        (lambda p, t, j: (p, t, j.numpy()), "as a floating-point tensor"),
     ],
 )
-def test_bad_input_gets_one_clear_line(change, word):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_bad_input_gets_one_clear_line(change, word, dtype):
     with pytest.raises(ValueError, match=word) as err:
-        smpl_to_rifke(*change(*body()))
+        smpl_to_rifke(*change(*body(dtype=dtype)))
     assert "\n" not in str(err.value)
+
+
+ARM = ("collar", "shoulder", "elbow", "wrist", "hand")
+GENERATOR = torch.Generator().manual_seed(3)
+
+
+def swapped(joints, *names):
+    "Joints with some of the left side exchanged for those of the right."
+    order = list(range(24))
+    for n in names:
+        left, right = SMPL24.indices((f"left_{n}", f"right_{n}"))
+        order[left], order[right] = right, left
+    return joints[:, order]
+
+
+def collapsed(joints, child, parent):
+    joints = joints.clone()
+    joints[:, SMPL24.index(child)] = joints[:, SMPL24.index(parent)]
+    return joints
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("check", [True, False])
+def test_a_hole_is_found_wherever_it_is(bad, check):
+    "One number of one joint or angle of any frame, also of those that no other question looks at."
+    poses, trans, joints = body()
+    for t in range(len(poses)):
+        holes, broken = joints.clone(), poses.clone()
+        holes[t, (5 * t) % 24, t % 3] = bad
+        broken[t, (7 * t) % 66] = bad
+        with pytest.raises(ValueError, match=f"finite joints.* at frame {t};"):
+            smpl_to_rifke(poses, None, holes, check=check)
+        with pytest.raises(ValueError, match=f"finite poses.* at frame {t};"):
+            smpl_to_rifke(broken, None, joints, check=check)
+
+
+def test_a_quick_look_and_all_questions_agree(golden):
+    "What passes at one look passes all questions, and no fault passes at one look."
+    faults = [
+        lambda j: j[:, SMPL24.mirror],
+        lambda j: j * j.new_tensor([-1, 1, 1]),
+        lambda j: swapped(j, "hip", "knee", "ankle", "foot"),
+        lambda j: swapped(j, *ARM),
+        lambda j: j.roll(1, 1),
+        lambda j: j.roll(1, -1),
+        lambda j: 100 * j,
+        lambda j: collapsed(j, "left_knee", "left_hip"),
+    ]
+    for x in golden.values():
+        assert usual(x["joints"], SMPL24, 2)
+        for fault in faults:
+            assert not usual(fault(x["joints"]), SMPL24, 2)
 
 
 def test_bad_features_are_refused():

@@ -75,7 +75,7 @@ def _direction(z: np.ndarray) -> np.ndarray:
         z, size = np.where(flat, 1, z), np.where(flat, 1, size)
     return z / size
 
-# %% ../../nbs/features/rifke_vectors.ipynb #47bba24e
+# %% ../../nbs/features/rifke_vectors.ipynb #e1bc930e
 def _encode_clip(poses: Tensor, joints: Tensor, foot_frame: str, heading: str) -> Tensor:
     "[n 232] of one clip: poses [n 66 or more], joints [n 24 3], z up."
     features = torch.empty(len(poses), RIFKE_LAYOUT.width, dtype=poses.dtype)
@@ -84,9 +84,8 @@ def _encode_clip(poses: Tensor, joints: Tensor, foot_frame: str, heading: str) -
     rows = out[:, _AT["rotations"]].reshape(-1, 22, 6).transpose(2, 0, 1)
     rotvecs_to_rows(np.ascontiguousarray(v), rows)
     turn = _take_heading_out(rows[..., 0], v[..., 0], heading)
-    local = out[:, _AT["joints"]].reshape(-1, 23, 3)
-    _encode_joints(points, turn, local)
-    _check_together(rows[..., 0], local[:, :3])
+    _encode_joints(points, turn, out[:, _AT["joints"]].reshape(-1, 23, 3))
+    _check_together(out)
     _encode_path(points, turn, foot_frame, out)
     return features
 
@@ -145,11 +144,12 @@ def _encode_path(points: np.ndarray, turn: np.ndarray, foot_frame: str, out: np.
 
 _MOVING = [*SMPL24.indices(FEET), 0]
 
-# %% ../../nbs/features/rifke_vectors.ipynb #61b2b945
-def _check_together(root: np.ndarray, local: np.ndarray):
-    "ValueError where the pelvis's rows [6 n] and the joints around it [n k 3] do not go together."
-    frames = range(0, len(local), max(1, len(local) // 2))
-    ways = [_own_axes(root[:, t].tolist(), local[t].tolist()) for t in frames]
+# %% ../../nbs/features/rifke_vectors.ipynb #58f0813d
+def _check_together(features: np.ndarray):
+    "ValueError where the pelvis's rows and the joints around it in features [n 232] do not go together."
+    some = features[:: max(1, len(features) // 2)]
+    rows, points = some[:, _AT["rotations"]][:, :6], some[:, _AT["joints"]][:, :9]
+    ways = [_own_axes(r, p) for r, p in zip(rows.tolist(), points.tolist())]
     left, up = (sum(w) / len(ways) for w in zip(*ways))
     if not (left > 0.5 and up > 0.5):
         raise ValueError(
@@ -158,14 +158,14 @@ def _check_together(root: np.ndarray, local: np.ndarray):
         )
 
 
-def _own_axes(root: list[float], points: list[list[float]]) -> tuple[float, float]:
+def _own_axes(root: list[float], points: list[float]) -> tuple[float, float]:
     "How far the hips are to the pelvis's left, and the spine up, as cosines."
     a, b, c, d, e, f = root
-    hips = [x - y for x, y in zip(*points[:2])]
-    cos = lambda v, *way: sum(map(operator.mul, way, v)) / math.hypot(*v)
-    return cos(hips, a, d, b * f - c * e), cos(points[2], b, e, c * d - a * f)
+    hips = [x - y for x, y in zip(points[:3], points[3:6])]
+    cos = lambda v, *way: sum(map(operator.mul, way, v)) / (math.hypot(*v) or 1.0)
+    return cos(hips, a, d, b * f - c * e), cos(points[6:], b, e, c * d - a * f)
 
-# %% ../../nbs/features/rifke_vectors.ipynb #ea37b528
+# %% ../../nbs/features/rifke_vectors.ipynb #af574046
 def smpl_to_rifke(
     poses: Tensor,  # [... t 66] rotation vectors, radians, z up; numbers of the hands after them are left out
     trans: Tensor
@@ -189,6 +189,8 @@ def smpl_to_rifke(
     check_shapes(poses, trans, joints)
     if _asked(poses, joints):
         out = encode_with_gradients(poses[..., :66], joints.to(poses), foot_frame, heading)
+        for clip in out.detach().cpu().reshape(-1, *out.shape[-2:]).numpy():
+            _check_together(clip)
     else:
         out = _encode(poses, joints.to(poses), foot_frame, heading)
     return out if labels is None else torch.cat([out, checked_labels(labels, out)], -1)
