@@ -19,7 +19,8 @@ from motionbook.converters.base import dataset_items, find_source, scenes
 from motionbook.converters.mvhumannet import load_mvh
 from motionbook.converters.to_features import features_command, features_lines
 from motionbook.core.files import BadFile
-from motionbook.core.motion import Scene
+from motionbook.core.motion import Motion, Scene, mirror
+from motionbook.core.rotation import axis_rotation
 from motionbook.core.skeleton import SMPL22
 from motionbook.core.synthetic import ACTIONS, person, person_markers
 from motionbook.data import cache
@@ -285,13 +286,52 @@ def test_no_clip_and_no_person_is_on_two_sides(drawn, seed, test):
 
 
 def test_mirrored_twins_stay_together(tmp_path):
-    for name in ("000001", "M000001", "000002", "M000002", "walk", "walk_mirrored"):
-        write(Scene((person_markers(person("walk", 1.0)),)), tmp_path / f"{name}.trc")
+    for k, (name, twin) in enumerate(
+        (("000001", "M000001"), ("000002", "M000002"), ("walk", "walk_mirrored"))
+    ):
+        m = person_markers(person(ACTIONS[k], 2.0, seed=k))
+        write(Scene((m,)), tmp_path / f"{name}.trc")
+        write(Scene((mirror(m),)), tmp_path / f"{twin}.trc")
     _, items = dataset_items(tmp_path)
     sides, _ = make_splits(items, valid=0.34)
     for keys in sides.values():
         bare = {k.lstrip("M").removesuffix("_mirrored") for k in keys}
         assert len(keys) == 2 * len(bare)
+
+
+def copied(folder: Path, n: int = 24) -> dict[str, str]:
+    "Recordings of people, and copies of every other one: renamed, scaled, turned, cut; copy -> original."
+    turn = axis_rotation("y", torch.tensor(2.0))
+    for k in range(n):
+        m = person(ACTIONS[k % 7], 3.0, fps=30.0, seed=k)
+        m = Motion(m.positions[:, m.skeleton.indices(SMPL22.joints)], SMPL22, 30.0)
+        write(Scene((m,)), folder / f"p{k:02}" / f"take{k:02}.npz")
+        if k % 2:
+            x = ((0.8 + k / 60) * m.positions[k:] @ turn.mT + 1.0).contiguous()
+            write(Scene((m.replace(positions=x),)), folder / f"q{k:02}" / f"old{k:02}.npz")
+    return {f"q{k:02}/old{k:02}": f"p{k:02}/take{k:02}" for k in range(1, n, 2)}
+
+
+def leaked(sides: dict[str, list[str]], copies: dict[str, str]) -> int:
+    side = {k: s for s, keys in sides.items() for k in keys}
+    return sum(side[a] != side[b] for a, b in copies.items())
+
+
+def test_copies_under_other_names_never_leak(tmp_path):
+    copies = copied(tmp_path / "src")
+    _, items = dataset_items(tmp_path / "src")
+    by_name = [leaked(make_splits(items, 0.3, seed=s, movements=None)[0], copies) for s in range(5)]
+    read_from_files = [make_splits(items, 0.3, 0.2, seed=s) for s in range(5)]
+    assert min(by_name) > 0  # or this proves nothing
+    assert [leaked(sides, copies) for sides, _ in read_from_files] == [0] * 5
+    assert {apart for _, apart in read_from_files} == {"persons, clips and movements"}
+    assert all({len(k) for k in sides.values()} != {0} for sides, _ in read_from_files)
+    for name in ("ik263", "keypoints"):
+        out = tmp_path / name
+        facts = features_command(name, tmp_path / "src", out, split="make", fps=20.0)
+        assert facts["apart"] == "persons, clips and movements" and facts["splits"]["val"] > 0
+        sides = {s: read_split(out / "splits" / f"{s}.txt") for s in facts["splits"]}
+        assert leaked(sides, copies) == 0
 
 
 def test_public_split_files_are_read(real_data):
@@ -301,6 +341,27 @@ def test_public_split_files_are_read(real_data):
         assert path.name == f"{side}.txt" and abs(len(names) - n) < 200, len(names)
     twins = [Item(k, "") for k in names[:3]]
     assert len(select(twins, names)[0]) == 3
+
+
+def test_every_actor_is_a_clip_without_a_cache(bodies, tmp_path):
+    _, items = dataset_items(bodies)
+    features_command("ik263", bodies, tmp_path)
+    cached = FeatureClips(tmp_path)
+    r, seen = cached.representation, []
+
+    def load(path):
+        seen.append(path)
+        return read(path)
+
+    fly = FeatureClips(None, [i for i in items if i.key != "short"], r, load=load)
+    assert len(fly) == len(cached) == 26 and [i.key for i, _ in fly.clips].count("two") == 2
+    seen.clear()
+    assert all(torch.equal(a, b) for a, b in zip(fly, cached, strict=True))
+    assert len(seen) == 25  # two people are read once
+    whole = FeatureClips(None, [i for i in items if i.key == "short"], r)
+    assert len(whole) == 1
+    with pytest.raises(ValueError, match="3 frames or more"):
+        whole[0]
 
 
 # --- statistics --------------------------------------------------------------------------------

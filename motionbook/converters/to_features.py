@@ -5,16 +5,20 @@
 # %% auto #0
 __all__ = ['chosen_representation', 'features_command', 'features_lines']
 
-# %% ../../nbs/converters/to_features.ipynb #7539df9c
-from collections.abc import Sequence
+# %% ../../nbs/converters/to_features.ipynb #76049b74
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from .base import Source, dataset_items
 from ..core.config import settings
 from ..core.motion import Scene
 from ..data.cache import precompute, read_index, representation_of
-from ..data.clips import validate_cache
+from ..data.clips import open_features, validate_cache
 from motionbook.data.split_files import (
     SIDES,
     Item,
@@ -58,7 +62,7 @@ def _first_scene(source: Source, items: Sequence[Item]) -> Scene:
             why = why or str(err)
     raise ValueError(f"none of {len(items)} recordings could be read; the first: {why}")
 
-# %% ../../nbs/converters/to_features.ipynb #595e7664
+# %% ../../nbs/converters/to_features.ipynb #520e41a7
 def features_command(
     name: str,  # "ik263", "kit251", "rifke", "keypoints", "dlc", "markers"
     src: str | Path,  # a dataset's folder, or one recording
@@ -91,12 +95,12 @@ def features_command(
     if validate:
         facts["bad"] = [b._asdict() for b in validate_cache(out)]
     if split == "make":
-        facts["splits"], facts["apart"] = _split(items, src, out)
+        facts["splits"], facts["apart"] = _split(items, source, src, out)
     if stats:
         facts |= _stats(out, src, blend, group, workers)
     return facts
 
-# %% ../../nbs/converters/to_features.ipynb #d4a46878
+# %% ../../nbs/converters/to_features.ipynb #0a84f1ba
 def _counted(name: str, source: Source, out: Path, index: list[dict]) -> dict[str, Any]:
     good = [e for e in index if e["files"]]
     return {
@@ -116,18 +120,40 @@ def _first_reason(facts: dict) -> str:
     return f"{facts['skipped'][0]['key']}: {facts['skipped'][0]['reason']}"
 
 
-def _split(items: Sequence[Item], src: str | Path, out: Path) -> tuple[dict[str, int], str]:
+def _split(
+    items: Sequence[Item], source: Source, src: str | Path, out: Path
+) -> tuple[dict[str, int], str]:
     "Lists in the cache: the dataset's own, else new ones; how many names each has, and what is apart."
-    made = {e["key"] for e in read_index(out) if e["files"]}
+    made = {e["key"]: e["files"] for e in read_index(out) if e["files"]}
     items = [i for i in items if i.key in made]
     own = {s: p for s in SIDES if (p := find_split(s, src))}
     if "train" in own:
         sides = {s: [i.key for i in select(items, read_split(p))[0]] for s, p in own.items()}
         apart = "as in " + ", ".join(p.name for p in own.values())
     else:
-        sides, apart = make_splits(items)
+        r = representation_of(out)
+        movements = lambda i: _recorded(source, i) + _encoded(out, made[i.key], r)
+        sides, apart = make_splits(items, movements=movements)
     write_splits(out, sides)
     return {s: len(keys) for s, keys in sides.items()}, apart
+
+
+def _recorded(source: Source, item: Item) -> list[Tensor]:
+    "Positions as recorded: copies that were cut show in them."
+    try:
+        return [m.positions for m in source.load(item.path).actors]
+    except (ValueError, OSError):
+        return []
+
+
+def _encoded(out: Path, files: Iterable[str], r: Representation) -> list[Tensor]:
+    "Positions from the cache: copies at another frame rate show in them. None where features do not tell."
+    try:
+        read = (torch.from_numpy(np.array(open_features(out / f, r.layout))) for f in files)
+        found = [r.decode(x) for x in read]
+    except (ValueError, TypeError):
+        return []
+    return [m.positions for x in found for m in getattr(x, "actors", (x,))]
 
 
 def _stats(out: Path, src: str | Path, blend, group: str, workers: int) -> dict[str, Any]:

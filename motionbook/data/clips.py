@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['open_features', 'FeatureClips', 'Bad', 'validate_cache']
 
-# %% ../../nbs/data/clips.ipynb #b2c4a91c
-from collections.abc import Sequence
+# %% ../../nbs/data/clips.ipynb #f5001b25
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,7 @@ def open_features(
         raise bad_file(path, f"features [t, {layout.width}]", f"{x.dtype} {list(x.shape)}")
     return x
 
-# %% ../../nbs/data/clips.ipynb #0069cad3
+# %% ../../nbs/data/clips.ipynb #71a3698e
 class FeatureClips:
     "Features of many recordings, by number; cached ones are mapped from their files."
 
@@ -65,23 +66,39 @@ class FeatureClips:
         self.items, self.load = list(items), load
         if not self.items:
             raise ValueError(f"expected recordings, got none in {cache or 'the list'}")
-        self.clips = [(i, f) for i in self.items for f in sorted(self.files.get(i.key, [""]))]
+        self._last: tuple[str, list[Tensor]] = ("", [])  # what was encoded most recently
+
+    @cached_property
+    def clips(self) -> list[tuple[Item, str | int]]:
+        "One for each actor of each recording: its file in the cache, or its number where there is none."
+        none: Mapping[str, int] = {}
+        return [
+            (i, which)
+            for i in self.items
+            for which in (sorted(self.files.get(i.key, none)) or range(self._actors(i)))
+        ]
+
+    def _actors(self, item: Item) -> int:
+        "How many clips a recording makes; one that cannot be read is one, and says why when it is asked for."
+        if hasattr(self.representation, "encode_scene"):
+            return 1
+        try:
+            return len(self.load(item.path).actors)
+        except (ValueError, OSError):
+            return 1
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getitem__(self, i: int) -> Tensor:  # [t d] float32
-        item, name = self.clips[i]
-        if name:
-            return torch.from_numpy(
-                np.array(open_features(self.cache / name, self.representation.layout))
-            )
-        made = list(encode_scene(self.load(item.path), self.representation).values())
-        if len(made) > 1:
-            raise ValueError(
-                f"{item.key} has {len(made)} actors, and only a cache can say so beforehand; compute one"
-            )
-        return made[0].float()
+        item, which = self.clips[i]
+        if isinstance(which, str):
+            x = open_features(self.cache / which, self.representation.layout)
+            return torch.from_numpy(np.array(x))
+        if self._last[0] != item.key:
+            made = encode_scene(self.load(item.path), self.representation)
+            self._last = (item.key, [x.float() for x in made.values()])
+        return self._last[1][which].clone()
 
 # %% ../../nbs/data/clips.ipynb #8f255207
 class Bad(NamedTuple):

@@ -150,12 +150,13 @@ def movement_prints(
         else set()
     )
 
-# %% ../../nbs/data/splits.ipynb #3c86303f
+# %% ../../nbs/data/splits.ipynb #8688683b
 def same_clips(
-    clips: Sequence[Tensor],  # each [t j c]
+    clips: Sequence[Tensor | Sequence[Tensor]],  # each [t j c], or the actors of one recording
 ) -> list[int]:  # one number a clip, the same where movement is shared
     "Which clips are copies, windows or scaled versions of one another."
-    prints = [movement_prints(c) for c in clips]
+    actors = ([c] if isinstance(c, Tensor) else c for c in clips)
+    prints = [set().union(*map(movement_prints, a)) for a in actors]
     owners: dict[int, list[int]] = {}
     for i, found in enumerate(prints):
         for p in found:
