@@ -7,9 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motionbook.core.files import BadFile
+from motionbook.core.motion import Scene, resample
+from motionbook.core.synthetic import person
 from motionbook.features.layout import Layout
 from motionbook.features.moments import moments, stream_moments
 from motionbook.features.normalize import FLOOR, Normalizer, public_statistics
+from motionbook.features.registry import REPRESENTATIONS, representation, representation_class
+from motionbook.features.rifke import RIFKE
 
 torch.set_num_threads(1)
 LAYOUT = Layout(root=5, poses=132, joints=69, feet=12, velocity=14, label=1)
@@ -160,3 +164,40 @@ def test_about_that_is_not_ours(tmp_path):
     np.savez(tmp_path / "z.npz", mean=np.zeros(5), std=np.ones(6))
     with pytest.raises(BadFile, match="z.npz"):
         public_statistics(tmp_path / "z.npz", Layout(a=3, b=3))
+
+
+def test_another_frame_rate_is_one_clear_error(tmp_path):
+    "Wherever statistics meet features whose rate is known."
+    walk = person("walk", 3.0, fps=60)
+    r = RIFKE()
+    n = Normalizer.fit([r.encode(walk)], r)
+    assert n.fps == 20.0 and n.representation == "rifke"
+    path = n.save(tmp_path / "stats.npz")
+    x = n.encode(walk, r)
+    assert torch.equal(x, n(r.encode(walk))) and torch.equal(x, n(r.encode(walk), fps=20))
+    assert torch.equal(n.undo(x, fps=20.001), n.undo(x))
+    for refused in (
+        lambda: n.encode(walk, RIFKE(fps=None)),  # at the recording's own rate
+        lambda: n.encode(walk, RIFKE(fps=60.0)),
+        lambda: n(r.encode(walk), fps=60.0),
+        lambda: n.undo(x, fps=60.0),
+        lambda: n.check(RIFKE(fps=60.0)),
+        lambda: Normalizer.load(path, RIFKE(fps=60.0)),
+        lambda: Normalizer.load(path, RIFKE(fps=None), fps=60.0),
+    ):
+        with pytest.raises(ValueError, match="are for 20 frames per second, got 60; resample") as e:
+            refused()
+        assert "\n" not in str(e.value)
+    with pytest.raises(ValueError, match="got nan"):
+        n(x, fps=float("nan"))
+    with pytest.raises(ValueError, match="'rifke' features, got 'keypoints'|are for Layout"):
+        n.encode(walk, representation("keypoints", Scene((walk,))))
+    assert n.encode(resample(walk, 20), RIFKE(fps=None)).shape == x.shape
+
+
+def test_statistics_carry_the_name_of_the_registry():
+    for key in REPRESENTATIONS:
+        assert representation_class(key).name == key
+    markers = representation("markers")
+    m = Normalizer.fit([torch.randn(20, markers.layout.width)], markers)
+    assert m.representation == "markers"

@@ -183,7 +183,7 @@ def check_body(
     _check_sides(body)
     return joints
 
-# %% ../../nbs/features/checks.ipynb #1f0d8f69
+# %% ../../nbs/features/checks.ipynb #6ba28f13
 def check_fps(
     fps: float,  # of the features
     expected: float,  # of the statistics or the model
@@ -192,6 +192,6 @@ def check_fps(
     "ValueError where two frame rates are not the same to a thousandth."
     if not abs(fps - expected) <= 1e-3 * expected:
         raise ValueError(
-            f"{what} are for {expected:g} fps, got features at {fps:g} fps; resample the motion to {expected:g} fps first"
+            f"{what} are for {expected:g} frames per second, got {fps:g}; resample the motion to {expected:g} first"
         )
     return fps

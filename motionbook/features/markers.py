@@ -59,7 +59,7 @@ def vertical_extent(
     size = torch.where(seen, y, -torch.inf).amax(-1) - torch.where(seen, y, torch.inf).amin(-1)
     return torch.where(seen.any(-1), size.clamp_min(0.1), 1.0)
 
-# %% ../../nbs/features/markers.ipynb #dc037f34
+# %% ../../nbs/features/markers.ipynb #e8deca7d
 @dataclass(frozen=True)
 class MarkerFeatures:
     "Points around the hip in body heights, with a mask; `decode` gives back what `encode` took."
@@ -68,6 +68,8 @@ class MarkerFeatures:
     kmax: int | None = None  # places for points; None = as many as the skeleton has
     scale: str = "given"  # "given" = the height if there is one, else the extent; "extent" = always
     fps: float = 60.0  # frames per second of what `decode` makes
+
+    name = "markers"
 
     def __post_init__(self):
         if self.scale not in ("given", "extent"):

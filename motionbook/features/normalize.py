@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FLOOR', 'PLAIN', 'LABELS', 'spread', 'Normalizer', 'public_statistics']
 
-# %% ../../nbs/features/normalize.ipynb #1f9b070b
+# %% ../../nbs/features/normalize.ipynb #cb09a329
 import io
 import json
 from collections.abc import Iterable, Sequence
@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 from ..core.files import atomic_write, bad_file, load_npy, load_npz, read_bytes
+from ..core.motion import Motion
+from .checks import check_fps
 from .layout import Layout, Representation
 from .moments import Clip, Moments, part_of, stream_moments
 
@@ -40,7 +42,7 @@ def spread(
         std = torch.cat([std[s].mean().expand(s.stop - s.start) for s in layout.values()])
     return std.clamp_min(floor)
 
-# %% ../../nbs/features/normalize.ipynb #7bb3ed4f
+# %% ../../nbs/features/normalize.ipynb #065f943f
 @dataclass(frozen=True, eq=False)
 class Normalizer:
     "Mean and spread of every feature, with the layout, representation and frame rate they are for."
@@ -106,24 +108,37 @@ class Normalizer:
         self,
         features: Tensor,  # [... d]
         mask: Tensor | None = None,  # [...] bool; frames outside it become 0, the mean
+        fps: float | None = None,  # frames per second of the features, where it is known
     ) -> Tensor:  # [... d], mean 0 and spread 1
-        "Features as a model sees them."
-        mean, std = self._like(features)
+        "Features as a model sees them; ValueError where the rate is not that of the statistics."
+        mean, std = self._like(features, fps)
         x = (features - mean) / std
         return x if mask is None else x.masked_fill(~mask[..., None], 0.0)
 
     def undo(
         self,
         features: Tensor,  # [... d], normalised
+        fps: float | None = None,  # as in the call
     ) -> Tensor:  # [... d]
         "The way back."
-        mean, std = self._like(features)
+        mean, std = self._like(features, fps)
         return features * std + mean
 
     normalize = __call__
     denormalize = undo
 
-    def _like(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(
+        self,
+        motion: Motion,
+        of: Representation,  # that the statistics are for
+    ) -> Tensor:  # [t d]
+        "Normalised features of a motion; ValueError for another layout, representation or frame rate."
+        self.check(of, getattr(of, "fps", None) or motion.fps)
+        return self(of.encode(motion))
+
+    def _like(self, x: Tensor, fps: float | None = None) -> tuple[Tensor, Tensor]:
+        if fps is not None and self.fps is not None:
+            check_fps(fps, self.fps)
         if x.shape[-1] != self.layout.width:
             raise ValueError(
                 f"expected features [..., {self.layout.width}] of {self.layout}, got {list(x.shape)}"
@@ -146,15 +161,15 @@ class Normalizer:
     ) -> "Normalizer":  # itself
         "Refuse features of another layout, representation or frame rate."
         layout = of if isinstance(of, Layout) else of.layout
-        name, rate = ("", fps) if isinstance(of, Layout) else (_name(of), fps or of.fps)
+        name, rate = (
+            ("", fps) if isinstance(of, Layout) else (_name(of), fps or getattr(of, "fps", None))
+        )
         if layout != self.layout:
             raise ValueError(f"statistics are for {self.layout}; the features have {layout}")
         if name and self.representation and name != self.representation:
             raise ValueError(f"statistics are for {self.representation!r} features, got {name!r}")
-        if rate and self.fps and abs(rate - self.fps) > 1e-3 * self.fps:
-            raise ValueError(
-                f"statistics are for {self.fps:g} frames per second, got {rate:g}; resample, or fit new ones"
-            )
+        if rate is not None and self.fps is not None:
+            check_fps(rate, self.fps)
         return self
 
     def save(self, path: str | Path) -> Path:
