@@ -75,6 +75,13 @@ def test_golden_pair(real_data):
     assert max(gaps(made[:-80], stored[:-80]).values()) <= 1e-5
     late = gaps(made[-80:], stored[-80:])
     assert max(late.values()) <= 1.33e-2 and late["rot6d"] > 1e-3  # the filter sees another end
+    twin = torch.from_numpy(published_ik263(joints.numpy()))
+    for k, far in gaps(twin[-80:], stored[-80:]).items():  # the published way has the same gap
+        assert abs(far - late[k]) <= 1e-5
+    assert max(gaps(made[-80:], twin[-80:]).values()) <= 1e-5
+    last = ik263_to_joints(vectors, last_frame=True)[-1:]  # the frame that the stored joints lack
+    whole = gaps(smpl_to_ik263(torch.cat([joints, last])), vectors)
+    assert whole.pop("contacts") == 0 and max(whole.values()) <= 1e-5  # with it nothing is left
 
 
 def test_reference_outputs(real_data):

@@ -5,18 +5,24 @@
 # %% auto #0
 __all__ = ['IK263_LAYOUT', 'FLOWMIMIC', 'smpl_to_ik263', 'ik263_to_joints', 'mirror_ik263', 'IK263']
 
-# %% ../../nbs/features/ik263.ipynb #2e3b384d
+# %% ../../nbs/features/ik263.ipynb #1376186a
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
-from ..core.motion import Motion, resample
+from ..core.motion import Motion
 from ..core.skeleton import SMPL22
-from .ik_body import HUMANML3D_BODY
+from .ik_body import HUMANML3D_BODY, IKBody
 from .ik_heading import Facing
-from .ik_joints import JointSource, ik_to_joints, mend_slips, mirror_ik
+from motionbook.features.ik_joints import (
+    IKFeatures,
+    JointSource,
+    ik_to_joints,
+    mend_slips,
+    mirror_ik,
+)
 from .ik_vectors import Frames, joints_to_ik
 from .layout import Layout
 from .smpl22 import motion_to_smpl22
@@ -60,53 +66,29 @@ def mirror_ik263(
     "The features of the mirrored clip, without encoding it."
     return mirror_ik(features, HUMANML3D_BODY)
 
-# %% ../../nbs/features/ik263.ipynb #4f9c7bcd
+# %% ../../nbs/features/ik263.ipynb #de3636c0
 @dataclass(frozen=True, eq=False)
-class IK263:
-    "HumanML3D's 263 numbers, from motions and back to motions."
+class IK263(IKFeatures):
+    "HumanML3D's 263 numbers, from motions and back to motions on SMPL22."
 
     name: ClassVar[str] = "ik263"
+    body: ClassVar[IKBody] = HUMANML3D_BODY
     layout: ClassVar[Layout] = IK263_LAYOUT
     fps: float | None = 20.0  # the rate that motions are resampled to; None = the recording's own
-    facing: Facing = "humanml3d"
-    frames: Frames = "drop_last"
-    skeleton: Tensor | None = None  # [22 3] a pose whose bone lengths every clip takes
 
-    def encode(
+    def joints_of(
         self,
-        motion: Motion,  # 3-D, with hips, knees, ankles, toes, shoulders, elbows and wrists
-        lying: bool = False,  # True: the body may lie all the time
-    ) -> Tensor:  # [t 263]
-        "The numbers of a motion; ValueError names the motion and what is wrong with it."
-        return self.encode_many([motion], lying)[0]
+        motion: Motion,
+    ) -> Tensor:  # [t 22 3] metres
+        "A motion's joints in SMPL's places."
+        return motion_to_smpl22(motion).positions
 
-    def encode_many(
+    def motion_of(
         self,
-        motions: Sequence[Motion],
-        lying: bool = False,  # True: bodies may lie all the time
-    ) -> list[Tensor]:  # [t 263] each
-        "The numbers of many motions, computed together."
-        clips = [self._joints(m) for m in motions]
-        try:
-            return smpl_to_ik263(clips, self.facing, self.frames, self.skeleton, lying=lying)
-        except ValueError as e:
-            names = f"motion {motions[0].name!r}: " if len(clips) == 1 else ""
-            raise ValueError(f"{names}{e}") from None
-
-    def _joints(self, motion: Motion) -> Tensor:
-        "[t 22 3] at the representation's rate"
-        m = motion if self.fps in (None, motion.fps) else resample(motion, self.fps)
-        return motion_to_smpl22(m).positions
-
-    def decode(
-        self,
-        features: Tensor,  # [t 263], not normalised
-        source: JointSource = "positions",
-    ) -> Motion:  # on SMPL22, starting at the origin and facing +z
-        "A motion of 22 joints."
-        if self.fps is None:
-            raise ValueError("expected a frame rate to decode, got IK263(fps=None); give the rate of the recording")  # fmt: skip
-        return Motion(ik263_to_joints(features, source, self.skeleton), SMPL22, self.fps)
+        joints: Tensor,  # [t 22 3] metres
+    ) -> Motion:  # on SMPL22
+        "Joints as a motion."
+        return Motion(joints, SMPL22, self.fps)
 
 
 FLOWMIMIC = IK263(fps=30.0, frames="repeat_last")  # how FlowMimic uses the numbers

@@ -6,7 +6,7 @@
 __all__ = ['KIT_BODY', 'KIT251_LAYOUT', 'LEGS', 'joints_to_kit251', 'kit251_to_joints', 'mirror_kit251', 'motion_to_mmm21',
            'leg_height', 'KIT251']
 
-# %% ../../nbs/features/kit251.ipynb #6962be34
+# %% ../../nbs/features/kit251.ipynb #5e524149
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,11 +14,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..core.motion import Motion, resample
+from ..core.motion import Motion
 from ..core.skeleton import MMM21
-from .ik_body import ik_body
+from .ik_body import IKBody, ik_body
 from .ik_heading import Facing
-from .ik_joints import JointSource, ik_to_joints, mirror_ik
+from .ik_joints import IKFeatures, JointSource, ik_to_joints, mirror_ik
 from .ik_vectors import Frames, joints_to_ik
 from .layout import Layout
 from .smpl22 import motion_to_smpl22
@@ -68,11 +68,12 @@ def mirror_kit251(
     "The features of the mirrored clip."
     return mirror_ik(features, KIT_BODY)
 
-# %% ../../nbs/features/kit251.ipynb #92b95ff3
+# %% ../../nbs/features/kit251.ipynb #868b05ea
 LEGS = 0.491  # thigh and shin as a share of the height
 _SPINE = {"lower_spine": 0.34, "upper_spine": 0.83}  # shares of the way from the root to the neck
 _NECK = 0.026  # from the neck to the upper neck, as a share of the height
 _MIDFOOT = 0.4  # of the way from the ankle to the toe
+_MIRROR = torch.tensor([-1.0, 1.0, 1.0])
 
 
 def motion_to_mmm21(
@@ -107,46 +108,28 @@ def leg_height(
     ]
     return sum(legs) / 2 / LEGS
 
-# %% ../../nbs/features/kit251.ipynb #9525caa9
+# %% ../../nbs/features/kit251.ipynb #37a9b2da
 @dataclass(frozen=True, eq=False)
-class KIT251:
-    "KIT-ML's 251 numbers, from motions and back to motions."
+class KIT251(IKFeatures):
+    "KIT-ML's 251 numbers, from motions and back to motions on MMM21; `skeleton` is in KIT-ML's units."
 
     name: ClassVar[str] = "kit251"
+    body: ClassVar[IKBody] = KIT_BODY
     layout: ClassVar[Layout] = KIT251_LAYOUT
     fps: float | None = 12.5  # the rate that motions are resampled to; None = the recording's own
-    facing: Facing = "humanml3d"
-    frames: Frames = "drop_last"
-    skeleton: Tensor | None = (
-        None  # [21 3] a pose in KIT-ML's units whose bone lengths every clip takes
-    )
-    height: float | None = (
-        None  # metres, of the person; None = from the legs, and 1.7 when decoding
-    )
+    height: float | None = None  # metres; None = from the legs, and 1.7 when decoding
 
-    def encode(
+    def joints_of(
         self,
-        motion: Motion,  # 3-D, with hips, knees, ankles, toes, shoulders, elbows and wrists
-        lying: bool = False,  # True: the body may lie all the time
-    ) -> Tensor:  # [t 251]
-        "The numbers of a motion; ValueError names the motion and what is wrong with it."
-        m = motion if self.fps in (None, motion.fps) else resample(motion, self.fps)
-        m = motion_to_mmm21(m)
-        scale = 1000 / (self.height or leg_height(m))
-        joints = m.positions * (scale * torch.tensor([-1.0, 1.0, 1.0]))
-        try:
-            return joints_to_kit251(joints, self.facing, self.frames, self.skeleton, lying=lying)
-        except ValueError as e:
-            raise ValueError(f"motion {motion.name!r}: {e}") from None
+        motion: Motion,
+    ) -> Tensor:  # [t 21 3] in KIT-ML's order, units and mirror
+        "A motion's joints as the data set has them."
+        m = motion_to_mmm21(motion)
+        return m.positions * (1000 / (self.height or leg_height(m)) * _MIRROR)
 
-    def decode(
+    def motion_of(
         self,
-        features: Tensor,  # [t 251], not normalised
-        source: JointSource = "positions",
-    ) -> Motion:  # on MMM21, metres, starting at the origin and facing +z
-        "A motion of 21 joints."
-        if self.fps is None:
-            raise ValueError("expected a frame rate to decode, got KIT251(fps=None); give the rate of the recording")  # fmt: skip
-        joints = kit251_to_joints(features, source, self.skeleton)
-        scale = (self.height or 1.7) / 1000
-        return Motion(joints * (scale * torch.tensor([-1.0, 1, 1])), MMM21, self.fps)
+        joints: Tensor,  # [t 21 3] in KIT-ML's order, units and mirror
+    ) -> Motion:  # on MMM21, metres
+        "Joints as a motion of a person of this height."
+        return Motion(joints * ((self.height or 1.7) / 1000 * _MIRROR), MMM21, self.fps)
