@@ -146,6 +146,20 @@ def test_single_precision_of_real_clips(golden, real_data, away):
         assert (matrices(back.poses) - matrices(known.poses)).abs().max() < 7e-7
 
 
+def test_single_precision_of_a_long_path():
+    "Eight metres and millimetre steps: places are as good as their type, steps much better."
+    for seed in range(10):
+        poses, trans, joints = body(t=200, seed=seed)
+        along = torch.zeros(200, 1, 3, dtype=torch.float64)
+        along[:, 0, 0] = torch.linspace(0, 5.5, 200)
+        x = [v.float() for v in (poses, trans + along[:, 0], joints + along)]
+        off = (smpl_to_rifke(*x) - smpl_to_rifke(*(v.double() for v in x))).abs()
+        worst = {k: float(off[:, s].max()) for k, s in RIFKE_LAYOUT.items()}
+        assert worst["trajectory"] < 2.5e-7, seed  # half of the last digit
+        assert worst["trajectory_velocity"] < 1e-8, seed
+        assert worst["feet_velocity"] < 3e-7, seed
+
+
 def test_single_precision_of_any_rotation():
     "Up to a half turn; poses of recordings have no more."
     g = torch.Generator().manual_seed(0)
