@@ -9,11 +9,15 @@ from hypothesis import strategies as st
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Scene, resample
 from motionbook.core.synthetic import person
+from motionbook.data.cache import precompute
+from motionbook.data.clips import FeatureClips
+from motionbook.data.split_files import Item
 from motionbook.features.layout import Layout
 from motionbook.features.moments import moments, stream_moments
 from motionbook.features.normalize import FLOOR, Normalizer, public_statistics
 from motionbook.features.registry import REPRESENTATIONS, representation, representation_class
 from motionbook.features.rifke import RIFKE
+from motionbook.formats.registry import write
 
 torch.set_num_threads(1)
 LAYOUT = Layout(root=5, poses=132, joints=69, feet=12, velocity=14, label=1)
@@ -201,3 +205,25 @@ def test_statistics_carry_the_name_of_the_registry():
     markers = representation("markers")
     m = Normalizer.fit([torch.randn(20, markers.layout.width)], markers)
     assert m.representation == "markers"
+
+
+def test_clips_of_another_frame_rate_are_refused(tmp_path):
+    "From the cache by its index, and on the fly by the recording; good clips come normalised."
+    r, items = RIFKE(fps=None), []
+    for fps in (20, 60):
+        path = write(Scene((person("walk", 2.0, fps=fps),)), tmp_path / f"{fps}.npz")
+        items.append(Item(f"walk{fps}", str(path)))
+    plain = FeatureClips(None, items, r)
+    n = Normalizer.fit([plain[0]], r, fps=20.0)
+    precompute(items, r, tmp_path / "cache")
+    for clips in (
+        FeatureClips(None, items, r, normalizer=n),
+        FeatureClips(tmp_path / "cache", normalizer=n),
+    ):
+        assert torch.equal(clips[0], n(plain[0]))
+        with pytest.raises(ValueError, match="are for 20 frames per second, got 60; resample"):
+            clips[1]
+    with pytest.raises(ValueError, match="are for 20 frames per second, got 30; resample"):
+        FeatureClips(None, items, RIFKE(fps=30.0), normalizer=n)
+    with pytest.raises(ValueError, match="statistics are for Layout"):
+        FeatureClips(None, items, RIFKE(labels=True), normalizer=n)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['open_features', 'FeatureClips', 'Bad', 'validate_cache']
 
-# %% ../../nbs/data/clips.ipynb #f5001b25
+# %% ../../nbs/data/clips.ipynb #528c6f19
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from .cache import Load, encode_scene, read_index, representation_of
 from .split_files import Item, split_items
 from ..features.layout import Layout, Representation
 from ..features.moments import part_of
+from ..features.normalize import Normalizer
 from ..features.registry import describe
 from ..formats.registry import read
 
@@ -38,7 +39,7 @@ def open_features(
         raise bad_file(path, f"features [t, {layout.width}]", f"{x.dtype} {list(x.shape)}")
     return x
 
-# %% ../../nbs/data/clips.ipynb #71a3698e
+# %% ../../nbs/data/clips.ipynb #63352399
 class FeatureClips:
     "Features of many recordings, by number; cached ones are mapped from their files."
 
@@ -50,6 +51,7 @@ class FeatureClips:
         split: str | None = None,  # "train", "val" or "test"; None = all
         roots: Sequence[str | Path] = (),  # more folders in which split files may lie
         load: Load = read,
+        normalizer: Normalizer | None = None,  # to normalise by; refused where it is for others
     ):
         if cache is None and (items is None or representation is None):
             raise ValueError("expected a cache, or recordings with a representation; got neither")
@@ -59,6 +61,8 @@ class FeatureClips:
         if held and describe(representation_of(self.cache)) != describe(self.representation):
             raise ValueError(f"{cache} holds other features than asked for; choose another folder")
         self.files = {e["key"]: e["files"] for e in held if e["files"]}
+        self.rates = {e["key"]: e["fps"] for e in held if e["files"]}
+        self.normalizer = normalizer and normalizer.check(self.representation)
         if items is None:
             items = [Item(e["key"], "", e["subject"], e["clip"]) for e in held if e["files"]]
         if split is not None:
@@ -94,11 +98,18 @@ class FeatureClips:
         item, which = self.clips[i]
         if isinstance(which, str):
             x = open_features(self.cache / which, self.representation.layout)
-            return torch.from_numpy(np.array(x))
+            return self._normal(torch.from_numpy(np.array(x)), self.rates[item.key])
         if self._last[0] != item.key:
-            made = encode_scene(self.load(item.path), self.representation)
-            self._last = (item.key, [x.float() for x in made.values()])
+            scene = self.load(item.path)
+            rate, made = (
+                self.representation.fps or scene.fps,
+                encode_scene(scene, self.representation),
+            )
+            self._last = (item.key, [self._normal(x.float(), rate) for x in made.values()])
         return self._last[1][which].clone()
+
+    def _normal(self, x: Tensor, fps: float) -> Tensor:
+        return x if self.normalizer is None else self.normalizer(x, fps=fps)
 
 # %% ../../nbs/data/clips.ipynb #8f255207
 class Bad(NamedTuple):
