@@ -32,7 +32,7 @@ from motionbook.core.body import (
 )
 from motionbook.core.body25 import smpl_to_body25
 from motionbook.core.body_files import shape_columns
-from motionbook.core.files import BadFile, load_pickle
+from motionbook.core.files import BadFile, extract_archive, load_pickle
 from motionbook.core.kinematics import global_rotations
 from motionbook.core.motion import fk
 from motionbook.core.rotation import rotation_angle, rotvec_to_matrix
@@ -371,6 +371,81 @@ def test_smplx_is_imported_for_meshes_only(tmp_path):
 
 
 # ---- without a file
+
+
+def bone(joint: str) -> torch.Tensor:
+    "Of the approximate body, from the parent."
+    b = approximate_body("smplh")
+    j = b.skeleton.index(joint)
+    return b.template[j] - b.template[b.skeleton.parents[j]]
+
+
+def test_limbs_and_fingers_are_as_published():
+    published = {  # metres at 1.70 m: mean of women's and men's shares in de Leva (1996), table 4
+        "left_knee": (368.5 / 1735 + 422.2 / 1741) / 2 * 1.7, "left_ankle": (432.3 / 1735 + 434.0 / 1741) / 2 * 1.7,
+        "left_elbow": (275.1 / 1735 + 281.7 / 1741) / 2 * 1.7, "left_wrist": (264.3 / 1735 + 268.9 / 1741) / 2 * 1.7,
+    }  # fmt: skip
+    fingers = dict(  # millimetres: proximal and middle bone; of the thumb metacarpal and proximal; Buryanov and Kotiuk (2010), table I
+        index=(39.78, 22.38), middle=(44.63, 26.33), ring=(41.37, 25.65), pinky=(32.57, 18.11), thumb=(46.22, 31.57)
+    )  # fmt: skip
+    for name, bones in fingers.items():
+        published |= {f"left_{name}{k}": x / 1000 for k, x in zip((2, 3), bones)}
+    for name, length in published.items():
+        for side in ("left", "right"):
+            got = bone(name.replace("left", side)).norm().item()
+            assert abs(got - length) < 6e-4, (name, got, length)
+
+
+def test_trunk_and_feet_are_as_in_cmu(real_data, tmp_path):
+    found = [
+        p
+        for p in extract_archive(real_data / "asf_amc/cmu_subjects_01_02.tar.gz", tmp_path)
+        if p.suffix == ".asf"
+    ]
+    assert len(found) == 2
+    flip = torch.tensor([-1.0, 1, 1], dtype=torch.float64)
+    both = [asf_bones(p) for p in sorted(found)]
+    middle = lambda n: sum(b[n].norm() for b in both) / 2
+    side = lambda n: sum(b["l" + n] + b["r" + n] * flip for b in both) / 4
+    spine = dict(
+        spine1="lowerback", spine2="upperback", spine3="thorax", neck="lowerneck", head="upperneck"
+    )
+    for ours, theirs in spine.items():
+        assert abs(bone(ours).norm() - middle(theirs)) < 6e-4, ours
+    assert (bone("left_foot") - side("foot")).abs().max() < 6e-4
+    assert (bone("left_hip") - side("hipjoint"))[:2].abs().max() < 6e-4  # z is 0 with us
+    rise = torch.tensor([0, 0.03, 0], dtype=torch.float64)  # the arms are held out
+    assert (
+        bone("left_collar") + bone("left_shoulder") - rise - side("clavicle")
+    ).abs().max() < 6e-4
+
+
+def asf_bones(path) -> dict[str, torch.Tensor]:
+    "The bones of a CMU skeleton in metres, by name."
+    words, found, name, way = path.read_text().split(), {}, "", None
+    for k, w in enumerate(words):
+        if w == "name":
+            name = words[k + 1]
+        elif w == "direction":
+            way = torch.tensor([float(x) for x in words[k + 1 : k + 4]], dtype=torch.float64)
+        elif w == "length" and way is not None:
+            found[name] = way * float(words[k + 1]) * 0.0254 / 0.45
+    return found
+
+
+def test_the_approximate_body_adds_up_to_its_height():
+    p = approximate_body().template
+    at = {n: p[i] for i, n in enumerate(SMPL24.joints)}
+    ankle, crown = (
+        0.039 * 1.7,
+        0.13,
+    )  # of the ankle above the floor (Drillis and Contini), of the crown above the head joint
+    tall = (at["head"] - at["left_ankle"])[1] + ankle + crown
+    assert abs(tall - 1.70) < 0.06, tall
+    span = (at["left_wrist"] - at["right_wrist"])[0] + 2 * 0.108 * 1.7  # and two hands
+    assert abs(span - 1.70) < 0.12, span
+    for left, right in SMPL24.mirror_pairs:
+        assert torch.equal(p[left] * torch.tensor([-1.0, 1, 1]), p[right])
 
 
 def test_the_approximate_body_is_a_person():

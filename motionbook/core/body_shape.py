@@ -91,9 +91,20 @@ def rest_offsets(
     up = torch.tensor(parents)
     return torch.where((up < 0)[:, None], 0, joints - joints[..., up.clamp_min(0), :])
 
-# %% ../../nbs/core/body_shape.ipynb #73b6b1f9
+# %% ../../nbs/core/body_shape.ipynb #063e0214
 HEIGHT = 1.70  # metres
-_LIMBS = dict(thigh=0.387, shank=0.424, upper_arm=0.272, forearm=0.261)  # metres; de Leva (1996)
+_DE_LEVA = dict(  # millimetres between joint centres, women and men; table 4 of de Leva (1996)
+    stature=(1735.0, 1741.0), thigh=(368.5, 422.2), shank=(432.3, 434.0), upper_arm=(275.1, 281.7), forearm=(264.3, 268.9)
+)  # fmt: skip
+
+
+def _limb(name: str) -> float:
+    "Metres, for a body of HEIGHT; the mean of both sexes' shares of the height, to the millimetre."
+    shares = [part / whole for part, whole in zip(_DE_LEVA[name], _DE_LEVA["stature"])]
+    return round(HEIGHT * sum(shares) / 2, 3)
+
+
+_LIMBS = {k: _limb(k) for k in ("thigh", "shank", "upper_arm", "forearm")}
 _ORIGIN = (0.0, -0.22, 0.01)  # the pelvis seen from the model's origin, metres
 _MIDDLE: dict[str, tuple[float, float, float]] = dict(  # bone from the parent, metres; CMU
     pelvis=_ORIGIN, spine1=(0, 0.116, 0), spine2=(0, 0.116, 0), spine3=(0, 0.117, 0), neck=(0, 0.094, 0), head=(0, 0.094, 0),
@@ -129,11 +140,11 @@ def _bone(joint: str) -> tuple[float, ...]:
     x, y, z = _LEFT[part] if part in _LEFT else _finger(part)
     return (x if side == "left" else -x, y, z)
 
-# %% ../../nbs/core/body_shape.ipynb #3a63b1d2
+# %% ../../nbs/core/body_shape.ipynb #5fe1598a
 def approximate_body(
     kind: str = "smpl",  # "smpl", "smplh", "smplx"
 ) -> BodyModel:  # tagged approximate
-    "A body of 1.70 m with SMPL's joints, from open measurements; betas do not change it."
+    "A body of 1.70 m with SMPL's joints: trunk and feet as CMU's subjects have them, limbs and fingers from published anthropometry; betas do not change it."
     s = KINDS[checked_kind(kind)]
     bones = torch.tensor([_bone(j) for j in s.joints], dtype=torch.float64)
     joints = bones.clone()
