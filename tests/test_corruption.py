@@ -21,8 +21,10 @@ from motionbook.filters.faults import (
     drop_joints,
     hide_joints,
 )  # fmt: skip
+from motionbook.formats.registry import read
 
 BODY = Skeleton("eight", ("hub", "nose", "left_a", "right_a", "left_b", "right_b", "tail", "tip"))
+
 SHARE = {"drop_joints": "prob", "drop_frames": "frac", "hide_joints": "frac_joints"}
 DATA = Path(os.environ.get("MOTIONBOOK_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -377,8 +379,7 @@ def test_bad_plans_are_named():
 
 @pytest.mark.skipif(not (DATA / "trc").is_dir(), reason=f"no real recordings at {DATA}")
 def test_on_a_real_recording():
-    registry = pytest.importorskip("motionbook.formats.registry")
-    before = registry.read(next((DATA / "trc").rglob("*.trc")))
+    before = read(next((DATA / "trc").rglob("*.trc")))
     for name in CORRUPTIONS:
         if name != "swap_actors":
             check(before, *CORRUPTIONS[name](before, generator=0))

@@ -42,7 +42,7 @@ def spread(
         std = torch.cat([std[s].mean().expand(s.stop - s.start) for s in layout.values()])
     return std.clamp_min(floor)
 
-# %% ../../nbs/features/normalize.ipynb #065f943f
+# %% ../../nbs/features/normalize.ipynb #71c2e974
 @dataclass(frozen=True, eq=False)
 class Normalizer:
     "Mean and spread of every feature, with the layout, representation and frame rate they are for."
@@ -79,7 +79,7 @@ class Normalizer:
         labels: Sequence[str] = LABELS,  # parts in which 0 becomes -1 and 1 becomes +1
     ) -> "Normalizer":
         "Statistics in one pass over a stream."
-        layout = of if isinstance(of, Layout) else of.layout
+        layout = _what(of)[0]
         return cls.of_moments(stream_moments(stream, layout), of, group, floor, fps, plain, labels)
 
     @classmethod
@@ -94,13 +94,10 @@ class Normalizer:
         labels: Sequence[str] = LABELS,  # parts in which 0 becomes -1 and 1 becomes +1
     ) -> "Normalizer":
         "Statistics from moments that were gathered elsewhere."
-        layout = of if isinstance(of, Layout) else of.layout
+        layout, *about = _what(of, fps)
         if not m.count.any():
             raise ValueError("expected at least one frame to fit on, got none")
         found = m.mean, spread(m, layout, group, floor)
-        about = (
-            ("", fps) if isinstance(of, Layout) else (_name(of), fps or getattr(of, "fps", None))
-        )
         mean, std = _with_rules(*found, layout, plain, labels)
         return cls(layout, mean, std, *about, frames=int(m.count.max()))
 
@@ -160,10 +157,7 @@ class Normalizer:
         fps: float | None = None,  # of the data; None = the representation's
     ) -> "Normalizer":  # itself
         "Refuse features of another layout, representation or frame rate."
-        layout = of if isinstance(of, Layout) else of.layout
-        name, rate = (
-            ("", fps) if isinstance(of, Layout) else (_name(of), fps or getattr(of, "fps", None))
-        )
+        layout, name, rate = _what(of, fps)
         if layout != self.layout:
             raise ValueError(f"statistics are for {self.layout}; the features have {layout}")
         if name and self.representation and name != self.representation:
@@ -210,9 +204,18 @@ class Normalizer:
             raise bad_file(path, "statistics as motionbook saves them", str(err)) from err
         return made if of is None else made.check(of, fps)
 
-# %% ../../nbs/features/normalize.ipynb #a2751af2
+# %% ../../nbs/features/normalize.ipynb #44add285
 def _name(of: Representation) -> str:
     return getattr(of, "name", type(of).__name__.lower())
+
+
+def _what(
+    of: Representation | Layout, fps: float | None = None
+) -> tuple[Layout, str, float | None]:
+    "The layout, the name and the frame rate of what is normalised, where they are known."
+    if isinstance(of, Layout):
+        return of, "", fps
+    return of.layout, _name(of), fps or getattr(of, "fps", None)
 
 
 def _with_rules(
@@ -225,7 +228,7 @@ def _with_rules(
             mean[layout[k]], std[layout[k]] = m, s
     return mean, std
 
-# %% ../../nbs/features/normalize.ipynb #39766fe6
+# %% ../../nbs/features/normalize.ipynb #c5dd759e
 def public_statistics(
     path: str
     | Path,  # an .npz with mean and std, or a folder with Mean.npy and Std.npy or mean.pt and std.pt
@@ -236,10 +239,9 @@ def public_statistics(
     labels: Sequence[str] = LABELS,  # parts in which 0 becomes -1 and 1 becomes +1
 ) -> Normalizer:
     "Mean and spread as other projects store them."
-    layout = of if isinstance(of, Layout) else of.layout
+    layout, *about = _what(of, fps)
     found = {k: _stored(Path(path), k, layout) for k in ("mean", "std")}
     mean, std = _with_rules(found["mean"], found["std"].clamp_min(floor), layout, plain, labels)
-    about = ("", fps) if isinstance(of, Layout) else (_name(of), fps or of.fps)
     return Normalizer(layout, mean, std, *about)
 
 # %% ../../nbs/features/normalize.ipynb #f0277899
