@@ -1,6 +1,6 @@
 """The corrector beside the best classical methods, on real motion capture it did not see.
 
-    python benchmarks/bilstm.py DATA_DIR [--minutes 10] [--test 120] [--fold test] [--seed-preset 10]
+    python benchmarks/bilstm.py DATA_DIR [--minutes 10] [--fold test] [--seed-preset 10]
 
 DATA_DIR holds bvh/bandai.tar.gz (Bandai-Namco, CC BY-NC 4.0: to measure on, not to ship weights from). Windows, faults and
 figures are those of `mocap.py`: 60 frames at 30 fps, root-relative, 1.70 m, mean distance in cm on hidden points (column
@@ -20,7 +20,7 @@ import torch
 from motionbook.core.files import extract_archive
 from motionbook.core.skeleton import Skeleton
 from motionbook.formats.registry import read
-from motionbook.models.bilstm import correct
+from motionbook.models.bilstm import correct, load_corrector
 from motionbook.training.bilstm import CorrectorTraining, train_on_clips
 from motionbook.training.clips import Clip, Clips
 
@@ -116,12 +116,13 @@ def main():
         default=0.0,
         help="minutes for the seed's network; 0 = not at all",
     )
-    p.add_argument("--test", type=int, default=120, help="windows to test on; 0 = all")
+    p.add_argument("--test", type=int, default=0, help="windows to test on; 0 = all")
     p.add_argument("--fold", choices=("test", "dev"), default="test")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--no-classical", action="store_true")
     p.add_argument("--set", nargs="*", default=[], help="settings of the training, name=value")
     p.add_argument("--save", type=Path, help="a folder for the trained model")
+    p.add_argument("--model", type=Path, help="measure this one, trained on the same fold before")
     a = p.parse_args()
     torch.set_num_threads(1)
     found = clips(a.data / "bvh" / "bandai.tar.gz")
@@ -135,7 +136,8 @@ def main():
     for name, row in rows.items():
         show(name, row)
     begun = time.perf_counter()
-    model = trained(found, held, a.minutes, **dict(s.split("=", 1) for s in a.set))
+    options = dict(s.split("=", 1) for s in a.set)
+    model = load_corrector(a.model) if a.model else trained(found, held, a.minutes, **options)
     if a.save:
         model.save_pretrained(a.save)
     row = learned(model, test)

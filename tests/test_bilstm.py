@@ -29,7 +29,13 @@ from motionbook.models.layers import (
     BiLSTM,
     count_parameters,
 )
-from motionbook.models.rigid import keep_lengths, learned_pairs, near_pairs, pair_lengths
+from motionbook.models.rigid import (
+    body_scale,
+    keep_lengths,
+    learned_pairs,
+    near_pairs,
+    pair_lengths,
+)
 from motionbook.models.window import VIEWS, body_heights
 
 torch.set_num_threads(1)
@@ -463,3 +469,43 @@ def test_feet_that_never_leave_the_floor_are_not_tied_together():
     assert learned_pairs(x, body_heights(x), near_pairs(body.edges, len(body)))[0][feet] == 0
     model = learn_body(SkeletonCorrector(body, BiLSTMConfig(hidden=4, layers=1, width=8)), x)
     assert model.rigid[0][feet] == 0 and model.rigid.any()
+
+
+def test_the_size_of_a_body_is_that_of_its_bones():
+    _, truth = windows(4, holes=False)
+    model = learn_body(shaken(), truth)
+    up = truth.clone()
+    wrists = [BODY.index("left_wrist"), BODY.index("right_wrist")]
+    up[:, :, wrists, 1] += 1.3  # the arms are raised, and the extent grows
+    rigid = model.rigid.clone()
+    model.rigid[:, wrists], model.rigid[:, :, wrists] = 0.0, 0.0
+    bones, extent = (f(up) / f(truth) for f in (model.sizes, body_heights))
+    model.rigid = rigid
+    assert (bones - 1).abs().max() < 1e-3 < 0.05 < (extent - 1).max()
+    bigger = model.sizes(1.2 * truth) / model.sizes(truth)
+    assert (bigger - 1.2).abs().max() < 1e-4
+    assert torch.equal(body_scale(torch.zeros_like(rigid), truth, torch.zeros(4)), torch.ones(4))
+
+
+def test_lengths_are_kept_as_one_joint_after_the_other_would():
+    "The matrix products against a loop over pairs."
+    _, truth = windows(2, holes=False)
+    model = learn_body(shaken(), truth)
+    p = model.prepare(
+        truth + 0.01 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(2))
+    )
+    y, sigma = p.estimates[:, 0].double(), torch.full(p.known.shape, 0.02).double()
+    pairs = model.pairs(p.lengths)
+    got = keep_lengths(y, sigma, pairs, p.present, steps=1)
+    want, count = y.clone(), torch.zeros(y.shape[2])
+    for a, b in pairs.ends.tolist():
+        count[a] += 1
+        count[b] += 1
+    for k, (a, b) in enumerate(pairs.ends.tolist()):
+        d = y[:, :, b] - y[:, :, a]
+        far = d.norm(dim=-1)
+        pull = (far - pairs.length[:, k : k + 1]) / (2 * 0.02**2 + pairs.slack[k] ** 2)
+        push = 1.3 * 0.02**2 * (pull / far)[..., None] * d
+        want[:, :, a] += push / count[a]
+        want[:, :, b] -= push / count[b]
+    assert (got - want).abs().max() < 1e-7

@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from motionbook.cleanup.clean import clean, human_model, make_cleaner, methods
-from motionbook.cleanup.learned import LearnedCleaner, correct_long, load_model, seats
+from motionbook.cleanup.learned import (
+    LearnedCleaner,
+    correct_long,
+    knowing,
+    load_model,
+    own_pairs,
+    seats,
+)
 from motionbook.cli import main
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import SMPL22
@@ -22,7 +29,10 @@ from motionbook.training.breaking import FAULTS, Breaking, damage_plan
 from motionbook.training.clips import load_clips
 
 torch.set_num_threads(1)
+BODY = person("walk", 1, 30).skeleton
 TINY = dict(
+    prior_frames=20,
+    prior_draws=64,
     hidden=12,
     layers=1,
     width=24,
@@ -306,3 +316,21 @@ def test_roles_go_out_as_they_came_in():
     h = as_human(m)
     for role in ("left_wrist", "right_toe", "head"):
         assert torch.equal(h.joint(role), m.positions[:, m.skeleton.roles[role]])
+
+
+def test_a_recording_shows_bones_that_the_weights_do_not_know(run):
+    model = load_model(run)
+    x = person("dance", seconds=6, fps=30, seed=9).positions
+    a, b = sorted((BODY.index("left_elbow"), BODY.index("left_wrist")))
+    usual = model.rigid.clone()
+    model.rigid[:, a, b] = model.rigid[:, b, a] = 0.0
+    lost = model.rigid.clone()
+    with knowing(model, x):
+        assert model.rigid[0, a, b] > 0 and torch.equal(model.rigid, model.rigid.mT)
+        known = lost[0] > 0
+        assert torch.equal(model.rigid[:, known], lost[:, known])
+    assert torch.equal(model.rigid, lost)
+    assert torch.equal(own_pairs(model, x[:80]), lost)
+    shaking = x + 0.02 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(own_pairs(model, shaking), lost)
+    model.rigid = usual

@@ -78,9 +78,9 @@ def train(data: Path, out: Path, minutes: float, options: dict):
         print(f"{k}: {len(v)} clips, {sum(len(c.positions) for c in v) / 1800:.1f} min", flush=True)
     from motionbook.models.human import HUMAN
 
-    config = CorrectorTraining(
-        **{"minutes": minutes, "valid_share": 0.05, "body": "human", "progress": False} | options
-    )
+    usual = {"minutes": minutes, "valid_share": 0.05, "body": "human", "progress": False}
+    usual["prior_frames"] = 0  # so few and dissimilar recordings do not tell how people move
+    config = CorrectorTraining(**usual | options)
     done = train_on_clips(
         Clips(HUMAN, 30.0, even(parts)), out, config, about={"licences": LICENCES}
     )

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['NOISY', 'RATIO', 'SHRINK', 'ROUNDS', 'STEPS', 'ESTIMATES', 'GAUSS', 'QUIET', 'windows_to_joints', 'joints_to_windows',
            'known_distances', 'noise_levels', 'gaussian_smooth', 'running_median', 'kalman_windows',
-           'times_roughness_windows', 'window_coupling', 'learned_coupling', 'coupled_windows', 'Estimates',
-           'classical_estimates']
+           'times_roughness_windows', 'window_coupling', 'positive_part', 'learned_coupling', 'coupled_windows',
+           'Estimates', 'classical_estimates']
 
 # %% ../../nbs/models/estimates.ipynb #58df2442
 import math
@@ -131,9 +131,11 @@ def window_coupling(
     c = z @ times_roughness_windows(z, bands).mT / z.shape[-1]
     return (c + c.mT) / 2
 
-# %% ../../nbs/models/estimates.ipynb #f6fbe41e
-def _possible(c: Tensor) -> Tensor:
-    "The nearest coupling that a body can have: averages over different people need not be one."
+# %% ../../nbs/models/estimates.ipynb #550ae697
+def positive_part(
+    c: Tensor,  # [n n] symmetric
+) -> Tensor:  # [n n]
+    "The nearest covariance: averages over different people need not be one."
     values, vectors = torch.linalg.eigh((c + c.mT) / 2)
     return (vectors * values.clamp_min(0)) @ vectors.mT
 
@@ -156,7 +158,7 @@ def learned_coupling(
     moving = (level > 1e-12)[:, None, None]
     both = (there[:, None] & there[:, :, None]) & moving
     mean = (c / level.clamp_min(1e-12)[:, None, None] * both).sum(0) / both.sum(0).clamp_min(1)
-    return _possible(mean / mean.trace().clamp_min(1e-12))
+    return positive_part(mean / mean.trace().clamp_min(1e-12))
 
 # %% ../../nbs/models/estimates.ipynb #a22e24d6
 def _shrunk(c: Tensor, present: Tensor, dims: int, floor: Tensor, prior: Tensor | None) -> Tensor:

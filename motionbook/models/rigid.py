@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LOOSE', 'OFTEN', 'ALIKE', 'REACH', 'MOST', 'STIFF', 'STEPS', 'PACE', 'pair_distances', 'near_pairs', 'learned_pairs',
-           'Pairs', 'measured_lengths', 'pair_lengths', 'keep_lengths']
+           'Pairs', 'measured_lengths', 'body_scale', 'pair_lengths', 'keep_lengths']
 
 # %% ../../nbs/models/rigid.ipynb #e3e62936
 from typing import NamedTuple
@@ -79,7 +79,7 @@ def _stiffest(slack: Tensor, length: Tensor) -> Tensor:
     rigid = rigid.view(k, k) & fit
     return rigid | rigid.T
 
-# %% ../../nbs/models/rigid.ipynb #dcf0a851
+# %% ../../nbs/models/rigid.ipynb #d3e8b001
 class Pairs(NamedTuple):
     "Rigid pairs of a batch of windows, ready to be enforced."
 
@@ -102,6 +102,19 @@ def measured_lengths(
     return length, 1.77 * noise[:, None] / seen.clamp_min(1).sqrt()
 
 
+def body_scale(
+    learned: Tensor,  # [3 j j], from `learned_pairs`
+    x: Tensor,  # [b t j c] body heights, NaN = missing
+    noise: Tensor,  # [b] standard deviation per coordinate, body heights
+) -> Tensor:  # [b] what the usual lengths have to be multiplied by; 1 without rigid pairs
+    "How large a body is by its bones, whatever its pose."
+    ends = learned[0].triu().nonzero()
+    if not len(ends):
+        return x.new_ones(len(x), dtype=torch.float32)
+    usual, slack, spread = learned[:, ends[:, 0], ends[:, 1]].float()
+    return _scaled(x, ends, noise, usual, slack, spread)[0].exp()
+
+
 def pair_lengths(
     learned: Tensor,  # [3 j j], from `learned_pairs`
     x: Tensor,  # [b t j c] body heights, NaN = missing
@@ -112,11 +125,7 @@ def pair_lengths(
     usual, slack, spread = learned[:, ends[:, 0], ends[:, 1]].float()
     if not len(ends):
         return Pairs(ends, usual.expand(len(x), 0), slack)
-    seen, error = measured_lengths(x.float(), ends, noise.float())
-    error = (error.square() + slack.square() / x.shape[1]).sqrt()
-    off = (seen / usual).log()
-    weight = (1 / (error.square() + spread.square()) * usual.square()).where(off.isfinite(), 0.0)
-    scale = _middle(off, weight)
+    scale, seen, error, weight = _scaled(x, ends, noise, usual, slack, spread)
     scaled = usual * scale.exp()[:, None]
     off = (seen - scaled).square().nan_to_num()
     usually = _middle(off - error.square(), weight)[:, None]  # people differ in everything a little
@@ -125,7 +134,16 @@ def pair_lengths(
     length = torch.where(seen.isfinite(), scaled + trust * (seen - scaled), scaled)
     return Pairs(ends, length, slack)
 
-# %% ../../nbs/models/rigid.ipynb #92a20133
+# %% ../../nbs/models/rigid.ipynb #ca271d97
+def _scaled(x: Tensor, ends: Tensor, noise: Tensor, usual: Tensor, slack: Tensor, spread: Tensor):
+    "[b] logarithm of the body's scale; [b p] lengths that are seen, their errors and weights."
+    seen, error = measured_lengths(x.float(), ends, noise.float())
+    error = (error.square() + slack.square() / x.shape[1]).sqrt()
+    off = (seen / usual).log()
+    weight = (1 / (error.square() + spread.square()) * usual.square()).where(off.isfinite(), 0.0)
+    return _middle(off, weight), seen, error, weight
+
+
 def _middle(x: Tensor, weight: Tensor) -> Tensor:
     "[b p] -> [b] the weighted median; 0 where nothing has weight."
     order = x.nan_to_num(torch.inf).argsort(1)
@@ -133,7 +151,7 @@ def _middle(x: Tensor, weight: Tensor) -> Tensor:
     half = (share >= 0.5 * share[:, -1:]).float().argmax(1, keepdim=True)
     return x.gather(1, order).gather(1, half)[:, 0].nan_to_num().where(weight.sum(1) > 0, 0.0)
 
-# %% ../../nbs/models/rigid.ipynb #b4b7008d
+# %% ../../nbs/models/rigid.ipynb #83e92cb5
 STEPS, PACE = 8, 1.3  # rounds, and how much of each correction is made
 
 
@@ -149,19 +167,27 @@ def keep_lengths(
     if not len(a):
         return y
     both = (there[:, a] & there[:, b]).to(y.dtype)
-    var = sigma.square()
-    pull = both[:, None] / (var[:, :, a] + var[:, :, b] + pairs.slack.square())
-    share, ends = _places(pairs.ends, both, y.shape[2]), PACE * var[..., None]
-    for _ in range(steps):
-        d = y[:, :, b] - y[:, :, a]
-        far = (d.square().sum(-1) + 1e-12).sqrt()
-        push = ((far - pairs.length[:, None]) * pull / far)[..., None] * d
-        y = y + ends * torch.einsum("bjp,btpc->btjc", share, push)
-    return y
+    with torch.autocast(y.device.type, enabled=False):
+        var = sigma.square()
+        pull = both[:, None] / (var[:, :, a] + var[:, :, b] + pairs.slack.square())
+        share, step = _places(pairs.ends, both, y.shape[2]), PACE * var[:, :, None]
+        between = -_signs(pairs.ends, y.shape[2]).to(y.dtype)  # [j p] b minus a
+        z = y.mT  # [b t c j]: no indexing, matrix products alone
+        for _ in range(steps):
+            d = z @ between
+            far = (d.square().sum(2) + 1e-12).sqrt()
+            push = ((far - pairs.length[:, None]) * pull / far)[:, :, None] * d
+            z = z + step * (push.flatten(1, 2) @ share.mT).view_as(z)
+    return z.mT
 
-# %% ../../nbs/models/rigid.ipynb #cc474ded
+# %% ../../nbs/models/rigid.ipynb #8ee94f04
+def _signs(ends: Tensor, k: int) -> Tensor:
+    "[j p]: +1 for the first end of a pair, -1 for the other."
+    sign = torch.nn.functional.one_hot(ends, k)  # [p 2 j]
+    return (sign[:, 0] - sign[:, 1]).T
+
+
 def _places(ends: Tensor, both: Tensor, k: int) -> Tensor:
     "[b j p]: +1 for the first end of a pair, -1 for the other, over the number of pairs of the joint."
-    sign = torch.nn.functional.one_hot(ends, k).to(both.dtype)  # [p 2 j]
-    sign = (sign[:, 0] - sign[:, 1]).T * both[:, None]
+    sign = _signs(ends, k).to(both.dtype) * both[:, None]
     return sign / sign.abs().sum(2, keepdim=True).clamp_min(1)

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from .estimates import ESTIMATES
 
-# %% ../../nbs/models/window.ipynb #de64468d
-VIEWS = (*ESTIMATES, "lengths kept")  # the estimates that a corrector sees
+# %% ../../nbs/models/window.ipynb #aaa3a6eb
+VIEWS = (*ESTIMATES, "movement", "lengths kept")  # the estimates that a corrector sees
 
 
 class Prepared(NamedTuple):

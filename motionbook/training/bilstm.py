@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['Precision', 'SEED', 'RAYLEIGH', 'MODEL', 'CorrectorTraining', 'fast_precision', 'corrector_split', 'corrector_loss',
-           'calibrate', 'TrainedCorrector', 'train_corrector', 'train_on_clips', 'clean_windows']
+           'calibrate', 'movement_helps', 'learn_from_clips', 'TrainedCorrector', 'train_corrector', 'train_on_clips',
+           'clean_windows']
 
-# %% ../../nbs/training/bilstm.ipynb #9b7066e4
+# %% ../../nbs/training/bilstm.ipynb #9e1ea098
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -17,13 +18,21 @@ from torch import Tensor, nn
 
 from ..data.splits import Split, same_clips, split_by
 from ..models.bilstm import BiLSTMConfig, SkeletonCorrector
-from ..models.corrector_loss import LOSS_WEIGHTS, corrector_losses, learn_body
-from .breaking import Breaking, BrokenWindows
-from .clips import Clips, load_clips
+from motionbook.models.corrector_loss import (
+    LOSS_WEIGHTS,
+    corrector_losses,
+    forget_movement,
+    learn_body,
+    learn_movement,
+)
+from ..models.prior import RANK
+from ..models.window import VIEWS
+from .breaking import Breaking, BrokenWindows, varied_windows
+from .clips import Clip, Clips, load_clips
 from .config import TrainConfig
 from .loop import Fitted, fit
 
-# %% ../../nbs/training/bilstm.ipynb #ce8e730e
+# %% ../../nbs/training/bilstm.ipynb #2763deb6
 Precision = Literal["auto", "no", "fp16", "bf16"]
 
 
@@ -48,6 +57,11 @@ class CorrectorTraining(TrainConfig, Breaking):
     width: int = Field(320, ge=1, description="units of the dense layers")
     limit: float = Field(0.12, gt=0, description="the farthest correction, body heights")
     turn: bool = Field(True, description="bring windows to one heading")
+    prior_frames: int = Field(
+        60, ge=0, description="frames of the windows whose movement is learned; 0 = none"
+    )
+    prior_rank: int = Field(RANK, ge=1, description="patterns of movement that are kept")
+    prior_draws: int = Field(5000, ge=1, description="windows that they are learned from")
     kmax: int | None = Field(
         None, ge=1, description="places for joints; null = as many as there are"
     )
@@ -57,7 +71,7 @@ class CorrectorTraining(TrainConfig, Breaking):
     fps: float = Field(30.0, gt=0, description="frames a second that the network sees")
     window: int = Field(60, ge=8, description="frames of a window")
     draws: int = Field(1024, ge=1, description="new windows an epoch")
-    shows: int = Field(4, ge=1, description="how often each is shown in it")
+    shows: int = Field(8, ge=1, description="how often each is shown in it")
     valid_share: float = Field(
         0.1, ge=0, lt=1, description="share of the clips to validate on; 0 = none"
     )
@@ -95,6 +109,7 @@ class CorrectorTraining(TrainConfig, Breaking):
     def network(self, dims: int) -> BiLSTMConfig:
         "The part that describes the network."
         own = {k: getattr(self, k) for k in BiLSTMConfig.model_fields if k != "dims"}
+        own["prior_frames"] = min(self.prior_frames, self.window)
         return BiLSTMConfig(dims=dims, **own)
 
     def breaking(self) -> Breaking:
@@ -109,6 +124,7 @@ SEED = dict(
     dropout=0.3,
     width=256,
     turn=False,
+    prior_frames=0,
     optimizer="adam",
     lr=1e-3,
     weight_decay=0.0,
@@ -181,8 +197,40 @@ def calibrate(
         model.error_scale.mul_(ratio.median() / RAYLEIGH)
     return float(model.error_scale)
 
-# %% ../../nbs/training/bilstm.ipynb #a721ac2a
+# %% ../../nbs/training/bilstm.ipynb #7d5013d9
 MODEL = "model"  # in a run's folder
+
+
+@torch.no_grad()
+def movement_helps(
+    model: SkeletonCorrector,
+    data: BrokenWindows,  # held out
+) -> bool:
+    "Whether the learned movement comes closer to what is hidden than the coupled smoother does."
+    data.set_epoch(0)
+    p, truth = data.batch(list(range(data.draws)))
+    target = p.local(model._padded(truth))
+    hidden = ~p.known & p.present[:, None] & target.isfinite().all(-1)
+    off = lambda name: (p.estimates[:, VIEWS.index(name)] - target).norm(dim=-1)[hidden].mean()
+    return bool(off("movement") < off("coupled"))
+
+
+def learn_from_clips(
+    model: SkeletonCorrector,
+    train: Sequence[Clip],
+    held: Sequence[Clip],
+    c: "CorrectorTraining",
+) -> SkeletonCorrector:
+    "What is known of the body before any training; movement only if it helps on held-out clips."
+    if model.direct:
+        return model
+    learn_body(model, clean_windows(train, c.window))
+    if not model.prior_times.numel():
+        return model
+    varied = (train, c.window, c.breaking(), model.skeleton, c.prior_draws, c.seed)
+    learn_movement(model, varied_windows(*varied))
+    data = BrokenWindows(model, held, c.breaking(), c.window, min(128, c.draws), seed=c.seed + 2)
+    return model if movement_helps(model, data) else forget_movement(model)
 
 
 class TrainedCorrector(NamedTuple):
@@ -221,13 +269,12 @@ def train_on_clips(
     train = found.take(split.train.tolist()).clips
     torch.manual_seed(c.seed)
     model = SkeletonCorrector(found.skeleton, c.network(train[0].positions.shape[-1]))
-    if not model.direct:
-        learn_body(model, clean_windows(train, c.window))
+    held = found.take(split.valid.tolist()).clips or train
+    learn_from_clips(model, train, held, c)
     windows = lambda clips, draws, shows, workers, seed: BrokenWindows(
         model, clips, c.breaking(), c.window, draws, shows, workers, seed
     )
     data = windows(train, c.draws, c.shows, c.workers, c.seed)
-    held = found.take(split.valid.tolist()).clips or train
     valid = windows(held, min(256, c.draws), 1, 0, c.seed + 1)
     valid.set_epoch(0)
     try:
