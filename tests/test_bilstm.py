@@ -509,3 +509,22 @@ def test_lengths_are_kept_as_one_joint_after_the_other_would():
         want[:, :, a] += push / count[a]
         want[:, :, b] -= push / count[b]
     assert (got - want).abs().max() < 1e-7
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_the_mirror_image_gets_the_mirrored_answer(given):
+    x, truth = windows()
+    model = learn_body(shaken(), truth)
+    flip, swap = torch.tensor([-1.0, 1.0, 1.0]), torch.tensor(BODY.mirror)
+    lengths = model.prepare(x).lengths if given else None
+    height = model.sizes(x)
+    one = correct(model, x, height, lengths)
+    if given:  # the same body seen in the mirror
+        ends = model.rigid[0].triu().nonzero()
+        full = torch.full((len(x), len(BODY), len(BODY)), torch.nan)
+        full[:, ends[:, 0], ends[:, 1]] = full[:, ends[:, 1], ends[:, 0]] = lengths
+        lengths = full[:, swap[ends[:, 0]], swap[ends[:, 1]]]
+    other = correct(model, x[:, :, swap] * flip, height, lengths)
+    assert torch.allclose(other.positions[:, :, swap] * flip, one.positions, atol=2e-4)
+    assert torch.allclose(other.sigma[:, :, swap], one.sigma, atol=2e-4)
+    assert torch.allclose(other.residual[:, :, swap] * flip, one.residual, atol=2e-4)

@@ -23,10 +23,16 @@ from motionbook.core.synthetic import ACTIONS, mouse, person, person_markers
 from motionbook.filters.corruption import corrupt
 from motionbook.formats.marker_files import write_marker_h5
 from motionbook.formats.registry import read, write
+from motionbook.models.bilstm import SkeletonCorrector
 from motionbook.models.human import HUMAN, as_human
-from motionbook.training.bilstm import CorrectorTraining, corrector_split, train_corrector
+from motionbook.training.bilstm import (
+    CorrectorTraining,
+    corrector_split,
+    learn_from_clips,
+    train_corrector,
+)
 from motionbook.training.breaking import FAULTS, Breaking, damage_plan
-from motionbook.training.clips import load_clips
+from motionbook.training.clips import Clip, load_clips
 
 torch.set_num_threads(1)
 BODY = person("walk", 1, 30).skeleton
@@ -334,3 +340,16 @@ def test_a_recording_shows_bones_that_the_weights_do_not_know(run):
     shaking = x + 0.02 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
     assert torch.equal(own_pairs(model, shaking), lost)
     model.rigid = usual
+
+
+def test_movement_is_kept_only_where_it_helps_on_held_out_clips():
+    c = CorrectorTraining(**TINY | {"prior_draws": 400, "window": 40})
+    clips = lambda action, *seeds: [
+        Clip(person(action, 8, 30, seed=s).positions, f"{action}{s}") for s in seeds
+    ]
+    walks = clips("walk", 1, 2, 3, 4)
+    shaken = torch.randn(240, len(BODY), 3, generator=torch.Generator().manual_seed(0))
+    noise = [Clip(walks[0].positions + 0.3 * shaken.cumsum(0).diff(dim=0, prepend=shaken[:1]), "n")]
+    fresh = lambda: SkeletonCorrector(BODY, c.network(3))
+    assert learn_from_clips(fresh(), walks[:3], walks[3:], c).filler is not None
+    assert learn_from_clips(fresh(), noise, walks[3:], c).filler is None

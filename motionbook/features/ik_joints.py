@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['JointSource', 'ik_to_joints', 'canonical_joints', 'mend_slips', 'mirror_ik', 'IKFeatures']
 
-# %% ../../nbs/features/ik_joints.ipynb #9680fb75
+# %% ../../nbs/features/ik_joints.ipynb #022004ba
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -186,9 +187,9 @@ def mirror_ik(
     index, sign = _mirror_table(body)
     return features[..., index] * sign.to(features)
 
-# %% ../../nbs/features/ik_joints.ipynb #df2e09db
+# %% ../../nbs/features/ik_joints.ipynb #7ab15420
 @dataclass(frozen=True, eq=False)
-class IKFeatures:
+class IKFeatures(ABC):
     "The numbers of one body, from motions and back; a subclass says which body, and how joints become its own."
 
     body: ClassVar[IKBody]  # joints, bones and thresholds
@@ -231,16 +232,16 @@ class IKFeatures:
             raise ValueError(f"expected a frame rate to decode, got {type(self).__name__}(fps=None); give the rate of the recording")  # fmt: skip
         return self.motion_of(ik_to_joints(features, self.body, source, self.skeleton))
 
+    @abstractmethod
     def joints_of(
         self,
         motion: Motion,
     ) -> Tensor:  # [t j 3] in the body's order and units
         "A motion's joints as the body has them."
-        raise NotImplementedError
 
+    @abstractmethod
     def motion_of(
         self,
         joints: Tensor,  # [t j 3] in the body's order and units
     ) -> Motion:  # metres
         "The body's joints as a motion."
-        raise NotImplementedError

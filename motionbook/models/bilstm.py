@@ -69,10 +69,10 @@ def seed(**changes) -> BiLSTMConfig:
     )
     return BiLSTMConfig(**usual | changes)
 
-# %% ../../nbs/models/bilstm.ipynb #df6bac77
+# %% ../../nbs/models/bilstm.ipynb #11159e04
 MOST_NUMBERS, FEWEST_FRAMES = 4500, 12  # of the windows whose movement is learned
 SHORT = 2  # frames of a gap that the coupled smoother fills as well as the movement would
-FAITH = 3.0  # in the last estimate, before training: its weight is 0.74, and others can still be learned
+FAITH = 3.0  # in the last estimate, before training: its weight is 0.72, and others can still be learned
 
 
 class Corrected(NamedTuple):
@@ -83,7 +83,7 @@ class Corrected(NamedTuple):
     residual: Tensor  # [b t j c] the correction
     weights: Tensor  # [b t j e] of the estimates
 
-# %% ../../nbs/models/bilstm.ipynb #f505d4a4
+# %% ../../nbs/models/bilstm.ipynb #2f45dbe7
 class SkeletonCorrector(nn.Module):
     "Repairs windows of one skeleton."
 
@@ -163,12 +163,12 @@ class SkeletonCorrector(nn.Module):
         pairs = pair_lengths(self.rigid, x, found.noise)
         if lengths is not None:
             pairs = pairs._replace(length=lengths.where(lengths.isfinite(), pairs.length))
-        views = self._views(found, self._moved(x, found), pairs)
+        gaps = known_distances(found.known)
+        views = self._views(found, self._moved(x, found, gaps.sum(-1) - 1), pairs)
         root = self._root(views[:, -1], found.present)
         local = (views - root[:, None, :, None]) * found.present[:, None, None, :, None]
-        gaps = known_distances(found.known).float()
         parts = (found.noise.float(), root, turn, size, middle, pairs.length)
-        return Prepared(local, found.known, gaps, *parts)
+        return Prepared(local, found.known, gaps.float(), *parts)
 
     def sizes(
         self,
@@ -179,13 +179,12 @@ class SkeletonCorrector(nn.Module):
         at = x / size[:, None, None, None]
         return size * body_scale(self.rigid, at, noise_levels(at))
 
-    def _moved(self, x: Tensor, found: Estimates) -> Tensor:
+    def _moved(self, x: Tensor, found: Estimates, gap: Tensor) -> Tensor:
         "[b t j c] what the learned movement says, or the coupled smoother."
         smooth, noisy = found.values[:, -1], found.noise > NOISY
         if self.filler is None:
             return smooth
-        short = known_distances(found.known).sum(-1) <= SHORT + 1
-        taken = found.known | short & ~noisy[:, None, None]
+        taken = found.known | (gap <= SHORT) & ~noisy[:, None, None]
         given = torch.where(found.known[..., None], x.double(), smooth)
         return self.filler(given, taken, found.values[:, 0], found.noise, noisy)
 
