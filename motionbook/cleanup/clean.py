@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LEARNED', 'human_model', 'fits', 'human_candidates', 'methods', 'make_cleaner', 'fit_or_refuse', 'clean']
 
-# %% ../../nbs/cleanup/clean.ipynb #adf29fae
+# %% ../../nbs/cleanup/clean.ipynb #0e3a86e6
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +17,7 @@ from ..core.motion import Motion, Scene
 from ..filters import auto
 from ..filters.auto import METHODS, with_findings
 from ..filters.cleaner import Cleaned, Cleaner, Fidelity, Filler
+from ..filters.mixed import mixed
 from ..models.bilstm import SkeletonCorrector
 
 # %% ../../nbs/cleanup/clean.ipynb #b1ec6320
@@ -39,15 +40,19 @@ def fits(
         return False
     return True
 
-# %% ../../nbs/cleanup/clean.ipynb #124a7d77
+# %% ../../nbs/cleanup/clean.ipynb #798c2f23
 def human_candidates(
     motion: Motion,
 ) -> Callable[[Tensor | None], dict[str, Filler]] | None:
     "The package's weights as a candidate for `auto`; None where they do not fit."
     if not fits(human_model(), motion):
         return None
-    dims = motion.positions.shape[-1]
-    return lambda joints: {"human": learned_filler(human_model(), motion.skeleton, dims, joints)}
+    whole = (human_model(), motion.skeleton, motion.positions.shape[-1])
+    return lambda joints: {
+        "human": mixed(learned_filler(*whole), "human")
+        if joints is None
+        else learned_filler(*whole, joints)
+    }
 
 # %% ../../nbs/cleanup/clean.ipynb #a89d510c
 LEARNED = ("human",)  # methods that are trained, besides the folders of one's own

@@ -7,7 +7,7 @@ __all__ = ['SURE', 'ENOUGH', 'LONGEST', 'TOGETHER', 'WITHIN', 'Seats', 'seats', 
            'correct_long', 'at_times', 'corrected_at_own_rate', 'learned_filler', 'is_model', 'load_model',
            'LearnedCleaner']
 
-# %% ../../nbs/cleanup/learned.ipynb #768417ff
+# %% ../../nbs/cleanup/learned.ipynb #14719c54
 from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +33,7 @@ from motionbook.filters.cleaner import (
 )
 from ..filters.coupled import coupled
 from ..filters.kalman import rts
+from ..filters.mixed import mixed
 from ..filters.swaps import identity_swaps
 from ..filters.together import mend_rotations
 from ..models.bilstm import SkeletonCorrector, correct, places_for
@@ -265,7 +266,7 @@ def load_model(
         )
     return SkeletonCorrector.from_pretrained(place)
 
-# %% ../../nbs/cleanup/learned.ipynb #93827840
+# %% ../../nbs/cleanup/learned.ipynb #b8eb1732
 @dataclass(frozen=True)
 class LearnedCleaner:
     "A trained corrector behind the `Cleaner` protocol."
@@ -287,7 +288,9 @@ class LearnedCleaner:
                 raise ValueError(
                     f"{m.name or scene.source or 'the recording'}: expected a visible point, got none in {len(m)} frames"
                 )
-        own = lambda m: learned_filler(self.model, m.skeleton, m.positions.shape[-1])
+        own = lambda m: mixed(
+            learned_filler(self.model, m.skeleton, m.positions.shape[-1]), self.name
+        )
         cleaner = FilterCleaner(
             self.name, chosen_detector, coupled(), identity_swaps, self.max_gap, mend_rotations, own
         )
