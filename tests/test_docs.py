@@ -53,6 +53,17 @@ class Links(HTMLParser):
             self.targets.append(attrs["src"])
 
 
+def test_comments_in_code_show_no_addresses(site):
+    comment = re.compile(r'<span class="c1">([^<]*)</span>')
+    found = [
+        f"{p.relative_to(site)}: {c}"
+        for p in pages(site)
+        for c in comment.findall(p.read_text(encoding="utf-8"))
+        if re.search(r"\]\((https?:|\.)", c)
+    ]
+    assert found == []
+
+
 def test_every_notebook_has_a_page(site):
     want = {
         p.relative_to(ROOT / "nbs").with_suffix(".html") for p in (ROOT / "nbs").rglob("*.ipynb")
