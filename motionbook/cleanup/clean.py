@@ -40,18 +40,18 @@ def fits(
         return False
     return True
 
-# %% ../../nbs/cleanup/clean.ipynb #798c2f23
+# %% ../../nbs/cleanup/clean.ipynb #172ee8dc
 def human_candidates(
     motion: Motion,
 ) -> Callable[[Tensor | None], dict[str, Filler]] | None:
     "The package's weights as a candidate for `auto`; None where they do not fit."
     if not fits(human_model(), motion):
         return None
-    whole = (human_model(), motion.skeleton, motion.positions.shape[-1])
+    model_and_body = (human_model(), motion.skeleton, motion.positions.shape[-1])
     return lambda joints: {
-        "human": mixed(learned_filler(*whole), "human")
+        "human": mixed(learned_filler(*model_and_body), "human")
         if joints is None
-        else learned_filler(*whole, joints)
+        else learned_filler(*model_and_body, joints)
     }
 
 # %% ../../nbs/cleanup/clean.ipynb #a89d510c

@@ -55,7 +55,7 @@ def _everywhere(mask: Tensor, seen: Tensor) -> Tensor:
     out[:, seen] = mask
     return out
 
-# %% ../../nbs/filters/mixed.ipynb #b6120d76
+# %% ../../nbs/filters/mixed.ipynb #1a18b11e
 CAUTION = (
     0.3  # of the best filler's error: what it costs to move all weight away from the first one
 )
@@ -73,19 +73,18 @@ def mixing_weights(
 ) -> Tensor:  # [n] adding up to one
     "How much of each filler makes the closest mean; all of the first one where too little was tried."
     n, points = errors.shape[:2]
-    choices = tenths(n)
+    choices, first = tenths(n), torch.eye(n).double()[0]
     if points < TRIAL_POINTS:
-        return choices[choices[:, 0].argmax()]
+        return first
     e = errors.double()
     usual = e.norm(dim=-1).mean(0)
     counts = 1 / usual.clamp_min(0.1 * usual.median().clamp_min(1e-12))
     products = torch.einsum("ipc,jpc,p->ij", e, e, counts) / counts.sum()
-    first = torch.eye(n, dtype=e.dtype)[0]
     moved = (choices - first).square().sum(1) / 2
     cost = torch.einsum("ki,ij,kj->k", choices, products, choices)
     return choices[(cost + CAUTION * products.diagonal().min() * moved).argmin()]
 
-# %% ../../nbs/filters/mixed.ipynb #43d9a4ad
+# %% ../../nbs/filters/mixed.ipynb #3ccac093
 def classical_partners() -> dict[str, Filler]:
     "The classical fillers that a trained one is weighed against."
     return {"coupled": coupled(), "rts": rts(), "rts velocity": rts("velocity")}
@@ -107,7 +106,9 @@ def mixed(
         shares = {k: mixing_weights(found[:, whole == k]) for k in holes}
         if all(w[0] == 1 for w in shares.values()):
             return y
-        made = [y, *(f(positions, fps, errors) for f in fillers[1:])]
+        needed = torch.stack(list(shares.values())).amax(0) > 0
+        rest = zip(fillers[1:], needed[1:])
+        made = [y, *(f(positions, fps, errors) if n else y for f, n in rest)]
         for k, where in holes.items():
             y = _blended(y, made, shares[k], where)
         told = [f"{_parts(names, w)} for {KINDS[k]}" for k, w in shares.items() if w[0] < 1]
