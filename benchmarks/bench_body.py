@@ -19,8 +19,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from test_body import recording, small_model
 
-from motionbook.core.body import body_joints, fit_smpl22, load_body, smplx_layer
-from motionbook.core.synthetic import person
+from motionbook.body.smpl import body_joints, fit_smpl22, load_body, smplx_layer
+from motionbook.synthetic.people import person
 
 
 def seconds(run, rounds: int) -> float:

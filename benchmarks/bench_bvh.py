@@ -21,7 +21,7 @@ import torch
 from motionbook.core.files import read_bytes
 from motionbook.core.motion import fk
 from motionbook.formats import bvh
-from motionbook.formats.bvh_text import Node, bvh_text, header_text, parse_bvh
+from motionbook.formats.bvh.bvh_text import Node, bvh_text, header_text, parse_bvh
 
 
 def recording(frames: int, joints: int = 30, seed: int = 0) -> str:

@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from motionbook.body.smpl22 import motion_to_smpl22
 from motionbook.core.files import extract_archive
 from motionbook.core.motion import resample
-from motionbook.core.synthetic import ACTIONS, person
-from motionbook.features.ik263 import IK263_LAYOUT, smpl_to_ik263
-from motionbook.features.smpl22 import motion_to_smpl22
+from motionbook.features.humanml3d.ik263 import IK263_LAYOUT, smpl_to_ik263
 from motionbook.formats.registry import read
+from motionbook.synthetic.people import ACTIONS, person
 
 sys.path.insert(0, str(Path(__file__).parent))
 from published_ik263 import published_ik263  # noqa: E402

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from motionbook.core.body import approximate_body, body_joints
+from motionbook.body.smpl import approximate_body, body_joints
 from motionbook.core.rotation import axis_rotation, matrix_to_rotvec, rotvec_to_matrix
-from motionbook.features.rifke import RIFKE, rifke_to_smpl, smpl_to_rifke
+from motionbook.features.rifke.rifke import RIFKE, rifke_to_smpl, smpl_to_rifke
 
 FEET = [7, 10, 6, 9]  # in the 23 joints after the pelvis
 

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import torch
 
-from motionbook.filters.kalman import motion_model, rts, rts_batched, rts_textbook
+from motionbook.filters.fill.kalman import motion_model, rts, rts_batched, rts_textbook
 
 
 def problem(frames: int, joints: int, shared: bool):

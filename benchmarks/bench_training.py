@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from motionbook.core.synthetic import ACTIONS, person
-from motionbook.training.bilstm import CorrectorTraining, corrector_loss, train_on_clips
-from motionbook.training.breaking import BrokenWindows
-from motionbook.training.clips import Clip, Clips
+from motionbook.models.corrector.breaking import BrokenWindows
+from motionbook.models.corrector.recipe import CorrectorTraining, corrector_loss, train_on_clips
+from motionbook.models.corrector.recordings import Clip, Clips
+from motionbook.synthetic.people import ACTIONS, person
 from motionbook.training.config import TrainConfig
 from motionbook.training.loop import fit
 

@@ -20,9 +20,9 @@ import torch
 from motionbook.core.files import extract_archive
 from motionbook.core.skeleton import Skeleton
 from motionbook.formats.registry import read
-from motionbook.models.bilstm import correct, load_corrector
-from motionbook.training.bilstm import CorrectorTraining, train_on_clips
-from motionbook.training.clips import Clip, Clips
+from motionbook.models.corrector.network import correct, load_corrector
+from motionbook.models.corrector.recipe import CorrectorTraining, train_on_clips
+from motionbook.models.corrector.recordings import Clip, Clips
 
 TARGETS = {"noise": 1.0, "frames": 1.40, "drop": 0.14, "joints": 2.2, "all": 2.1}
 PARENTS = tuple(

@@ -5,7 +5,7 @@ python benchmarks/compare.py DATA_DIR [--minutes 0.5] [--seed 0] [--group tuned|
 DATA_DIR holds bvh/bandai.tar.gz, bvh/cmu.tar.gz, bvh/samples, trc, aistpp/keypoints3d, dlc/openfield, dlc/epm and
 sleap/predictions.analysis.h5.
 
-Protocol. A clean recording is broken with a plan of `filters.corruption` (seed 77 + --seed): other code, other
+Protocol. A clean recording is broken with a plan of `filters.corrupt.corruption` (seed 77 + --seed): other code, other
 seeds, other lengths, offsets and places than those that `compare` plants. `compare` sees only the broken
 recording and names a method with settings. Then every method, with its own settings and with those that the card
 gives, repairs the broken recording, and the truth says how far its points are off: the mean over all points that
@@ -27,14 +27,14 @@ from pathlib import Path
 import torch
 
 import motionbook
-from motionbook.cleanup.compare import compare
-from motionbook.cleanup.trials import contenders
+from motionbook.cleanup.compare.compare import compare
+from motionbook.cleanup.compare.trials import contenders
 from motionbook.core.files import extract_archive
 from motionbook.core.motion import Motion, Scene, resample
 from motionbook.core.skeleton import Skeleton
 from motionbook.filters.auto import chosen_detector
 from motionbook.filters.cleaner import REASON, detect
-from motionbook.filters.corruption import corrupt
+from motionbook.filters.corrupt.corruption import corrupt
 
 sys.path.insert(0, str(Path(__file__).parent))
 from tracks import picked, trusted_points  # noqa: E402

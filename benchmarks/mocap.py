@@ -27,7 +27,9 @@ import torch
 from motionbook.core.files import extract_archive
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
-from motionbook.filters.classical import (
+from motionbook.filters.cleaner import body_size
+from motionbook.filters.corrupt.faults import add_noise, drop_frames, drop_joints, hide_joints
+from motionbook.filters.fill.classical import (
     cubic,
     hold,
     known_points,
@@ -36,11 +38,9 @@ from motionbook.filters.classical import (
     noise_floor,
     savgol,
 )
-from motionbook.filters.cleaner import body_size
-from motionbook.filters.coupled import coupled
-from motionbook.filters.faults import add_noise, drop_frames, drop_joints, hide_joints
-from motionbook.filters.kalman import rts
-from motionbook.filters.lowrank import best_filler, low_rank, pca_prior
+from motionbook.filters.fill.coupled import coupled
+from motionbook.filters.fill.kalman import rts
+from motionbook.filters.fill.lowrank import best_filler, low_rank, pca_prior
 from motionbook.formats.registry import read
 
 JOINTS = tuple(

@@ -1,6 +1,6 @@
 """HumanML3D's recipe the obvious way: one clip, joint after joint, with tables of quaternions.
 
-This is the twin that `features.ik263` is measured and tested against. It is written from the description of the
+This is the twin that `features.humanml3d.ik263` is measured and tested against. It is written from the description of the
 recipe and takes the steps that the published script takes, in its order and with its means: NumPy arrays in
 float32, quaternions (w, x, y, z) whose products and turns go through torch and back, SciPy's Gaussian filter. With
 `dtype=np.float64` it is the reference for rounding.

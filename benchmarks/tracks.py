@@ -32,13 +32,13 @@ import motionbook
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
 from motionbook.evaluation.motion import detection_scores
-from motionbook.filters.classical import linear, pchip
 from motionbook.filters.cleaner import REASON, body_size
-from motionbook.filters.corruption import corrupt
-from motionbook.filters.kalman import rts
-from motionbook.filters.lowrank import best_filler
-from motionbook.filters.outliers import combine, hampel, innovation_gate, likelihood_gate
-from motionbook.filters.paths import LIKELIHOODS, LOW, best_detector, gate_pays, path_gate
+from motionbook.filters.corrupt.corruption import corrupt
+from motionbook.filters.detect.outliers import combine, hampel, innovation_gate, likelihood_gate
+from motionbook.filters.detect.paths import LIKELIHOODS, LOW, best_detector, gate_pays, path_gate
+from motionbook.filters.fill.classical import linear, pchip
+from motionbook.filters.fill.kalman import rts
+from motionbook.filters.fill.lowrank import best_filler
 
 NAN = float("nan")
 

@@ -8,7 +8,7 @@ _FRONT_DOOR = {
     "read": "formats.registry",
     "write": "formats.registry",
     "clean": "cleanup.clean",
-    "compare": "cleanup.compare",
+    "compare": "cleanup.compare.compare",
     "view": "viz.view",
     "Motion": "core.motion",
     "Scene": "core.motion",

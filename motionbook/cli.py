@@ -84,10 +84,10 @@ def _print_info(facts: dict):
 # %% ../nbs/cli.ipynb #e060c7e9
 def _info(args) -> dict:
     "A recording, or everything in a dataset or a folder."
-    from motionbook.formats.marker_h5 import is_marker_h5
+    from motionbook.formats.marker_h5.marker_h5 import is_marker_h5
 
     if Path(args.path).is_dir() or is_marker_h5(args.path, b"\x89HDF"):
-        from motionbook.features.dataset_table import dataset_facts, facts_lines
+        from motionbook.converters.facts import dataset_facts, facts_lines
 
         facts = dataset_facts(args.path, **_reader_options(args))
         if not args.json:
@@ -197,7 +197,7 @@ def _clean_tree(args, options: dict) -> dict:
 
 
 def _compare(args) -> dict:
-    from motionbook.cleanup.compare import compare
+    from motionbook.cleanup.compare.compare import compare
     from motionbook.formats.registry import read
 
     methods = args.methods.split(",") if args.methods else None
@@ -225,7 +225,7 @@ def _refuse_many(scene, path):
 
 def _features(args) -> dict:
     "A dataset's folder as features, splits and statistics."
-    from motionbook.converters.to_features import features_command, features_lines
+    from motionbook.data.to_features import features_command, features_lines
 
     given = (args.name, args.src, args.out, args.workers, args.validate, args.stats, args.split)
     more = dict(blend=args.blend or (), limit=args.limit, progress=not args.json)
@@ -304,7 +304,7 @@ def _demo(args) -> dict:
 # %% ../nbs/cli.ipynb #216193e3
 def _corruptor(names: str, seed: int) -> Callable:
     "The faults of these names, or the usual ones of tracks or of captures."
-    from motionbook.filters.corruption import PLANS, corrupt
+    from motionbook.filters.corrupt.corruption import PLANS, corrupt
 
     def broken(scene):
         flat = scene.actors[0].positions.shape[-1] == 2

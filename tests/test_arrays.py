@@ -13,7 +13,7 @@ import motionbook.formats.registry as registry
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
-from motionbook.formats.arrays import read, write
+from motionbook.formats.plain.npz import read, write
 
 JOINTS = ["hip", "knee", "ankle"]
 

@@ -11,9 +11,9 @@ import torch
 from motionbook.core.files import BadFile
 from motionbook.core.kinematics import refit
 from motionbook.core.motion import Scene, fk, resample
-from motionbook.core.synthetic import person
-from motionbook.formats.asf_amc import amc_bytes, find_skeleton, read, solve_angles, write
-from motionbook.formats.bvh import read as read_bvh
+from motionbook.formats.acclaim.asf_amc import amc_bytes, find_skeleton, read, solve_angles, write
+from motionbook.formats.bvh.bvh import read as read_bvh
+from motionbook.synthetic.people import person
 
 UNIT = 0.0254 / 0.45  # metres
 BONES = {  # name: parent, direction × length, axis, order, dof
@@ -389,7 +389,7 @@ def test_what_a_bone_cannot_do_is_done_as_well_as_it_can(parse):
     below = s.indices(["lfemur", "ltibia", "lfoot"])
     assert found.residual[10:20][:, below].amax() < 0.04  # 8 cm without help
     body, columns = scene.meta["original"].body, scene.meta["original"].amc.columns
-    from motionbook.formats.asf_body import channel_pose
+    from motionbook.formats.acclaim.asf_body import channel_pose
 
     where = [c for b in ("lfemur", "ltibia") for c in range(columns[b].start, columns[b].stop)]
     best = torch.from_numpy(found.values * scene.meta["original"].unit)[15:16]

@@ -9,8 +9,8 @@ import torch
 
 from motionbook import Motion, Scene, Skeleton, clean, read, write
 from motionbook.cli import main
-from motionbook.core.animals import mouse
-from motionbook.core.synthetic import person
+from motionbook.synthetic.animals import mouse
+from motionbook.synthetic.people import person
 
 FORMATS = ("bvh", "trc", "csv", "h5", "npz", "c3d", "analysis.h5", "json")
 
@@ -214,7 +214,7 @@ def test_full_disk(tmp_path, capsys, monkeypatch):
 
 
 def broken():
-    from motionbook.filters.corruption import add_jumps
+    from motionbook.filters.corrupt.corruption import add_jumps
 
     return add_jumps(scene("csv", 120), rate=0.02, generator=1).scene
 

@@ -6,21 +6,28 @@ import pytest
 import torch
 
 from motionbook.core.skeleton import COCO17, MARKER20, Skeleton
-from motionbook.core.synthetic import person
-from motionbook.models.bilstm import (
+from motionbook.models.corrector.estimates import classical_estimates
+from motionbook.models.corrector.loss import (
+    LOSS_WEIGHTS,
+    corrector_losses,
+    learn_body,
+    total_loss,
+)
+from motionbook.models.corrector.network import (
     BiLSTMConfig,
     SkeletonCorrector,
     correct,
     places_for,
     seed,
 )
-from motionbook.models.corrector_loss import (
-    LOSS_WEIGHTS,
-    corrector_losses,
-    learn_body,
-    total_loss,
+from motionbook.models.corrector.rigid import (
+    body_scale,
+    keep_lengths,
+    learned_pairs,
+    near_pairs,
+    pair_lengths,
 )
-from motionbook.models.estimates import classical_estimates
+from motionbook.models.corrector.window import VIEWS, body_heights
 from motionbook.models.layers import (
     CONFIG,
     MANIFEST,
@@ -29,14 +36,7 @@ from motionbook.models.layers import (
     BiLSTM,
     count_parameters,
 )
-from motionbook.models.rigid import (
-    body_scale,
-    keep_lengths,
-    learned_pairs,
-    near_pairs,
-    pair_lengths,
-)
-from motionbook.models.window import VIEWS, body_heights
+from motionbook.synthetic.people import person
 
 torch.set_num_threads(1)
 WALK = person("walk", 2.0, 30, seed=3)

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.spatial.transform import Rotation
 
-from motionbook.core.body import (
+from motionbook.body.body25 import smpl_to_body25
+from motionbook.body.files import shape_columns
+from motionbook.body.smpl import (
     KINDS,
     BodyModel,
     approximate_body,
@@ -30,14 +32,12 @@ from motionbook.core.body import (
     smpl22_rotations,
     smplx_layer,
 )
-from motionbook.core.body25 import smpl_to_body25
-from motionbook.core.body_files import shape_columns
 from motionbook.core.files import BadFile, extract_archive, load_pickle
 from motionbook.core.kinematics import global_rotations
 from motionbook.core.motion import fk
 from motionbook.core.rotation import rotation_angle, rotvec_to_matrix
 from motionbook.core.skeleton import BODY25, COCO17, SMPL22, SMPL24
-from motionbook.core.synthetic import person
+from motionbook.synthetic.people import person
 
 VERTICES = {
     "smpl": 6890,
@@ -111,7 +111,7 @@ def test_joints_are_those_of_smplx(kind, models):
     vertices, faces = body_mesh(poses, betas, trans, body)
     joints = body_joints(poses, betas, trans, body)
     with torch.no_grad():
-        from motionbook.core.body import _SPLIT
+        from motionbook.body.smpl import _SPLIT
 
         parts = {k: poses[:, 3 * a : 3 * b] for k, (a, b) in _SPLIT[kind].items()}
         out = layer(betas=betas.expand(len(poses), -1), transl=trans, **parts)
@@ -359,7 +359,7 @@ def test_a_changed_file_is_read_again(tmp_path):
 def test_smplx_is_imported_for_meshes_only(tmp_path):
     np.savez(tmp_path / "SMPL_NEUTRAL.npz", **small_model("smpl", v=60))
     code = (
-        "import sys, torch; from motionbook.core.body import *; from motionbook.core.body25 import smpl_to_body25;"
+        "import sys, torch; from motionbook.body.smpl import *; from motionbook.body.body25 import smpl_to_body25;"
         f"smpl_to_body25(body_joints(torch.zeros(2, 72), torch.ones(10), model={str(tmp_path)!r})); print('smplx' in sys.modules)"
     )
     assert (

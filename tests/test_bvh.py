@@ -16,8 +16,8 @@ from motionbook.core.kinematics import refit
 from motionbook.core.motion import Motion, Scene, fk
 from motionbook.core.rotation import rotation_angle
 from motionbook.core.skeleton import SMPL22, Skeleton
-from motionbook.core.synthetic import person
-from motionbook.formats.bvh import bvh_bytes, read, write
+from motionbook.formats.bvh.bvh import bvh_bytes, read, write
+from motionbook.synthetic.people import person
 
 ZXY, XYZ = ("Zrotation", "Xrotation", "Yrotation"), ("Xposition", "Yposition", "Zposition")
 BODY = [  # name, parent, centimetres, y up

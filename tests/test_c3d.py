@@ -13,9 +13,9 @@ import torch
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import COCO17
-from motionbook.core.synthetic import person, person_markers, two_people
-from motionbook.formats.c3d import read, write
-from motionbook.formats.units import turned_back
+from motionbook.formats.kit.units import turned_back
+from motionbook.formats.markers.c3d import read, write
+from motionbook.synthetic.people import person, person_markers, two_people
 
 WALK = person_markers(person("walk", seconds=0.5, fps=100.0, seed=0))
 LABELS = WALK.skeleton.joints

@@ -17,23 +17,24 @@ from hypothesis import strategies as st
 
 from motionbook.converters.base import dataset_items, find_source, scenes
 from motionbook.converters.mvhumannet import load_mvh
-from motionbook.converters.to_features import features_command, features_lines
+from motionbook.converters.split_lists import Item, find_split, read_split, select
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene, mirror
 from motionbook.core.rotation import axis_rotation
 from motionbook.core.skeleton import SMPL22
-from motionbook.core.synthetic import ACTIONS, person, person_markers
 from motionbook.data import cache
 from motionbook.data.cache import precompute, read_index, representation_of
 from motionbook.data.clips import FeatureClips, validate_cache
-from motionbook.data.split_files import Item, find_split, make_splits, read_split, select
+from motionbook.data.split_files import make_splits
 from motionbook.data.stats import blended_stats
-from motionbook.features.body_points import Keypoints
+from motionbook.data.to_features import features_command, features_lines
 from motionbook.features.layout import Layout
-from motionbook.features.markers import MarkerFeatures
-from motionbook.features.normalize import Normalizer
+from motionbook.features.points.body_points import Keypoints
+from motionbook.features.points.markers import MarkerFeatures
 from motionbook.features.registry import REPRESENTATIONS, describe, rebuild
+from motionbook.features.shared.normalize import Normalizer
 from motionbook.formats.registry import read, write
+from motionbook.synthetic.people import ACTIONS, person, person_markers
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parents[1]

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
-from motionbook.core.synthetic import person
-from motionbook.filters.classical import (
+from motionbook.filters.fill.classical import (
     butterworth,
     cubic,
     hold,
@@ -19,9 +18,9 @@ from motionbook.filters.classical import (
     pchip,
     savgol,
 )
-from motionbook.filters.coupled import coupled
-from motionbook.filters.kalman import motion_model, rts, rts_batched, rts_textbook
-from motionbook.filters.lowrank import (
+from motionbook.filters.fill.coupled import coupled
+from motionbook.filters.fill.kalman import motion_model, rts, rts_batched, rts_textbook
+from motionbook.filters.fill.lowrank import (
     PoseSpace,
     best_filler,
     by_kind,
@@ -29,6 +28,7 @@ from motionbook.filters.lowrank import (
     low_rank,
     pca_prior,
 )
+from motionbook.synthetic.people import person
 
 NAN = float("nan")
 INTERPOLATORS = {"hold": hold(), "linear": linear(), "pchip": pchip(), "cubic": cubic()}

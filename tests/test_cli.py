@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from motionbook import Scene, read, write
-from motionbook.core.animals import mouse
-from motionbook.core.synthetic import person
-from motionbook.filters.corruption import add_jumps
+from motionbook.filters.corrupt.corruption import add_jumps
+from motionbook.synthetic.animals import mouse
+from motionbook.synthetic.people import person
 
 
 def motionbook(*args, cwd=None):
@@ -180,8 +180,8 @@ def test_what_cannot_be_exported_is_refused_before_the_work(broken, tmp_path, ca
 
 @pytest.fixture
 def dataset(tmp_path):
-    from motionbook.core.synthetic import person_markers
-    from motionbook.formats.marker_h5 import write_marker_h5
+    from motionbook.formats.marker_h5.marker_h5 import write_marker_h5
+    from motionbook.synthetic.people import person_markers
 
     walks = [Scene((person_markers(person("walk", 1, 60, seed=s)),)) for s in range(3)]
     folder = tmp_path / "markers"

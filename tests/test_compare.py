@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from motionbook.cleanup.compare import (
+from motionbook.cleanup.compare.compare import (
     auto_method,
     bootstrap_means,
     compare,
@@ -14,17 +14,17 @@ from motionbook.cleanup.compare import (
     decide,
     interval,
 )
-from motionbook.cleanup.planting import FAMILIES, find_runs, plant, shown_failures
-from motionbook.cleanup.scorecard import ScoreCard, headline
-from motionbook.cleanup.trials import Contender, contenders, open_case, run_trial, windows
-from motionbook.cleanup.vouch import vouch
-from motionbook.core.animals import mouse
+from motionbook.cleanup.compare.planting import FAMILIES, find_runs, plant, shown_failures
+from motionbook.cleanup.compare.scorecard import ScoreCard, headline
+from motionbook.cleanup.compare.trials import Contender, contenders, open_case, run_trial, windows
+from motionbook.cleanup.compare.vouch import vouch
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
-from motionbook.core.synthetic import person
 from motionbook.filters.auto import chosen_detector, make_cleaner
 from motionbook.filters.cleaner import REASON, detect
-from motionbook.filters.corruption import corrupt
+from motionbook.filters.corrupt.corruption import corrupt
+from motionbook.synthetic.animals import mouse
+from motionbook.synthetic.people import person
 
 PLAN = {
     "add_jumps": {"rate": 0.01, "size": 0.6},

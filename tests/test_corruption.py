@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
-from motionbook.filters.corruption import CORRUPTIONS, PLANS, add_drift, corrupt, freeze
-from motionbook.filters.faults import (
+from motionbook.filters.corrupt.corruption import CORRUPTIONS, PLANS, add_drift, corrupt, freeze
+from motionbook.filters.corrupt.faults import (
     add_noise,
     body_length,
     draw_events,

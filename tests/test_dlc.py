@@ -16,8 +16,8 @@ import motionbook
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
-from motionbook.formats.dlc import find_header, is_dlc, parse_csv, read_dlc, write_dlc
-from motionbook.formats.dlc_h5 import has_tables
+from motionbook.formats.dlc.dlc import find_header, is_dlc, parse_csv, read_dlc, write_dlc
+from motionbook.formats.dlc.dlc_h5 import has_tables
 
 pytest.importorskip(
     "tables",
@@ -685,7 +685,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     table().to_csv(tmp_path / "in.csv")
     scene = read_dlc(tmp_path / "in.csv")
     before = (tmp_path / "in.csv").read_bytes()
-    monkeypatch.setattr("motionbook.formats.dlc.format_number", lambda x, habit: "12345")
+    monkeypatch.setattr("motionbook.formats.dlc.dlc.format_number", lambda x, habit: "12345")
     with pytest.raises(BadFile, match="nothing was replaced"):
         write_dlc(edited(scene), tmp_path / "in.csv")
     assert (tmp_path / "in.csv").read_bytes() == before

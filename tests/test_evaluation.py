@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from motionbook.core.motion import Motion, Scene, resample
 from motionbook.core.rotation import axis_rotation
 from motionbook.core.skeleton import Skeleton
-from motionbook.core.synthetic import mouse, person
 from motionbook.evaluation.keypoints import (
     error_percentiles,
     evaluate_tracks,
@@ -39,7 +38,8 @@ from motionbook.evaluation.motion import (
     rate_ratios,
     share_changed,
 )  # fmt: skip
-from motionbook.filters.corruption import PLANS, corrupt
+from motionbook.filters.corrupt.corruption import PLANS, corrupt
+from motionbook.synthetic.people import mouse, person
 
 W = 2 * math.pi
 

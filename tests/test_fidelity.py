@@ -9,8 +9,8 @@ import torch
 
 from motionbook import clean, read
 from motionbook.cleanup.pipeline import clean_file
-from motionbook.core.synthetic import person
-from motionbook.filters.corruption import add_jumps
+from motionbook.filters.corrupt.corruption import add_jumps
+from motionbook.synthetic.people import person
 
 
 def recordings(real_data):

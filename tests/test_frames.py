@@ -14,12 +14,12 @@ from motionbook.cleanup.frames import (
     worst_frames,
     write_pictures,
 )
-from motionbook.core.animals import mouse
 from motionbook.core.motion import Scene
-from motionbook.core.synthetic import person
 from motionbook.filters.auto import clean
-from motionbook.filters.corruption import corrupt
+from motionbook.filters.corrupt.corruption import corrupt
 from motionbook.formats.registry import read, write
+from motionbook.synthetic.animals import mouse
+from motionbook.synthetic.people import person
 
 
 @pytest.fixture(scope="module")

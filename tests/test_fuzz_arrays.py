@@ -7,7 +7,7 @@ from hostile import FUZZ, mutated_npz, survives
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motionbook.formats.arrays import read, write
+from motionbook.formats.plain.npz import read, write
 
 
 def packed(**arrays) -> bytes:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_asf_amc import amc_text, asf_text
 
 from motionbook.core.kinematics import refit
-from motionbook.formats.asf_amc import amc_bytes, read, solve_angles
+from motionbook.formats.acclaim.asf_amc import amc_bytes, read, solve_angles
 
 KINDS = {
     "CMU": ({}, {}),

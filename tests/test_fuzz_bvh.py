@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from test_bvh import DIALECTS, recording, with_value
 
 from motionbook.core.kinematics import refit
-from motionbook.formats.bvh import bvh_bytes, read, write
+from motionbook.formats.bvh.bvh import bvh_bytes, read, write
 
 VALID = {n: recording(frames=6, **options).encode() for n, options in DIALECTS.items()}
 VALID["line ends"] = VALID["Mixamo"].replace(b"\n", b"\r\n", 50)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_c3d import POINTS, by_ezc3d, by_hand, contents
 
-from motionbook.formats.c3d import read, write
+from motionbook.formats.markers.c3d import read, write
 
 MISSING = np.random.default_rng(1).random((4, 6)) < 0.2
 FEW = dict(points=POINTS[:4, :6], missing=MISSING)

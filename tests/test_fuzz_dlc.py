@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
-from motionbook.formats.dlc import edit_csv, fresh_csv, is_dlc, parse_csv
-from motionbook.formats.dlc_h5 import edit_h5, fresh_h5, parse_h5
-from motionbook.formats.dlc_table import table_to_scene
+from motionbook.formats.dlc.dlc import edit_csv, fresh_csv, is_dlc, parse_csv
+from motionbook.formats.dlc.dlc_h5 import edit_h5, fresh_h5, parse_h5
+from motionbook.formats.dlc.dlc_table import table_to_scene
 
 torch.set_num_threads(1)
 QUICK = settings(

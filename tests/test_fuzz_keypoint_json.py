@@ -7,14 +7,14 @@ from hostile import mutated, survives
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from motionbook.core.synthetic import mouse
-from motionbook.formats.keypoint_json import (
+from motionbook.formats.plain.keypoint_json import (
     edit_keypoints,
     fresh_keypoints,
     is_keypoints,
     parse,
     read_keypoints,
 )
+from motionbook.synthetic.people import mouse
 
 torch.set_num_threads(1)
 QUICK = settings(max_examples=250, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))  # fmt: skip

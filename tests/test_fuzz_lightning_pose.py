@@ -6,8 +6,8 @@ from hostile import mutated, survives
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from motionbook.formats.dlc import edit_csv
-from motionbook.formats.lightning_pose import is_lightning_pose, read_lightning_pose
+from motionbook.formats.dlc.dlc import edit_csv
+from motionbook.formats.dlc.lightning_pose import is_lightning_pose, read_lightning_pose
 
 torch.set_num_threads(1)
 QUICK = settings(max_examples=250, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))  # fmt: skip

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import settings as options
 from hypothesis import strategies as st
 
-import motionbook.formats.marker_h5  # noqa: F401 (registers)
+import motionbook.formats.marker_h5.marker_h5  # noqa: F401 (registers)
 from motionbook.core.motion import Motion
 from motionbook.core.skeleton import MARKER20
-from motionbook.formats.marker_files import H5_NAME, INFO_NAME, write_marker_h5
-from motionbook.formats.marker_h5 import marker_scenes, read_marker_h5, write
+from motionbook.formats.marker_h5.marker_files import H5_NAME, INFO_NAME, write_marker_h5
+from motionbook.formats.marker_h5.marker_h5 import marker_scenes, read_marker_h5, write
 
 torch.set_num_threads(1)
 QUICK = options(FUZZ, max_examples=100)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from motionbook.core.skeleton import MEDIAPIPE33
-from motionbook.formats.mediapipe import edit_mediapipe, is_mediapipe, read_mediapipe
+from motionbook.formats.mediapipe.mediapipe import edit_mediapipe, is_mediapipe, read_mediapipe
 
 torch.set_num_threads(1)
 QUICK = settings(max_examples=250, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))  # fmt: skip

@@ -10,8 +10,8 @@ from hostile import survives
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from motionbook.core.synthetic import mouse
-from motionbook.formats.sleap import edit_analysis, fresh_analysis, parse_analysis, read_sleap
+from motionbook.formats.sleap.sleap import edit_analysis, fresh_analysis, parse_analysis, read_sleap
+from motionbook.synthetic.people import mouse
 
 torch.set_num_threads(1)
 QUICK = settings(max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))  # fmt: skip
@@ -69,7 +69,7 @@ def test_any_datasets(tmp_path_factory, datasets, dims):
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     pytest.importorskip("sleap_io", reason="pip install 'motionbook[sleap]'")
-    from motionbook.formats.slp import write_slp
+    from motionbook.formats.sleap.slp import write_slp
 
     return write_slp(SCENE, tmp_path_factory.mktemp("slp") / "p.slp").read_bytes()
 
@@ -77,7 +77,7 @@ def project(tmp_path_factory):
 @settings(QUICK, max_examples=60)
 @given(EDITS)
 def test_mutated_project(project, tmp_path_factory, edits):
-    from motionbook.formats.slp import edit_slp, read_slp
+    from motionbook.formats.sleap.slp import edit_slp, read_slp
 
     data = mutated(project, edits)
     scene = survives(read_slp, tmp_path_factory.getbasetemp() / "f.slp", data)
@@ -91,7 +91,7 @@ def test_mutated_project(project, tmp_path_factory, edits):
     st.sampled_from([-(2**40), -1, 0, 1, 2, 7, 30, 255, 2**31, 2**40]),
 )  # fmt: skip
 def test_any_number_in_the_tables(project, tmp_path_factory, table, column, row, value):
-    from motionbook.formats.slp import read_slp
+    from motionbook.formats.sleap.slp import read_slp
 
     file = io.BytesIO(project)
     with h5py.File(file, "r+") as f:

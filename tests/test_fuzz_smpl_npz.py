@@ -8,7 +8,7 @@ from hostile import FUZZ, mutated, mutated_npz, survives
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motionbook.formats.smpl_npz import read, write
+from motionbook.formats.smpl.smpl_npz import read, write
 
 RNG = np.random.default_rng(0)
 POSES, TRANS = 0.1 * RNG.normal(size=(4, 165)), RNG.normal(size=(4, 3))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_trc import ENCODINGS, PROGRAMS, walk
 
-from motionbook.formats.trc import read, write
+from motionbook.formats.markers.trc import read, write
 
 POINTS = walk(6)
 POINTS[2:4, 3] = np.nan

@@ -9,13 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motionbook.core.body import body_joints
+from motionbook.body.smpl import body_joints
+from motionbook.body.smpl22 import motion_to_smpl22
 from motionbook.core.files import extract_archive, load_pickle
 from motionbook.core.motion import Motion, mirror, resample
 from motionbook.core.rotation import axis_rotation
 from motionbook.core.skeleton import COCO17, SMPL22, SMPL24
-from motionbook.core.synthetic import ACTIONS, person
-from motionbook.features.ik263 import (
+from motionbook.features.humanml3d.ik263 import (
     FLOWMIMIC,
     IK263,
     IK263_LAYOUT,
@@ -23,12 +23,16 @@ from motionbook.features.ik263 import (
     mirror_ik263,
     smpl_to_ik263,
 )
-from motionbook.features.ik263_stats import DatasetStatistics, EvaluatorStatistics, to_evaluator
-from motionbook.features.ik_body import HUMANML3D_BODY
-from motionbook.features.ik_joints import canonical_joints
-from motionbook.features.kit251 import KIT251, kit251_to_joints, mirror_kit251
-from motionbook.features.smpl22 import motion_to_smpl22
+from motionbook.features.humanml3d.ik263_stats import (
+    DatasetStatistics,
+    EvaluatorStatistics,
+    to_evaluator,
+)
+from motionbook.features.humanml3d.ik_body import HUMANML3D_BODY
+from motionbook.features.humanml3d.ik_joints import canonical_joints
+from motionbook.features.humanml3d.kit251 import KIT251, kit251_to_joints, mirror_kit251
 from motionbook.formats.registry import read
+from motionbook.synthetic.people import ACTIONS, person
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 from published_ik263 import published_ik263  # noqa: E402

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 import motionbook
-import motionbook.formats.keypoint_json
+import motionbook.formats.plain.keypoint_json
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
-from motionbook.core.synthetic import mouse, person, two_people
-from motionbook.formats.keypoint_json import fresh_keypoints, read_keypoints, write_keypoints
+from motionbook.formats.plain.keypoint_json import fresh_keypoints, read_keypoints, write_keypoints
+from motionbook.synthetic.people import mouse, person, two_people
 
 torch.set_num_threads(1)
 

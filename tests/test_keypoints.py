@@ -7,16 +7,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import motionbook.features.keypoints as kp
+import motionbook.features.points.keypoints as kp
 from motionbook.core.motion import Motion, Scene, mirror
 from motionbook.core.skeleton import MEDIAPIPE33, Skeleton
-from motionbook.core.synthetic import ACTIONS, mouse, person
-from motionbook.features.body_points import Keypoints, body_heading
-from motionbook.features.dlc_dataframe import dlc_dataframe_to_features, features_to_dlc_dataframe
-from motionbook.features.dlc_features import DLCFeatures
 from motionbook.features.layout import Representation
-from motionbook.features.tracks import bridged, frame_velocity
+from motionbook.features.points.body_points import Keypoints, body_heading
+from motionbook.features.points.dlc_dataframe import (
+    dlc_dataframe_to_features,
+    features_to_dlc_dataframe,
+)
+from motionbook.features.points.dlc_features import DLCFeatures
+from motionbook.features.points.tracks import bridged, frame_velocity
 from motionbook.formats.registry import read
+from motionbook.synthetic.people import ACTIONS, mouse, person
 
 torch.set_num_threads(1)
 DLC = {

@@ -20,8 +20,8 @@ from motionbook.core.kinematics import (
 from motionbook.core.motion import fk
 from motionbook.core.rotation import axis_rotation, rotation_angle
 from motionbook.core.skeleton import Skeleton
-from motionbook.core.synthetic import ACTIONS, person
-from motionbook.formats.bvh import read
+from motionbook.formats.bvh.bvh import read
+from motionbook.synthetic.people import ACTIONS, person
 
 REAL = ("salsa_01", "dataset-1_kick_normal_001", "dataset-2_wave-both-hands_active_001")
 

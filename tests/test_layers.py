@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
-    "core formats schema features viz evaluation filters data converters models training cleanup cli"
+    "core synthetic body training formats converters schema features viz evaluation filters data models cleanup cli"
 ).split()
 MODULES = sorted(
     p for p in (ROOT / "motionbook").rglob("*.py") if p.name not in ("__init__.py", "_modidx.py")

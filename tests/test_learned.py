@@ -7,8 +7,16 @@ import shutil
 import pytest
 import torch
 
+from motionbook.body.people import HUMAN, as_human
 from motionbook.cleanup.clean import clean, human_model, make_cleaner, methods
-from motionbook.cleanup.learned import (
+from motionbook.cli import main
+from motionbook.core.motion import Motion, Scene
+from motionbook.core.skeleton import SMPL22
+from motionbook.filters.corrupt.corruption import corrupt
+from motionbook.formats.marker_h5.marker_files import write_marker_h5
+from motionbook.formats.registry import read, write
+from motionbook.models.corrector.breaking import FAULTS, Breaking, damage_plan
+from motionbook.models.corrector.cleaner import (
     LearnedCleaner,
     correct_long,
     knowing,
@@ -16,23 +24,15 @@ from motionbook.cleanup.learned import (
     own_pairs,
     seats,
 )
-from motionbook.cli import main
-from motionbook.core.motion import Motion, Scene
-from motionbook.core.skeleton import SMPL22
-from motionbook.core.synthetic import ACTIONS, mouse, person, person_markers
-from motionbook.filters.corruption import corrupt
-from motionbook.formats.marker_files import write_marker_h5
-from motionbook.formats.registry import read, write
-from motionbook.models.bilstm import SkeletonCorrector
-from motionbook.models.human import HUMAN, as_human
-from motionbook.training.bilstm import (
+from motionbook.models.corrector.network import SkeletonCorrector
+from motionbook.models.corrector.recipe import (
     CorrectorTraining,
     corrector_split,
     learn_from_clips,
     train_corrector,
 )
-from motionbook.training.breaking import FAULTS, Breaking, damage_plan
-from motionbook.training.clips import Clip, load_clips
+from motionbook.models.corrector.recordings import Clip, load_clips
+from motionbook.synthetic.people import ACTIONS, mouse, person, person_markers
 
 torch.set_num_threads(1)
 BODY = person("walk", 1, 30).skeleton

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 import motionbook
-import motionbook.formats.lightning_pose
+import motionbook.formats.dlc.lightning_pose
 from motionbook.core.files import BadFile
-from motionbook.core.synthetic import mouse
-from motionbook.formats.lightning_pose import (
+from motionbook.formats.dlc.lightning_pose import (
     is_lightning_pose,
     read_lightning_pose,
     write_lightning_pose,
 )
 from motionbook.formats.registry import find_format
+from motionbook.synthetic.people import mouse
 
 torch.set_num_threads(1)
 PARTS = ("nose", "paw_l", "paw_r")

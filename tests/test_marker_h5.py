@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 import torch
 
-import motionbook.formats.marker_h5 as marker_h5
+import motionbook.formats.marker_h5.marker_h5 as marker_h5
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import MARKER20, Skeleton
-from motionbook.core.synthetic import person, person_markers
 from motionbook.formats import registry
-from motionbook.formats.marker_files import H5_NAME, INFO_NAME, write_marker_h5
-from motionbook.formats.marker_h5 import (
+from motionbook.formats.marker_h5.marker_files import H5_NAME, INFO_NAME, write_marker_h5
+from motionbook.formats.marker_h5.marker_h5 import (
     marker_index,
     marker_scenes,
     read_marker_h5,
     write,
     write_back,
 )
-from motionbook.formats.marker_layout import MARKER16
+from motionbook.formats.marker_h5.marker_layout import MARKER16
+from motionbook.synthetic.people import person, person_markers
 
 torch.set_num_threads(1)
 WALKS = np.stack(
@@ -302,7 +302,7 @@ def test_an_interrupted_write_changes_nothing(tmp_path, monkeypatch):
     assert {p.name: p.read_bytes() for p in path.parent.iterdir()} == before
     assert list((tmp_path / "new").iterdir()) == []
     with monkeypatch.context() as m:
-        m.setattr("motionbook.formats.marker_files._fill", broken)
+        m.setattr("motionbook.formats.marker_h5.marker_files._fill", broken)
         with pytest.raises(KeyboardInterrupt):
             write_marker_h5(path.parent, [scene.actors[0]])
     assert {p.name: p.read_bytes() for p in path.parent.iterdir()} == before

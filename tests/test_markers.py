@@ -8,23 +8,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import motionbook.formats.marker_h5  # noqa: F401 (registers)
+import motionbook.formats.marker_h5.marker_h5  # noqa: F401 (registers)
+from motionbook.converters.facts import dataset_facts, dataset_table, facts_lines
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import MARKER20, Skeleton
-from motionbook.core.synthetic import ACTIONS, person, person_markers, two_people
 from motionbook.evaluation.motion import bone_length_variation
-from motionbook.features.dataset_table import dataset_facts, dataset_table, facts_lines
 from motionbook.features.layout import Representation
-from motionbook.features.markers import (
+from motionbook.features.points.markers import (
     MarkerFeatures,
     columns_to_features,
     hip_origin,
     vertical_extent,
 )
 from motionbook.formats import registry
-from motionbook.formats.marker_files import write_marker_h5
-from motionbook.formats.marker_h5 import marker_index, marker_scenes
-from motionbook.formats.marker_layout import (
+from motionbook.formats.marker_h5.marker_files import write_marker_h5
+from motionbook.formats.marker_h5.marker_h5 import marker_index, marker_scenes
+from motionbook.formats.marker_h5.marker_layout import (
     LAYOUTS,
     MARKER16,
     WIDTHS,
@@ -35,6 +34,7 @@ from motionbook.formats.marker_layout import (
     side_asymmetry,
     split_columns,
 )
+from motionbook.synthetic.people import ACTIONS, person, person_markers, two_people
 
 torch.set_num_threads(1)
 CLIPS = torch.stack(

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 import motionbook
-import motionbook.formats.keypoint_json
-import motionbook.formats.mediapipe
+import motionbook.formats.mediapipe.mediapipe
+import motionbook.formats.plain.keypoint_json
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import MEDIAPIPE33
-from motionbook.core.synthetic import mouse
-from motionbook.formats.dlc import is_dlc
-from motionbook.formats.mediapipe import is_mediapipe, read_mediapipe, write_mediapipe
+from motionbook.formats.dlc.dlc import is_dlc
+from motionbook.formats.mediapipe.mediapipe import is_mediapipe, read_mediapipe, write_mediapipe
 from motionbook.formats.registry import find_format
+from motionbook.synthetic.people import mouse
 
 torch.set_num_threads(1)
 NAMES = MEDIAPIPE33.joints
@@ -201,7 +201,7 @@ def test_every_layout_takes_filled_frames(layout, tmp_path):
 
 @pytest.mark.parametrize("name", ["wide, skipped", "long"])
 def test_each_column_is_read_once_however_many_frames_are_added(name, tmp_path, monkeypatch):
-    from motionbook.formats.tokens import Grid
+    from motionbook.formats.kit.tokens import Grid
 
     words, asked = Grid.words, []
     monkeypatch.setattr(Grid, "words", lambda g, c: asked.append(c) or words(g, c))

@@ -8,10 +8,10 @@ import pytest
 import torch
 from browser import browser
 
-from motionbook.core.animals import mouse
 from motionbook.core.motion import Motion
 from motionbook.core.skeleton import MARKER20, Skeleton
-from motionbook.core.synthetic import person, person_markers, two_people
+from motionbook.synthetic.animals import mouse
+from motionbook.synthetic.people import person, person_markers, two_people
 from motionbook.viz.meshcat import Live, meshcat_html, save_meshcat, show
 from motionbook.viz.meshcat_tree import ROOT, meshcat_commands, node_path
 

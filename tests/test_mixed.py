@@ -3,17 +3,17 @@
 import torch
 
 from motionbook.cleanup.clean import human_model
-from motionbook.cleanup.learned import learned_filler
-from motionbook.core.synthetic import mouse, person
-from motionbook.filters.classical import known_points
 from motionbook.filters.cleaner import Filled
-from motionbook.filters.mixed import (
+from motionbook.filters.fill.classical import known_points
+from motionbook.filters.fill.mixed import (
     classical_partners,
     mixed,
     mixing_weights,
     tenths,
     trial_errors,
 )
+from motionbook.models.corrector.cleaner import learned_filler
+from motionbook.synthetic.people import mouse, person
 
 truth = person("dance", seconds=8, fps=30, seed=5).positions
 
@@ -118,8 +118,8 @@ def test_two_dimensions_and_pixels():
 
 
 def test_weights_for_people_are_no_worse_than_the_best_partner_on_real_keypoints(real_data):
+    from motionbook.body.people import as_human
     from motionbook.formats.registry import read
-    from motionbook.models.human import as_human
 
     paths = sorted((real_data / "trc").glob("*.trc"))
     m = as_human(read(paths[0]).actors[0])

@@ -6,18 +6,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from motionbook.converters.split_lists import Item
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Scene, resample
-from motionbook.core.synthetic import person
 from motionbook.data.cache import precompute
 from motionbook.data.clips import FeatureClips
-from motionbook.data.split_files import Item
 from motionbook.features.layout import Layout
-from motionbook.features.moments import moments, stream_moments
-from motionbook.features.normalize import FLOOR, Normalizer, public_statistics
 from motionbook.features.registry import REPRESENTATIONS, representation, representation_class
-from motionbook.features.rifke import RIFKE
+from motionbook.features.rifke.rifke import RIFKE
+from motionbook.features.shared.moments import moments, stream_moments
+from motionbook.features.shared.normalize import FLOOR, Normalizer, public_statistics
 from motionbook.formats.registry import write
+from motionbook.synthetic.people import person
 
 torch.set_num_threads(1)
 LAYOUT = Layout(root=5, poses=132, joints=69, feet=12, velocity=14, label=1)
@@ -63,7 +63,7 @@ def test_a_mask_is_the_same_as_leaving_out(seed, share, each):
 
 
 def test_files_larger_than_a_part_are_mapped_in_parts(tmp_path, monkeypatch):
-    import motionbook.features.moments as m
+    import motionbook.features.shared.moments as m
 
     monkeypatch.setattr(m, "ROWS", 100)
     x = features(0, 1050, shift=3.0).double()

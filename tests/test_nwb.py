@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import motionbook
-import motionbook.formats.nwb
+import motionbook.formats.nwb.nwb
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
-from motionbook.core.synthetic import mouse, person
-from motionbook.formats.nwb import read_nwb, write_nwb
-from motionbook.formats.nwb_tracks import edit_nwb
+from motionbook.formats.nwb.nwb import read_nwb, write_nwb
+from motionbook.formats.nwb.nwb_tracks import edit_nwb
+from motionbook.synthetic.people import mouse, person
 
 torch.set_num_threads(1)
 pytest.importorskip("pynwb", reason="pip install 'motionbook[sleap]'")
@@ -41,7 +41,7 @@ def gappy(seed=3):
 def by_sleap_io(path, scene):
     import sleap_io
 
-    from motionbook.formats.slp import fresh_labels
+    from motionbook.formats.sleap.slp import fresh_labels
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

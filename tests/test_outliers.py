@@ -5,14 +5,18 @@ import pytest
 import torch
 
 import motionbook
-from motionbook.core.animals import mouse
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
-from motionbook.core.synthetic import person
 from motionbook.evaluation.motion import detection_scores
 from motionbook.filters.cleaner import REASON
-from motionbook.filters.corruption import add_jumps, corrupt, freeze, swap_actors, swap_sides
-from motionbook.filters.outliers import (
+from motionbook.filters.corrupt.corruption import (
+    add_jumps,
+    corrupt,
+    freeze,
+    swap_actors,
+    swap_sides,
+)
+from motionbook.filters.detect.outliers import (
     bone_gate,
     combine,
     frozen,
@@ -20,8 +24,10 @@ from motionbook.filters.outliers import (
     innovation_gate,
     likelihood_gate,
 )
-from motionbook.filters.paths import best_detector, gate_pays, path_gate
-from motionbook.filters.swaps import identity_swaps, swap_viterbi
+from motionbook.filters.detect.paths import best_detector, gate_pays, path_gate
+from motionbook.filters.detect.swaps import identity_swaps, swap_viterbi
+from motionbook.synthetic.animals import mouse
+from motionbook.synthetic.people import person
 
 NAN = float("nan")
 DETECTORS = dict(
@@ -244,7 +250,7 @@ def test_odd_recordings(name, frames, joints):
 
 
 def test_blocks_agree_with_the_whole(animal, monkeypatch):
-    import motionbook.filters.paths as paths
+    import motionbook.filters.detect.paths as paths
 
     long = mouse(seconds=90, seed=1)
     bad = corrupt(long, MIXED, generator=0).scene.actors[0]

@@ -8,11 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from motionbook.core.animals import mouse
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
-from motionbook.core.synthetic import person
-from motionbook.filters.corruption import corrupt
+from motionbook.filters.corrupt.corruption import corrupt
+from motionbook.synthetic.animals import mouse
+from motionbook.synthetic.people import person
 from motionbook.viz.contact import changes, contact_sheet, spread_peaks, worst_moments
 from motionbook.viz.ink import bone_discs, discs
 from motionbook.viz.movie import movie_frames, open_movie

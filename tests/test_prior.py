@@ -5,10 +5,9 @@ import pickle
 import pytest
 import torch
 
-from motionbook.core.synthetic import person
-from motionbook.models.bilstm import BiLSTMConfig, SkeletonCorrector, correct
-from motionbook.models.corrector_loss import learn_movement
-from motionbook.models.prior import (
+from motionbook.models.corrector.loss import learn_movement
+from motionbook.models.corrector.network import BiLSTMConfig, SkeletonCorrector, correct
+from motionbook.models.corrector.prior import (
     EXACT,
     PriorFiller,
     learned_prior,
@@ -16,6 +15,7 @@ from motionbook.models.prior import (
     prior_covariance,
     smoothed_by_patterns,
 )
+from motionbook.synthetic.people import person
 
 FRAMES = 16
 

@@ -4,10 +4,10 @@ import pytest
 
 from motionbook import Scene, clean, read, write
 from motionbook.cleanup.pipeline import clean_file
-from motionbook.filters.corruption import add_jumps
-from motionbook.filters.outliers import frozen
-from motionbook.filters.paths import best_detector, gate_pays
-from motionbook.filters.size import body_size, scenery
+from motionbook.core.size import body_size, scenery
+from motionbook.filters.corrupt.corruption import add_jumps
+from motionbook.filters.detect.outliers import frozen
+from motionbook.filters.detect.paths import best_detector, gate_pays
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from motionbook.core.synthetic import mouse
 from motionbook.formats import registry
+from motionbook.synthetic.people import mouse
 
 
 @pytest.mark.parametrize("name", ["dlc", "mediapipe", "npz"])

@@ -9,16 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motionbook.core.body import approximate_body, body_joints, pose_rotations
+from motionbook.body.arrays import motion_to_smpl, smpl_to_motion, y_to_z_up, z_to_y_up
+from motionbook.body.smpl import approximate_body, body_joints, pose_rotations
 from motionbook.core.motion import Motion, mirror, resample
 from motionbook.core.rotation import axis_rotation, matrix_to_rotvec, rotvec_to_matrix
 from motionbook.core.skeleton import SMPL22, SMPL24
-from motionbook.core.synthetic import ACTIONS, person, place
-from motionbook.features.body_measures import usual
-from motionbook.features.checks import check_body
-from motionbook.features.heading import compatible_heading, steady_heading
 from motionbook.features.layout import Representation
-from motionbook.features.rifke import (
+from motionbook.features.rifke.heading import compatible_heading, steady_heading
+from motionbook.features.rifke.rifke import (
     CONSTANT,
     RIFKE,
     RIFKE_LAYOUT,
@@ -27,9 +25,11 @@ from motionbook.features.rifke import (
     rifke_to_smpl,
     smpl_to_rifke,
 )
-from motionbook.features.rotation_rows import rotvecs_to_rows
-from motionbook.features.smpl_arrays import motion_to_smpl, smpl_to_motion, y_to_z_up, z_to_y_up
+from motionbook.features.rifke.rotation_rows import rotvecs_to_rows
+from motionbook.features.shared.body_measures import usual
+from motionbook.features.shared.checks import check_body
 from motionbook.formats.registry import read
+from motionbook.synthetic.people import ACTIONS, person, place
 
 CLIPS = (
     "kick_level1_filter",
@@ -238,7 +238,7 @@ def test_any_orientation_comes_back(seed, heading):
     poses = (axis * angle).flatten(1)
     joints = body_joints(poses, model=approximate_body("smpl"), kind="smpl")
     joints = joints - joints[:, :1] + trans[:, None]
-    from motionbook.features.rifke_vectors import _encode_clip
+    from motionbook.features.rifke.rifke_vectors import _encode_clip
 
     f = _encode_clip(poses.float(), joints.float(), "stablemotion", heading)
     back = rifke_to_smpl(f, heading=heading)

@@ -5,9 +5,9 @@ import warnings
 import pytest
 import torch
 
-from motionbook.core.body import approximate_body, body_joints
+from motionbook.body.smpl import approximate_body, body_joints
 from motionbook.core.rotation import axis_rotation, matrix_to_rotvec, rotvec_to_matrix
-from motionbook.features.rifke import RIFKE_LAYOUT, rifke_to_smpl, smpl_to_rifke
+from motionbook.features.rifke.rifke import RIFKE_LAYOUT, rifke_to_smpl, smpl_to_rifke
 
 MODEL = approximate_body("smpl")
 
@@ -97,7 +97,7 @@ def test_no_gradient_is_infinite_where_a_root_is_zero():
     "Angles of zero, and rows and headings of zero, as a network's first output has them."
     _, joints = clip(5)
     poses = torch.zeros(5, 66, dtype=torch.float64, requires_grad=True)
-    from motionbook.features.rifke_gradients import encode_with_gradients
+    from motionbook.features.rifke.rifke_gradients import encode_with_gradients
 
     encode_with_gradients(poses, joints).square().sum().backward()
     assert poses.grad.isfinite().all()

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 import motionbook
-import motionbook.formats.sleap
-import motionbook.formats.slp
+import motionbook.formats.sleap.sleap
+import motionbook.formats.sleap.slp
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
-from motionbook.core.synthetic import mouse
-from motionbook.formats.dlc import is_dlc
+from motionbook.formats.dlc.dlc import is_dlc
 from motionbook.formats.registry import find_format
-from motionbook.formats.sleap import ORDERS, is_sleap, read_sleap, write_sleap
+from motionbook.formats.sleap.sleap import ORDERS, is_sleap, read_sleap, write_sleap
+from motionbook.synthetic.people import mouse
 
 torch.set_num_threads(1)
 
@@ -114,7 +114,7 @@ def test_real_project_agrees_with_analysis_and_sleap_io(project, analysis):
 
 
 def test_real_project_round_trip_and_edit(project, tmp_path):
-    from motionbook.formats.slp import read_slp
+    from motionbook.formats.sleap.slp import read_slp
 
     scene = read_slp(project)
     assert motionbook.write(scene, tmp_path / "same.slp").read_bytes() == project.read_bytes()
@@ -129,7 +129,7 @@ def test_real_project_filled(project, tmp_path):
     "Every gap filled, as a cleaner does: all animals are in all frames, so it all goes in place."
     import sleap_io
 
-    from motionbook.formats.slp import read_slp
+    from motionbook.formats.sleap.slp import read_slp
 
     scene = read_slp(project)
     out = motionbook.write(filled(scene), tmp_path / "out.slp")
@@ -145,7 +145,7 @@ def test_formats_do_not_steal_each_others_files(real_data):
         if p.suffix in (".csv", ".h5"):
             head = p.read_bytes()[:65536]
             assert is_dlc(p, head) and not is_sleap(p, head)
-            assert not motionbook.formats.slp.is_slp(p, head)
+            assert not motionbook.formats.sleap.slp.is_slp(p, head)
             assert find_format(p).name == "dlc"
     for name, fmt in (("predictions.analysis.h5", "sleap"), ("predictions.slp", "slp")):
         p = real_data / "sleap" / name
@@ -191,7 +191,7 @@ def test_orders_and_types(order, dtype, tmp_path):
 @pytest.mark.parametrize("preset", ["matlab", "standard"])
 def test_files_of_sleap_io(preset, tmp_path):
     sio = pytest.importorskip("sleap_io", reason="pip install 'motionbook[sleap]'")
-    from motionbook.formats.slp import fresh_labels
+    from motionbook.formats.sleap.slp import fresh_labels
 
     scene = mouse(1.0, animals=2, seed=3)
     path = tmp_path / "s.analysis.h5"

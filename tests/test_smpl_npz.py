@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_body import small_model
 
+from motionbook.body.smpl import KINDS, approximate_body, load_body
 from motionbook.cli import main
-from motionbook.core.body import KINDS, approximate_body, load_body
 from motionbook.core.files import BadFile, load_pickle
 from motionbook.core.motion import Motion, Scene, resample
 from motionbook.core.rotation import axis_rotation, matrix_to_rotvec, rotvec_to_matrix
 from motionbook.core.skeleton import SMPL22, Skeleton
-from motionbook.core.synthetic import person
 from motionbook.formats import registry
-from motionbook.formats.smpl_npz import read, write
+from motionbook.formats.smpl.smpl_npz import read, write
+from motionbook.synthetic.people import person
 
 TO_Z = axis_rotation("x", torch.tensor(torch.pi / 2, dtype=torch.float64))
 

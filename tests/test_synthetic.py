@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 
-from motionbook.core.actor import HINGES, hinge_angle
-from motionbook.core.synthetic import (
+from motionbook.synthetic.actor import HINGES, hinge_angle
+from motionbook.synthetic.people import (
     ACTIONS,
     ACTOR,
     mouse,
@@ -153,7 +153,7 @@ def test_seeds():
 
 def test_same_bytes_in_another_process():
     code = (
-        "import hashlib; from motionbook.core.synthetic import *;"
+        "import hashlib; from motionbook.synthetic.people import *;"
         "print(hashlib.sha256(b''.join(x.numpy().tobytes() for x in ("
         "person('dance', 2, 30, 7).rotations, mouse(2, seed=7).actors[0].positions))).hexdigest())"
     )

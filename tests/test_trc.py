@@ -13,7 +13,7 @@ import motionbook.formats.registry as registry
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import MARKER20, Skeleton
-from motionbook.formats.trc import read, write
+from motionbook.formats.markers.trc import read, write
 
 HEAD = "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames"
 NAMES = ("LFHD", "RFHD", "C7", "LASI", "RASI", "LKNE", "RKNE", "LHEE", "RHEE")

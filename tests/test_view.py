@@ -4,11 +4,11 @@ import pytest
 import torch
 from browser import browser
 
-from motionbook.core.animals import mouse
 from motionbook.core.motion import Motion, Scene
-from motionbook.core.synthetic import person, person_markers
-from motionbook.filters.corruption import corrupt
-from motionbook.formats.bvh import write as write_bvh
+from motionbook.filters.corrupt.corruption import corrupt
+from motionbook.formats.bvh.bvh import write as write_bvh
+from motionbook.synthetic.animals import mouse
+from motionbook.synthetic.people import person, person_markers
 from motionbook.viz.meshcat import Live
 from motionbook.viz.player import Player
 from motionbook.viz.view import MOST, chosen_scenes, in_turn, labelled, view
@@ -25,7 +25,7 @@ def noisy(scene):
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     "Two subjects with two and one sequences, in the files of the marker dataset."
-    from motionbook.formats.marker_files import write_marker_h5
+    from motionbook.formats.marker_h5.marker_files import write_marker_h5
 
     root = tmp_path_factory.mktemp("markers") / "dataset0"
     motions = [marked(k) for k in range(3)]

@@ -3,7 +3,7 @@
     python tools/samples.py            into data/samples
     python tools/samples.py FOLDER     into another folder
 
-Every recording is synthetic (`motionbook.core.synthetic`). The damage is a table below, not chance, so
+Every recording is synthetic (`motionbook.synthetic.people`). The damage is a table below, not chance, so
 that a test, a notebook or a reader of the README knows which points are wrong and why.
 """
 
@@ -18,8 +18,8 @@ import torch
 from motionbook.core.motion import Motion, Scene, fk
 from motionbook.core.rotation import axis_rotation
 from motionbook.core.skeleton import Skeleton
-from motionbook.core.synthetic import mouse, person, person_markers, two_people
 from motionbook.formats.registry import write
+from motionbook.synthetic.people import mouse, person, person_markers, two_people
 
 ROOT = Path(__file__).resolve().parents[1]
 NAN = float("nan")
@@ -272,7 +272,7 @@ Synthetic people and mice in many of the formats that motionbook writes: clean, 
 purpose. `python tools/samples.py` writes this folder, the same bytes on every run, and
 `tests/test_samples.py` checks that it does.
 
-Made by `motionbook.core.synthetic`: nobody was recorded, no body model and no dataset is involved. Public
+Made by `motionbook.synthetic.people`: nobody was recorded, no body model and no dataset is involved. Public
 domain (CC0 1.0); the code that makes them is Apache-2.0. Metres, y up, facing +z in `.bvh` (centimetres
 in the file), `.trc`, `.c3d`, `.json` and `.npz`; pixels, y down, in `.csv` and `.h5` (`.analysis.h5`: SLEAP).
 

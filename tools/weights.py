@@ -17,16 +17,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from motionbook.cleanup.learned import learned_filler, load_model
 from motionbook.core.files import extract_archive
-from motionbook.filters.classical import cubic, linear
-from motionbook.filters.coupled import coupled
-from motionbook.filters.kalman import rts
-from motionbook.filters.lowrank import best_filler, low_rank, pca_prior
-from motionbook.filters.mixed import mixed
-from motionbook.models.bilstm import SkeletonCorrector
-from motionbook.training.bilstm import MODEL, CorrectorTraining, train_on_clips
-from motionbook.training.clips import Clip, Clips, load_clips
+from motionbook.filters.fill.classical import cubic, linear
+from motionbook.filters.fill.coupled import coupled
+from motionbook.filters.fill.kalman import rts
+from motionbook.filters.fill.lowrank import best_filler, low_rank, pca_prior
+from motionbook.filters.fill.mixed import mixed
+from motionbook.models.corrector.cleaner import learned_filler, load_model
+from motionbook.models.corrector.network import SkeletonCorrector
+from motionbook.models.corrector.recipe import MODEL, CorrectorTraining, train_on_clips
+from motionbook.models.corrector.recordings import Clip, Clips, load_clips
 
 HERE = Path(__file__).parents[1] / "motionbook" / "assets" / "human"
 LICENCES = {
@@ -80,7 +80,7 @@ def train(data: Path, out: Path, minutes: float, options: dict):
         parts = {k: people(t) for k, (t, _) in recordings(data, Path(tmp)).items()}
     for k, v in parts.items():
         print(f"{k}: {len(v)} clips, {sum(len(c.positions) for c in v) / 1800:.1f} min", flush=True)
-    from motionbook.models.human import HUMAN
+    from motionbook.body.people import HUMAN
 
     usual = {"minutes": minutes, "valid_share": 0.05, "body": "human", "progress": False}
     usual["prior_frames"] = 0  # so few and dissimilar recordings do not tell how people move

@@ -12,13 +12,19 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .learned import LearnedCleaner, is_model, learned_filler, load_model, seats
 from ..core.motion import Motion, Scene
 from ..filters import auto
 from ..filters.auto import METHODS, with_findings
 from ..filters.cleaner import Cleaned, Cleaner, Fidelity, Filler
-from ..filters.mixed import mixed
-from ..models.bilstm import SkeletonCorrector
+from ..filters.fill.mixed import mixed
+from motionbook.models.corrector.cleaner import (
+    LearnedCleaner,
+    is_model,
+    learned_filler,
+    load_model,
+    seats,
+)
+from ..models.corrector.network import SkeletonCorrector
 
 # %% ../../nbs/cleanup/clean.ipynb #b1ec6320
 @functools.cache

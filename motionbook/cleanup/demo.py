@@ -11,12 +11,12 @@ from pathlib import Path
 
 from .clean import clean, methods
 from .pipeline import clean_file
-from ..core.animals import mouse
 from ..core.motion import Scene
-from ..core.synthetic import person
 from ..evaluation.motion import point_error
-from ..filters.corruption import corrupt
+from ..filters.corrupt.corruption import corrupt
 from ..formats.registry import read, write
+from ..synthetic.animals import mouse
+from ..synthetic.people import person
 
 # %% ../../nbs/cleanup/demo.ipynb #bc4c6838
 def demo_recordings() -> dict[str, Scene]:
@@ -34,7 +34,7 @@ FAILURES: dict[str, dict[str, dict]] = {
     "jump.trc": {"hide_joints": {"frac_joints": 0.2}, "add_jumps": {"rate": 0.003}},
     "dance.npz": {"drop_frames": {"frac": 0.2}},
     "mouse.csv": {"add_jumps": {"rate": 0.01}, "dropout": {"rate": 0.02, "likelihood": "low"}},
-}  # file -> corruptions of `filters.corruption`
+}  # file -> corruptions of `filters.corrupt.corruption`
 
 # %% ../../nbs/cleanup/demo.ipynb #5cbf51d6
 def break_recordings(

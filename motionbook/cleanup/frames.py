@@ -17,7 +17,7 @@ from torch import Tensor
 from ..core.files import atomic_write, bad_file
 from ..core.motion import Scene
 from ..filters.cleaner import Cleaned, body_size
-from ..formats.dlc_table import LEVEL_NAMES, scene_to_table
+from ..formats.dlc.dlc_table import LEVEL_NAMES, scene_to_table
 
 # %% ../../nbs/cleanup/frames.ipynb #68a1d0f2
 def frame_trouble(

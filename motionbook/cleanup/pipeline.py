@@ -65,7 +65,7 @@ def _repaired(scene: Scene, method: str, fidelity: str, max_gap, minutes: float)
     "One recording, by the method that was asked for or that `compare` names."
     if method != "auto" or fidelity == "all" or not minutes:
         return clean(scene, method, fidelity, max_gap)
-    from motionbook.cleanup.compare import auto_method
+    from motionbook.cleanup.compare.compare import auto_method
 
     named, why = auto_method(scene, 60 * minutes)
     return clean(scene, named or method, fidelity, max_gap).with_notes((why,))
@@ -73,7 +73,7 @@ def _repaired(scene: Scene, method: str, fidelity: str, max_gap, minutes: float)
 
 def _sequences(src: Path, options: dict) -> list[Scene]:
     "A recording, or all sequences of a marker dataset."
-    from motionbook.formats.marker_h5 import marker_scenes
+    from motionbook.formats.marker_h5.marker_h5 import marker_scenes
 
     first = read(src, **options)
     several = first.meta.get("format") == "marker_h5" and not {"subject", "seq"} & set(options)
@@ -82,7 +82,7 @@ def _sequences(src: Path, options: dict) -> list[Scene]:
 
 def _write(cleaned: Cleaned, scenes: list[Scene], out: Path):
     "The repaired recording, or the dataset with every sequence put back."
-    from motionbook.formats.marker_h5 import write_back
+    from motionbook.formats.marker_h5.marker_h5 import write_back
 
     if len(scenes) == 1:
         return write(cleaned.scene, out)

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from .base import Source, files_below, register_source
-from ..data.split_files import Item, read_split
+from .split_lists import Item, read_split
 from ..formats.registry import read
 
 # %% ../../nbs/converters/aist.ipynb #aca62b5f

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 from .base import Source, clip_of, files_below, item_key, register_source
-from ..data.split_files import Item
+from .split_lists import Item
 from ..formats.registry import read
 
 # %% ../../nbs/converters/amass.ipynb #14feb4b7

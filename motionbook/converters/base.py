@@ -17,10 +17,10 @@ from pathlib import Path
 
 import torch
 
+from .split_lists import Item, split_items
 from ..core.files import bad_file
 from ..core.motion import Motion, Scene
 from ..core.rotation import rotation_angle
-from ..data.split_files import Item, split_items
 from ..formats.registry import formats, read, recognised
 
 # %% ../../nbs/converters/base.ipynb #bae6013f

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from .base import Source, files_below, register_source
+from .split_lists import Item
 from ..core.files import bad_file, load_pickle
 from ..core.motion import Motion, Scene
 from ..core.skeleton import SMPL22
-from ..data.split_files import Item
-from ..formats.units import UNITS, infer_units
+from ..formats.kit.units import UNITS, infer_units
 
 # %% ../../nbs/converters/mvhumannet.ipynb #f820c74a
 MVH_FPS = 5.0  # annotated frames per second

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..converters.split_lists import Item
 from motionbook.core.files import (
     atomic_write,
     bad_file,
@@ -34,10 +35,9 @@ from motionbook.core.files import (
     write_together,
 )
 from ..core.motion import Scene
-from .split_files import Item
 from ..features.layout import Representation
-from ..features.moments import part_of
 from ..features.registry import describe, rebuild
+from ..features.shared.moments import part_of
 from ..formats.registry import read
 
 # %% ../../nbs/data/cache.ipynb #daf91e13

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..converters.split_lists import Item, split_items
 from ..core.files import atomic_write, bad_file, read_bytes
 from .cache import Load, encode_scene, read_index, representation_of
-from .split_files import Item, split_items
 from ..features.layout import Layout, Representation
-from ..features.moments import part_of
-from ..features.normalize import Normalizer
 from ..features.registry import describe
+from ..features.shared.moments import part_of
+from ..features.shared.normalize import Normalizer
 from ..formats.registry import read
 
 # %% ../../nbs/data/clips.ipynb #8baf0284

@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import torch
 
+from ..converters.split_lists import Item, find_split, read_split, select
 from ..core.files import bad_file
 from .cache import read_index, representation_of
 from .clips import open_features
-from .split_files import Item, find_split, read_split, select
 from ..features.layout import Layout, Representation
-from ..features.moments import Moments, stream_moments
-from ..features.normalize import FLOOR, Normalizer
 from ..features.registry import describe
+from ..features.shared.moments import Moments, stream_moments
+from ..features.shared.normalize import FLOOR, Normalizer
 
 # %% ../../nbs/data/stats.ipynb #a219d1ad
 class Blend(NamedTuple):

@@ -20,12 +20,12 @@ from .layout import Layout, Representation
 
 # %% ../../nbs/features/registry.ipynb #8551d956
 REPRESENTATIONS: dict[str, tuple[str, str]] = {  # name -> module in motionbook.features, class
-    "ik263": ("ik263", "IK263"),
-    "kit251": ("kit251", "KIT251"),
-    "rifke": ("rifke", "RIFKE"),
-    "keypoints": ("body_points", "Keypoints"),
-    "dlc": ("dlc_features", "DLCFeatures"),
-    "markers": ("markers", "MarkerFeatures"),
+    "ik263": ("humanml3d.ik263", "IK263"),
+    "kit251": ("humanml3d.kit251", "KIT251"),
+    "rifke": ("rifke.rifke", "RIFKE"),
+    "keypoints": ("points.body_points", "Keypoints"),
+    "dlc": ("points.dlc_features", "DLCFeatures"),
+    "markers": ("points.markers", "MarkerFeatures"),
 }
 
 

@@ -11,16 +11,6 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ..core.motion import Motion, Scene
-from motionbook.filters.classical import (
-    butterworth,
-    cubic,
-    hold,
-    linear,
-    median,
-    noise_floor,
-    pchip,
-    savgol,
-)
 from motionbook.filters.cleaner import (
     Cleaned,
     Fidelity,
@@ -31,12 +21,22 @@ from motionbook.filters.cleaner import (
     body_size,
     checked_fidelity,
 )
-from .coupled import coupled
-from .kalman import rts
-from .lowrank import More, best_filler, low_rank, pca_prior
-from .outliers import combine, frozen
-from .paths import best_detector
-from .swaps import identity_swaps
+from .detect.outliers import combine, frozen
+from .detect.paths import best_detector
+from .detect.swaps import identity_swaps
+from motionbook.filters.fill.classical import (
+    butterworth,
+    cubic,
+    hold,
+    linear,
+    median,
+    noise_floor,
+    pchip,
+    savgol,
+)
+from .fill.coupled import coupled
+from .fill.kalman import rts
+from .fill.lowrank import More, best_filler, low_rank, pca_prior
 from .together import body_gate, mend_rotations
 
 # %% ../../nbs/filters/auto.ipynb #6fd45dd0

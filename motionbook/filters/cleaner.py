@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..core.kinematics import refit
 from ..core.motion import Motion, Scene
-from .size import body_size
+from ..core.size import body_size
 
 # %% ../../nbs/filters/cleaner.ipynb #e7b558c9
 REASONS = ("", "missing", "low likelihood", "jump", "swap", "frozen", "drift", "noise")  # by index

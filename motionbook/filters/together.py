@@ -16,12 +16,12 @@ from torch import Tensor
 from ..core.inverse import joints_below
 from ..core.kinematics import fill_rotations
 from ..core.motion import Motion, fk
-from .classical import pchip
 from .cleaner import REASON, Detector, Found, body_size
-from .outliers import standstills
-from .paths import believed_points
-from .steps import learn_steps, local_scale
-from .swaps import PENALTY, RARE, trade_evidence, two_state_margin
+from .detect.outliers import standstills
+from .detect.paths import believed_points
+from .detect.steps import learn_steps, local_scale
+from .detect.swaps import PENALTY, RARE, trade_evidence, two_state_margin
+from .fill.classical import pchip
 
 # %% ../../nbs/filters/together.ipynb #4c6193b9
 LONGEST_JUMP = 1.0  # seconds

@@ -49,20 +49,20 @@ def register(
 _HEAD = 64 * 1024  # bytes that a format may look at
 _ROOM = "motionbook.formats"
 _MODULES = {  # a format's name -> its module, in the order of the documentation
-    "bvh": "bvh",
-    "asf_amc": "asf_amc",
-    "c3d": "c3d",
-    "trc": "trc",
-    "dlc": "dlc",
-    "lightning_pose": "lightning_pose",
-    "sleap": "sleap",
-    "slp": "slp",
-    "nwb": "nwb",
-    "keypoint_json": "keypoint_json",
-    "mediapipe": "mediapipe",
-    "marker_h5": "marker_h5",
-    "npz": "arrays",
-    "smpl_npz": "smpl_npz",
+    "bvh": "bvh.bvh",
+    "asf_amc": "acclaim.asf_amc",
+    "c3d": "markers.c3d",
+    "trc": "markers.trc",
+    "dlc": "dlc.dlc",
+    "lightning_pose": "dlc.lightning_pose",
+    "sleap": "sleap.sleap",
+    "slp": "sleap.slp",
+    "nwb": "nwb.nwb",
+    "keypoint_json": "plain.keypoint_json",
+    "mediapipe": "mediapipe.mediapipe",
+    "marker_h5": "marker_h5.marker_h5",
+    "npz": "plain.npz",
+    "smpl_npz": "smpl.smpl_npz",
 }
 
 

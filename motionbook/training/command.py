@@ -25,7 +25,7 @@ class Recipe(NamedTuple):
     about: str
 
 
-RECIPES = {"bilstm": ("motionbook.training.bilstm", "CorrectorTraining", "train_corrector")}
+RECIPES = {"bilstm": ("motionbook.models.corrector.recipe", "CorrectorTraining", "train_corrector")}
 ABOUT = {"bilstm": "a corrector that rebuilds noisy and incomplete skeletons"}
 
 

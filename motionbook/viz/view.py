@@ -118,7 +118,7 @@ def chosen_scenes(
 def _from_path(
     path: Path, subject, seq, all: bool, choosing: bool, options: dict
 ) -> Iterable[Scene]:
-    from motionbook.formats.marker_h5 import is_marker_h5, marker_scenes, read_marker_h5
+    from motionbook.formats.marker_h5.marker_h5 import is_marker_h5, marker_scenes, read_marker_h5
 
     dataset = is_marker_h5(path, b"" if path.is_dir() else read_bytes(path, head=65536))
     if not dataset and choosing:
