@@ -185,7 +185,8 @@ def atomic_write(
 # %% ../../nbs/core/files.ipynb #7011001e
 def _new_beside(target: Path) -> Path:
     "An empty file in the target's folder, with its suffix and the permissions it has or would get."
-    temp = target.with_name(f".{target.stem[:80]}.{secrets.token_hex(6)}.tmp{target.suffix}")
+    mark = f"{os.getpid()}-{secrets.token_hex(6)}"  # whose it is: what a killed process left can be told
+    temp = target.with_name(f".{target.stem[:80]}.{mark}.tmp{target.suffix}")
     os.close(os.open(temp, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     with contextlib.suppress(OSError):
         old = target.stat()
