@@ -1,17 +1,17 @@
-import os
 from pathlib import Path
 
 import pytest
 import torch
+from helpers import find_real_data
 
-ROOT = Path(__file__).resolve().parents[1]
 
-
-def find_real_data() -> Path | None:
-    "The folder of real recordings: MOTIONBOOK_REAL_DATA, or shared/data beside the clone."
-    given = os.environ.get("MOTIONBOOK_REAL_DATA")
-    places = [Path(given)] if given else [ROOT.parent / "shared" / "data"]
-    return next((p for p in places if p.is_dir()), None)
+def pytest_collection_modifyitems(config, items):
+    "Slow tests run where `-m` asks for them."
+    if "slow" not in config.getoption("-m"):
+        skip = pytest.mark.skip(reason="takes minutes: pytest -m slow")
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(skip)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from hostile import survives
+from helpers import survives
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -1,0 +1,233 @@
+"""Small valid files of every registered format: our own writer's, and those that other programs write.
+
+A format that is registered and can write is covered by every test that walks `examples`; one that needs
+files of strangers names them in `DIALECTS`.
+"""
+
+import io
+import pickle
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from motionbook.core.motion import Motion, Scene
+from motionbook.core.skeleton import MARKER20, MEDIAPIPE33
+from motionbook.formats.registry import formats, write
+from motionbook.synthetic.animals import mouse
+from motionbook.synthetic.people import person, person_markers, two_people
+
+Files = dict[str, bytes]  # name -> content; the first is the one to read
+
+
+@cache
+def scenes() -> dict[str, Scene]:
+    "One recording of each kind; most formats can hold some of them."
+    walk, rng = person("walk", seconds=0.3, seed=1), np.random.default_rng(3)
+    body = 0.5 + rng.normal(0, 0.1, (6, 33, 3)) + np.sin(np.arange(6))[:, None, None] * 0.01
+    gaps = mouse(0.4, animals=2, seed=1).map(
+        lambda m: m.replace(positions=m.positions.index_fill(0, torch.tensor([2]), torch.nan))
+    )
+    return {
+        "person": Scene((walk,)),
+        "two people": two_people(seconds=0.3),
+        "markers": Scene((person_markers(walk),)),
+        "two mice": mouse(0.4, animals=2, seed=1),
+        "mice with gaps": gaps,
+        "landmarks": Scene((Motion(torch.tensor(body, dtype=torch.float32), MEDIAPIPE33, 30),)),
+    }
+
+
+def packed(**arrays) -> bytes:
+    out = io.BytesIO()
+    np.savez(out, **arrays)
+    return out.getvalue()
+
+
+def bvh() -> dict[str, Files]:
+    from test_bvh import DIALECTS, recording, with_value
+
+    files = {n: recording(frames=6, **options) for n, options in DIALECTS.items()}
+    files["missing"] = files["Xsens"]
+    for frame, column in ((1, 14), (2, 101), (4, 0), (4, 40)):
+        files["missing"] = with_value(files["missing"], frame, column, "nan")
+    files["line ends"] = files["Mixamo"].replace("\n", "\r\n", 50)
+    return {n: {"x.bvh": text.encode()} for n, text in files.items()}
+
+
+def acclaim() -> dict[str, Files]:
+    from test_asf_amc import amc_text, asf_text
+
+    kinds = {
+        "CMU": ({}, {}),
+        "plain": (dict(newline="\n"), dict(newline="\n", number="%.4f")),
+        "radians": (dict(radians=True), dict(radians=True)),
+        "other order": (dict(order="RZ RX RY TZ TX TY"), dict(order="RZ RX RY TZ TX TY")),
+    }
+    text = lambda a, b: {"x.amc": amc_text(frames=5, **b).encode(), "x.asf": asf_text(**a).encode()}
+    return {n: text(a, b) for n, (a, b) in kinds.items()}
+
+
+def trc() -> dict[str, Files]:
+    from test_trc import ENCODINGS, PROGRAMS, walk
+
+    points = walk(6)
+    points[2:4, 3] = np.nan
+    text = lambda n, f: {"x.trc": f(points).encode(ENCODINGS.get(n, "utf-8"))}
+    return {n: text(n, f) for n, f in PROGRAMS.items()}
+
+
+def c3d() -> dict[str, Files]:
+    from test_c3d import POINTS, by_hand
+
+    labels = ("LFHD", "RFHD", "C7", "LANK", "RANK", "*9")
+    missing = np.random.default_rng(1).random((4, 6)) < 0.2
+    few = dict(points=POINTS[:4, :6], missing=missing, labels=labels)
+    return {
+        f"{p} {floats}": {"x.c3d": by_hand(processor=p, floats=floats, longer=p == 84, **few)}
+        for p in (84, 85, 86)
+        for floats in (True, False)
+    }
+
+
+def lightning_pose() -> dict[str, Files]:
+    coords = ("x", "y", "likelihood", "x_ens_var", "y_ens_var", "zscore")
+    head = [["scorer"], ["bodyparts"], ["coords"]]
+    for part in ("nose", "tail"):
+        for c in coords:
+            for row, word in zip(head, ("ensemble-kalman_tracker", part, c)):
+                row.append(word)
+    rows = np.random.default_rng(0).uniform(0, 1, (8, 12)).round(4).tolist()
+    lines = [*map(",".join, head), *(",".join(map(str, [t, *r])) for t, r in enumerate(rows))]
+    return {"smoother": {"x.csv": ("\n".join(lines) + "\n").encode()}}
+
+
+def dlc() -> dict[str, Files]:
+    "pandas' table layout, made with h5py."
+    import h5py
+
+    columns = [("net", p, c) for p in ("nose", "tail") for c in ("x", "y", "likelihood")]
+    levels = {1: {"names": ["scorer", "bodyparts", "coords"], "type": "MultiIndex"}}
+    text = lambda x: np.bytes_(pickle.dumps(x, 0))
+    file = io.BytesIO()
+    with h5py.File(file, "w") as f:
+        g = f.create_group("df_with_missing")
+        g.attrs.update(
+            pandas_type=np.bytes_("frame_table"),
+            non_index_axes=text([(1, columns)]),
+            info=text(levels),
+        )
+        rows = np.zeros(9, [("index", "<i8"), ("values_block_0", "<f8", (6,))])
+        rows["index"] = np.arange(9)
+        rows["values_block_0"] = np.random.default_rng(0).uniform(1, 300, (9, 6))
+        d = g.create_dataset("table", data=rows, chunks=(4,))
+        d.attrs["values_block_0_kind"] = text(columns)
+    return {"table layout": {"x.h5": file.getvalue()}}
+
+
+def mediapipe() -> dict[str, Files]:
+    import json
+
+    x = np.random.default_rng(0).uniform(0, 1, (5, 33, 4)).round(3)
+    names, c = MEDIAPIPE33.joints, ("x", "y", "z", "visibility")
+    row = lambda *cells: ",".join(map(str, cells)) + "\n"
+    wide = row("frame", *(f"{n}_{k}" for n in names for k in c))
+    wide += "".join(row(t, *x[t].ravel()) for t in (0, 1, 3, 4))
+    long = row("frame", "landmark", *c)
+    long += "".join(row(t, n, *x[t, i]) for t in (0, 1, 3, 4) for i, n in enumerate(names))
+    marks = [[dict(zip(c, p)) for p in f] for f in x.tolist()]
+    frames = [{"pose_landmarks": [f] if t != 2 else []} for t, f in enumerate(marks)]
+    tree = json.dumps({"fps": 25, "frames": frames})
+    return {
+        "wide": {"x.csv": wide.encode()},
+        "long": {"x.csv": long.encode()},
+        "tasks": {"x.json": tree.encode()},
+    }
+
+
+def npz() -> dict[str, Files]:
+    x, joints = np.random.default_rng(0).normal(size=(5, 2, 3, 3)), ["hip", "knee", "ankle"]
+    return {
+        "millimetres, z up": {
+            "x.npz": packed(positions=x[:, 0], joints=joints, fps=30, confidence=np.ones((5, 3)), parents=[-1, 0, 1], units="mm", up="z")
+        },
+        "two actors": {
+            "x.npz": packed(positions=x, joints=joints, fps=np.float32(60), actors=["a", "b"], present=np.ones((2, 3), bool), edges=[[0, 1]], text=["x"])
+        },
+        "flat": {"x.npz": packed(positions=x[:, 0, :, :2].astype(np.float16), joints=joints, fps=25)},
+    }  # fmt: skip
+
+
+def smpl() -> dict[str, Files]:
+    rng = np.random.default_rng(0)
+    p, t = 0.1 * rng.normal(size=(4, 165)), rng.normal(size=(4, 3))
+    arrays = {
+        "smplh": dict(poses=p[:, :156], trans=t, betas=np.ones(16), gender="male", mocap_framerate=120.0),
+        "smpl": dict(poses=p[:, :72].astype("f4"), trans=t.astype("f4"), gender=b"female", mocap_framerate=30),
+        "split": dict(root_orient=p[:, :3], pose_body=p[:, 3:66], pose_jaw=p[:, 66:69], pose_hand=p[:, 75:], transl=t, fps=[25.0]),
+        "smplx": dict(poses=p, pose_eye=p[:, 69:75], trans=t, betas=np.ones((4, 10)), mocap_frame_rate=60.0),
+    }  # fmt: skip
+    dance = {
+        "smpl_loss": 1.0,
+        "smpl_poses": p[:, :72].astype("f4"),
+        "smpl_scaling": np.array([90.0], "f4"),
+        "smpl_trans": t.astype("f4"),
+    }
+    dances = {f"dance {k}": {"x.pkl": pickle.dumps(dance, k)} for k in (0, 2, 4)}
+    return {n: {"x.npz": packed(**a)} for n, a in arrays.items()} | dances
+
+
+def marker_h5() -> dict[str, Files]:
+    "The two files of a small dataset."
+    from motionbook.formats.marker_h5.marker_files import H5_NAME, INFO_NAME, write_marker_h5
+
+    p = torch.randn(6, 20, 3, generator=torch.Generator().manual_seed(0))
+    p[3, 4] = torch.nan
+    meta = {"height": 1.7, "weight": 70}
+    who = [Motion(p + k, MARKER20, 60, meta=meta) for k in range(3)]
+    with tempfile.TemporaryDirectory() as folder:
+        write_marker_h5(folder, who, frames=3)
+        return {"dataset": {n: Path(folder, n).read_bytes() for n in (H5_NAME, INFO_NAME)}}
+
+
+DIALECTS: dict[str, Callable[[], dict[str, Files]]] = {
+    "bvh": bvh,
+    "asf_amc": acclaim,
+    "trc": trc,
+    "c3d": c3d,
+    "lightning_pose": lightning_pose,
+    "dlc": dlc,
+    "mediapipe": mediapipe,
+    "npz": npz,
+    "smpl_npz": smpl,
+    "marker_h5": marker_h5,
+}
+
+
+@cache
+def examples(name: str) -> dict[str, Files]:
+    "Small valid files of a format, by a word that says what they are."
+    found = dict(DIALECTS.get(name, dict)())
+    (fmt,) = (f for f in formats() if f.name == name)
+    for suffix in fmt.suffixes:
+        for what, scene in scenes().items():
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, f"x{suffix}" if suffix.startswith(".") else suffix)
+                try:
+                    write(scene, path, format=name)
+                except ValueError:  # this format does not hold such recordings, and says so
+                    continue
+                rest = sorted(p for p in Path(folder).iterdir() if p != path)
+                found[f"{what}{suffix}"] = {p.name: p.read_bytes() for p in (path, *rest)}
+    assert found, f"no example of {name}: name one in DIALECTS"
+    return found
+
+
+def put(files: Files, folder: Path) -> Path:
+    "The files in a folder; the one to read."
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return folder / next(iter(files))
