@@ -6,11 +6,11 @@ import time
 import pytest
 import torch
 
+from motionbook.core.gaps import gap_ends
 from motionbook.core.kinematics import (
     bone_lengths,
     fill_rotations,
     global_rotations,
-    good_neighbours,
     ik,
     local_offsets,
     local_rotations,
@@ -75,12 +75,12 @@ def test_lengths_do_not_depend_on_the_frame_of_reference(dance):
 
 
 def test_neighbours():
-    lo, hi, share = good_neighbours(torch.tensor([0, 1, 0, 0, 1, 0]).bool())
+    lo, hi, share = gap_ends(torch.tensor([0, 1, 0, 0, 1, 0]).bool())
     assert lo.tolist() == [1, 1, 1, 1, 4, 4] and hi.tolist() == [1, 1, 4, 4, 4, 4]
     assert torch.allclose(share, torch.tensor([-1.0, 0, 1 / 3, 2 / 3, 0, 1])) or share[
         2:4
     ].tolist() == pytest.approx([1 / 3, 2 / 3])
-    lo, hi, share = good_neighbours(torch.zeros(3, 2).bool())
+    lo, hi, share = gap_ends(torch.zeros(3, 2).bool())
     assert lo[:, 0].tolist() == hi[:, 0].tolist() == [0, 1, 2]
 
 

@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motionbook.body.arrays import motion_to_smpl, smpl_to_motion, y_to_z_up, z_to_y_up
+from motionbook.body.arrays import motion_to_smpl, smpl_to_motion
 from motionbook.body.smpl import approximate_body, body_joints, pose_rotations
+from motionbook.core.axes import from_y_up, to_y_up
 from motionbook.core.motion import Motion, mirror, resample
 from motionbook.core.rotation import axis_rotation, matrix_to_rotvec, rotvec_to_matrix
 from motionbook.core.skeleton import SMPL22, SMPL24
@@ -124,8 +125,8 @@ def smpl_clips(real_data):
         x = load_pickle(path)
         trans = np.asarray(x["smpl_trans"]) / np.asarray(x["smpl_scaling"])
         r = pose_rotations(torch.from_numpy(np.asarray(x["smpl_poses"])).double())[:, :22].clone()
-        r[:, 0] = y_to_z_up(r[:, 0].mT).mT
-        clips.append((matrix_to_rotvec(r).flatten(1), y_to_z_up(torch.from_numpy(trans).double())))
+        r[:, 0] = from_y_up(r[:, 0].mT).mT
+        clips.append((matrix_to_rotvec(r).flatten(1), from_y_up(torch.from_numpy(trans).double())))
     for poses, trans in clips:
         joints = body_joints(poses[:, :66], model=approximate_body("smpl"), kind="smpl")
         yield poses[:, :66], trans, joints - joints[:, :1] + trans[:, None]
@@ -321,8 +322,8 @@ def test_motions_come_back(action):
 
 def test_axes_turn_without_rounding():
     x = torch.randn(50, 3)
-    assert torch.equal(z_to_y_up(y_to_z_up(x)), x)
-    assert torch.equal(y_to_z_up(torch.tensor([0.0, 1.0, 0.0])), torch.tensor([0.0, 0.0, 1.0]))
+    assert torch.equal(to_y_up(from_y_up(x)), x)
+    assert torch.equal(from_y_up(torch.tensor([0.0, 1.0, 0.0])), torch.tensor([0.0, 0.0, 1.0]))
 
 
 def bones_vary(joints):
@@ -381,11 +382,11 @@ def test_real_aist(real_data):
             np.asarray(x["smpl_trans"]) / np.asarray(x["smpl_scaling"])
         ).double()
         rotations = pose_rotations(poses)
-        rotations[:, 0] = y_to_z_up(rotations[:, 0].mT).mT
+        rotations[:, 0] = from_y_up(rotations[:, 0].mT).mT
         turned = matrix_to_rotvec(rotations[:, :22]).flatten(1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            features = smpl_to_rifke(turned, y_to_z_up(trans))
+            features = smpl_to_rifke(turned, from_y_up(trans))
         height = features[:, 0]
         assert 0.5 < height.median() < 1.3
         again = smpl_to_rifke(*rifke_to_smpl(features)[:3])
@@ -422,7 +423,7 @@ def test_real_bodies_pass_and_their_faults_are_found(golden, real_data):
         for bad, word in (
             (joints[:, SMPL24.mirror], "exchanged"),
             (joints * flip, "exchanged"),
-            (z_to_y_up(joints), "stands along y"),
+            (to_y_up(joints), "stands along y"),
             (joints.roll(1, 1), "not in the order"),
             (100 * joints, "multiply by 0.01"),
         ):
@@ -438,7 +439,7 @@ def test_real_clips_of_others_pass(real_data):
         with pytest.raises(ValueError, match="exchanged"):
             check_body(joints[:, SMPL22.mirror], SMPL22)
         with pytest.raises(ValueError, match="stands along"):
-            check_body(y_to_z_up(joints), SMPL22)
+            check_body(from_y_up(joints), SMPL22)
 
 
 @pytest.mark.parametrize(
@@ -450,7 +451,7 @@ def test_real_clips_of_others_pass(real_data):
         (lambda p, t, j: (p, t, j[:, :1].expand_as(j)), "length zero"),
         (lambda p, t, j: (p, t, j[:, :22]), r"\[40, 22, 3\]"),
         (lambda p, t, j: (p, t, j[:, SMPL24.mirror]), "exchanged"),
-        (lambda p, t, j: (p, None, z_to_y_up(j)), "stands along y"),
+        (lambda p, t, j: (p, None, to_y_up(j)), "stands along y"),
         (lambda p, t, j: (p, 100 * t, 100 * j), "metre"),
         (lambda p, t, j: (p, t * 1.2, j), "move with the pelvis"),
         (lambda p, t, j: (0 * p, t, j), "do not belong together"),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .motion import Motion
-from .skeleton import Skeleton
+from .skeleton import MEDIAPIPE33, Skeleton
 
 # %% ../../nbs/core/size.ipynb #0d28a143
 STILL = 0.05  # of how far the point that wanders most usually is from its usual place
@@ -91,7 +91,7 @@ SHARES = dict(
 
 def body_height(
     positions: Tensor,  # [... t j c] any unit, NaN = missing
-    skeleton: Skeleton,  # with the joints of the chain on both sides
+    skeleton: Skeleton = MEDIAPIPE33,  # with the joints of the chain on both sides
     upto: str = "shoulder",  # or "hip": legs alone
 ) -> Tensor:  # [...] the same unit
     "How tall a person is, from shins, thighs and trunk in any pose."

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...body.arrays import SmplArrays, motion_to_smpl, smpl_to_motion, z_to_y_up
+from ...body.arrays import SmplArrays, motion_to_smpl, smpl_to_motion
+from ...core.axes import to_y_up
 from ...core.motion import Motion, resample
 from ...core.skeleton import SMPL24
 from ..layout import Layout
@@ -61,7 +62,7 @@ class RIFKE:
         "The features of a motion."
         arrays = self.arrays(motion, labels)
         lying = self.lying or self.heading == "steady"
-        check_body(z_to_y_up(arrays.joints), SMPL24, "y", lying=lying, name=motion.name)
+        check_body(to_y_up(arrays.joints), SMPL24, "y", lying=lying, name=motion.name)
         return smpl_to_rifke(
             *arrays[:4], foot_frame=self.foot_frame, heading=self.heading, lying=self.lying
         )

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from ...core.kinematics import good_neighbours
+from ...core.gaps import gap_ends
 from ...core.motion import Motion
 from ..cleaner import REASON, Detector, Found, run_lengths
 from .steps import NAN, nan_quantile, rolling_quantile, stable_neighbours
@@ -230,7 +230,7 @@ def standstills(
     same = step == 0
     long = same & (run_lengths(same) >= max(3, math.ceil(min_seconds * fps)))
     rare = ((same & ~long).float().mean(0) < 0.02) & (same.float().mean(0) < 0.5)
-    held, found, share = good_neighbours(~same)
+    held, found, share = gap_ends(~same)
     at = lambda i: step.gather(0, i.clamp(max=len(x) - 1)).nan_to_num()
     around = torch.maximum(at(held), at(found + 1))
     usual = nan_quantile(step.masked_fill(same, NAN), 0.75).nan_to_num()

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from ...core.files import atomic_write, bad_file, decode, read_bytes, reading
-from ...core.kinematics import good_neighbours, ik, refit
+from ...core.gaps import gap_ends
+from ...core.kinematics import ik, refit
 from ...core.motion import Motion, Scene, fk
 from .amc_text import Amc, amc_text, parse_amc, replace_angles
 from motionbook.formats.acclaim.asf_body import (
@@ -198,7 +199,7 @@ def _near(
     values: np.ndarray, active: Tensor, unit: np.ndarray, body: Body, columns: dict[str, slice]
 ) -> Tensor:
     "[t c] radians and metres: the file's numbers, lines between unchanged frames at active places."
-    lo, hi, share = (x.numpy() for x in good_neighbours(~active))
+    lo, hi, share = (x.numpy() for x in gap_ends(~active))
     x = values * unit
     a, b = np.take_along_axis(x, lo, 0), np.take_along_axis(x, hi, 0)
     angle = np.zeros(x.shape[1], bool)

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from ...core.files import atomic_write, decode, read_bytes, reading
-from ...core.kinematics import good_neighbours, ik, refit, rest_pose
+from ...core.gaps import gap_ends
+from ...core.kinematics import ik, refit, rest_pose
 from ...core.motion import Motion, Scene, fk
 from ...core.rotation import matrix_to_euler
 from ...core.skeleton import Skeleton, infer_roles
@@ -251,9 +252,7 @@ def _turns(file: BvhText) -> np.ndarray:
 def _between(doc: Bvh, bad: np.ndarray) -> np.ndarray:
     "The file's numbers, drawn as lines between good ones at bad places; a column without good ones stays."
     values = doc.file.values
-    lo, hi, share = (
-        x.numpy() for x in good_neighbours(torch.from_numpy(~bad & np.isfinite(values)))
-    )
+    lo, hi, share = (x.numpy() for x in gap_ends(torch.from_numpy(~bad & np.isfinite(values))))
     a, b = np.take_along_axis(values, lo, 0), np.take_along_axis(values, hi, 0)
     wraps = (
         _turns(doc.file) & (np.abs(b - a) > 180) & (np.abs(a) <= 180) & (np.abs(b) <= 180)

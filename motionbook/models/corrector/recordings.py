@@ -17,6 +17,7 @@ from torch import Tensor
 from ...body.people import HUMAN, as_human
 from ...core.files import bad_file
 from ...core.motion import Motion, Scene, resample
+from ...core.size import body_size
 from ...core.skeleton import Skeleton
 from ...formats.registry import find_format, read
 
@@ -99,8 +100,6 @@ def cut_at_leaps(
     fps: float,
 ) -> list[Tensor]:
     "Pieces in which the body moves as bodies do."
-    from motionbook.filters.cleaner import body_size
-
     step = (x[1:] - x[:-1]).norm(dim=-1).nanmedian(1).values.nan_to_num()
     ends = (step > LEAP * body_size(x) * max(1.0, 30 / fps)).nonzero()[:, 0] + 1
     return list(torch.tensor_split(x, ends.tolist()))
