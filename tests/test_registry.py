@@ -1,30 +1,52 @@
 """The order of formats decides who writes a new `.csv`, so nothing that ran before may change it."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from motionbook.core.registry import Registry
 from motionbook.formats import registry
 from motionbook.synthetic.people import mouse
 
 
+@pytest.fixture(autouse=True)
+def own_list(monkeypatch):
+    copy = Registry("format named")
+    for fmt in registry.formats():
+        copy.add(fmt.name, fmt, fmt.about)
+    monkeypatch.setattr(registry, "FORMATS", copy)
+
+
 @pytest.mark.parametrize("name", ["dlc", "mediapipe", "npz"])
-def test_registering_a_format_again_keeps_its_place(name, monkeypatch, tmp_path):
+def test_registering_a_format_again_keeps_its_place(name, tmp_path):
     names = [f.name for f in registry.formats()]
-    monkeypatch.setattr(registry, "FORMATS", dict(registry.FORMATS))
-    old = registry.FORMATS.pop(name)
+    old = registry.FORMATS[name]
 
     def elsewhere(path, **options):  # a reader of another module, as in a notebook that runs
         return old.read(path, **options)
 
-    registry.register(replace(old, read=elsewhere))
+    code = SimpleNamespace(sniff=old.sniff, read=elsewhere, write=old.write)
+    registry.register(replace(old, code=code))
     assert [f.name for f in registry.formats()] == names
     path = registry.write(mouse(seconds=1.0), tmp_path / "mouse.csv")
     assert registry.find_format(path).name == "dlc"
 
 
-def test_a_format_of_the_users_comes_after_ours(monkeypatch):
-    monkeypatch.setattr(registry, "FORMATS", dict(registry.FORMATS))
+def test_a_format_of_the_users_comes_after_ours():
     ours = registry.formats()
     registry.register(replace(ours[0], name="mine"))
     assert [f.name for f in registry.formats()] == [f.name for f in ours] + ["mine"]
+
+
+def test_listing_formats_imports_none_of_them():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from motionbook.formats.registry import formats, formats_table; "
+        "formats_table(); print([m for m in sys.modules if m.startswith('motionbook.formats.') "
+        "and m.count('.') == 3])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
