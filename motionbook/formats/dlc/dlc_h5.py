@@ -6,7 +6,7 @@
 __all__ = ['table_keys', 'has_tables', 'Block', 'fixed_blocks', 'table_blocks', 'H5Document', 'parse_h5', 'read_dlc_h5',
            'edit_h5', 'fresh_h5', 'write_dlc_h5']
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #b203a7c0
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #aec43934
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,27 +28,15 @@ from motionbook.formats.dlc.dlc_table import (
     table_to_scene,
     update_values,
 )
-from ..kit.hdf5 import needed, opened, own_member, text_of
+from ..kit.hdf5 import Cells, edit_cells, groups_below, needed, opened, text_of
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #444e29d0
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #ae3dd6a2
 def table_keys(
     file,  # an open h5py.File
 ) -> list[str]:  # such as "/df_with_missing"
     "The keys under which pandas stored tables, in the file's order."
-    import h5py
-
-    found, todo = [], [("", file, 0)]
-    while todo and len(found) < 1000:
-        name, group, depth = todo.pop()
-        if text_of(group.attrs.get("pandas_type")).startswith(("frame", "wide")):
-            found.append(name)
-        elif depth < 6:
-            todo += [
-                (f"{name}/{k}", g, depth + 1)
-                for k in reversed(list(group)[:1000])
-                if isinstance(g := own_member(group, k), h5py.Group)
-            ]
-    return found
+    kind = lambda g: text_of(g.attrs.get("pandas_type"))
+    return [k for k, g in groups_below(file) if kind(g).startswith(("frame", "wide"))]
 
 
 def has_tables(
@@ -63,7 +51,7 @@ def has_tables(
     except Exception:  # damaged files raise nearly anything
         return False
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #e2c2a70c
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #a459cdbf
 class Block(NamedTuple):
     "A part of the table that lies in one dataset."
 
@@ -116,7 +104,7 @@ def table_blocks(
                 )
     return blocks, _tuples(axes[0][1]), [str(n) for n in names or ()]
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #278bb9db
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #5911a9fd
 def _tuples(columns) -> list[tuple[str, ...]]:
     return [tuple(map(str, c)) if isinstance(c, (tuple, list)) else (str(c),) for c in columns]
 
@@ -149,7 +137,7 @@ def _axis(group, name: str, path) -> tuple[list[tuple[str, ...]], list[str]]:
         names.append(text_of(level.attrs.get("name")))
     return list(zip(*columns, strict=True)), names
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #ebf57ee3
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #93ab28b5
 @dataclass(frozen=True, eq=False)
 class H5Document:
     "An HDF5 file as it was, and where its numbers stand."
@@ -182,7 +170,7 @@ def parse_h5(
                 errors.append(err)
         raise errors[0]
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #18fe2a4a
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #1be60837
 def _document(raw: bytes, f, key: str, path) -> H5Document:
     group = f[key]
     layout = (
@@ -237,7 +225,7 @@ def _labels(group, frames: int, path) -> tuple[str, ...]:
         return ()  # an index of objects; nothing depends on it
     return tuple(words) if len(words) == frames and words != [str(i) for i in range(frames)] else ()
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #47b79842
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #c4841a29
 def read_dlc_h5(
     path: str | Path,
     fps: float | None = None,  # frames per second; None = 30, assumed
@@ -247,36 +235,24 @@ def read_dlc_h5(
     doc = parse_h5(read_bytes(path), key, path)
     return table_to_scene(doc.table, fps, str(path), doc)
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #962c9518
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #d2840de3
 def edit_h5(
     doc: H5Document,  # the original
     scene: Scene,  # read from it, some numbers changed
 ) -> bytes:  # the file's new content
     "The original file with the numbers replaced that the scene changes."
     values, changed = update_values(doc.table, scene)
-    if not changed.any():
-        return doc.raw
-    file = io.BytesIO(doc.raw)
-    with opened(file, doc.key, "r+") as f:
-        for block, at, columns in doc.blocks:
-            t, k = changed[:, columns].nonzero()
-            if len(t):
-                data = f[block.dataset][()]
-                part = data[block.field] if block.field else data
-                _assign(part if block.by_row else part.T, t, at[k], values[t, columns[k]])
-                f[block.dataset][...] = data
-    return file.getvalue()
+    return edit_cells(doc.raw, (_block_cells(*b, values, changed) for b in doc.blocks))
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #917dcee2
-def _assign(x: np.ndarray, t, k, values):
-    "Into a block, rounded where it holds whole numbers."
-    values = np.nan_to_num(values, nan=-1).round() if x.dtype.kind in "iu" else values
-    if x.ndim == 1:
-        x[t] = values
-    else:
-        x[t, k] = values
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #84366d7b
+def _block_cells(b: Block, at: np.ndarray, columns: np.ndarray, values, changed) -> Cells:
+    "What changed of one block, in the shape of its dataset."
+    x = np.zeros((len(values), len(b.columns)))
+    put = np.zeros(x.shape, bool)
+    x[:, at], put[:, at] = values[:, columns], changed[:, columns]
+    return Cells(b.dataset, *((x, put) if b.by_row else (x.T, put.T)), b.field)
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #cc35cacd
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #c7e75b15
 def fresh_h5(
     scene: Scene,
 ) -> bytes:
@@ -305,7 +281,7 @@ def fresh_h5(
         _array(g, "block0_values", table.values)
     return file.getvalue()
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #2176f35f
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #7d795b5a
 def _mark(node, /, **attributes: str):
     "Text attributes as PyTables writes them: fixed length, UTF-8."
     import h5py
@@ -347,7 +323,7 @@ def _write_index(group, table: Table):
     else:
         _array(group, "axis1", np.array([w.encode() for w in labels]), kind="string")
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #abc7be74
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #f9e82647
 def write_dlc_h5(
     scene: Scene,
     path: str | Path,
@@ -361,7 +337,7 @@ def write_dlc_h5(
         lambda p: _check_written(p, scene, doc if same else None),
     )
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #fdc6bdbe
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #6407ccaf
 def _check_written(path: Path, scene: Scene, doc: H5Document | None):
     "The new file says what the scene says."
     new = parse_h5(read_bytes(path), doc and doc.key, path)

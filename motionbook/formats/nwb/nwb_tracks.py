@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAX_FRAMES', 'Series', 'NwbDocument', 'frames_of', 'parse_nwb', 'edit_nwb']
 
-# %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #8e3ea074
+# %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #6a7a9c62
 import io
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -14,11 +14,21 @@ import numpy as np
 
 from ...core.files import bad_file
 from ...core.motion import Scene
-from ..kit.hdf5 import needed, opened, own_dataset, put_changed, text_of, words_of
+from motionbook.formats.kit.hdf5 import (
+    groups_below,
+    needed,
+    opened,
+    own_dataset,
+    own_member,
+    put_cells,
+    put_rows,
+    text_of,
+    words_of,
+)
 from ..kit.tokens import differs
 from ..kit.units import UNITS, infer_up, turned, turned_back, unit_named
 
-# %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #d9dad917
+# %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #3dfefe17
 class Series(NamedTuple):
     "One body part's track in the file."
 
@@ -73,7 +83,7 @@ class NwbDocument:
         mine = [(p, (t, len(p), c)) for p in self.parts]
         return mine == [(m.skeleton.joints, tuple(m.positions.shape)) for m in scene.actors]
 
-# %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #8fb32945
+# %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #d58df960
 MAX_FRAMES = 20_000_000
 
 
@@ -110,7 +120,7 @@ def frames_of(
     rate = 1 / float(np.median(np.diff(grid)))
     return grid, rows, round(rate, 3) if abs(rate - round(rate, 3)) < 1e-4 * rate else rate
 
-# %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #433d858b
+# %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #57dc10da
 def parse_nwb(
     raw: bytes,  # the file's content
     path="tracks.nwb",  # for messages
@@ -147,51 +157,34 @@ def parse_nwb(
         raw, tuple(series), tuple(names), tuple(used), tuple(edges), grid, stated, up, chosen
     )
 
-# %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #24d9c1cd
+# %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #f85874e3
 def _type(group) -> str:
     return text_of(group.attrs.get("neurodata_type", ""))
 
 
-def _members(group) -> list:
-    "The groups that lie in a group, in this file."
-    import h5py
-
-    links = ((k, group.get(k, getlink=True)) for k in list(group)[:5000])
-    own = (group[k] for k, link in links if isinstance(link, h5py.HardLink))
-    return [g for g in own if isinstance(g, h5py.Group)]
-
-
-def _typed(group, kind: str, depth: int) -> list[str]:
-    "Groups of a type below a group."
-    found = []
-    for g in _members(group) if depth else ():
-        found += [g.name] if _type(g) == kind else _typed(g, kind, depth - 1)
-    return found
+def _typed(group, kind: str, depth: int) -> list:
+    "Groups of a type below a group, each once."
+    return [g for _, g in groups_below(group, depth) if _type(g) == kind]
 
 
 def _modules(f) -> dict[str, list[str]]:
     "Processing modules with tracks."
     import h5py
 
-    home = f.get("processing")
-    modules = _members(home) if isinstance(home, h5py.Group) else []
-    found = {m.name.rsplit("/", 1)[-1]: _typed(m, "PoseEstimation", 2) for m in modules}
-    return {k: v for k, v in found.items() if v}
+    home, found = own_member(f, "processing"), {}
+    for g in _typed(home, "PoseEstimation", 3) if isinstance(home, h5py.Group) else ():
+        found.setdefault(g.name.split("/")[2], []).append(g.name)
+    return found
 
 
 def _body(group, path) -> tuple[list[str], np.ndarray]:
     "The skeleton's nodes and edges, from wherever the file keeps them."
     import h5py
 
-    for k in list(group)[:5000]:
-        link = group.get(k, getlink=True)
-        if (
-            isinstance(link, (h5py.SoftLink, h5py.HardLink))
-            and isinstance(group.get(k), h5py.Group)
-            and _type(group[k]) == "Skeleton"
-        ):
-            return words_of(group[k], "nodes", path), _pairs(group[k], path)
-    return words_of(group, "nodes", path), _pairs(group, path)
+    inside = (own_member(group, k, links=4) for k in list(group)[:5000])
+    mine = (g for g in inside if isinstance(g, h5py.Group) and _type(g) == "Skeleton")
+    home = next(mine, group)
+    return words_of(home, "nodes", path), _pairs(home, path)
 
 
 def _pairs(group, path) -> np.ndarray:
@@ -211,12 +204,10 @@ def _edges_between(
     ]
     return tuple((at[a], at[b]) for a, b in names if a in at and b in at)
 
-# %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #5a4f5563
+# %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #67659843
 def _series(group, nodes: list[str], path) -> list[tuple]:
     "(times, where, data, confidence, factor) of each body part, in the skeleton's order."
-    found = {
-        g.name.rsplit("/", 1)[-1]: g for g in _members(group) if _type(g) == "PoseEstimationSeries"
-    }
+    found = {g.name.rsplit("/", 1)[-1]: g for g in _typed(group, "PoseEstimationSeries", 1)}
     order = [n for n in nodes if n in found]
     order += [n for n in found if n not in order]
     if not order:
@@ -276,7 +267,7 @@ def _up(parts, bodies, path) -> str:
     names = [m[1].rsplit("/", 1)[-1] for m in parts[0]]
     return infer_up(names, np.stack([m[2][:n] * m[4] for m in parts[0]], 1)) if n else "y"
 
-# %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #30a4c441
+# %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #4708829f
 def edit_nwb(
     doc: NwbDocument,  # the original
     scene: Scene,  # read from it, some numbers changed
@@ -312,18 +303,15 @@ def edit_nwb(
             _set(f[s.where], np.union1d(s.rows, new_rows), value, moved, sure, doubt, new_rows)
     return file.getvalue()
 
-# %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #e4307317
+# %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #7a53ed5c
 def _set(group, rows, value, moved, sure, doubt, new_rows):
     "Change the rows of one series."
-    d = group["data"]
-    data, put = d[()], moved[rows]
+    put = moved[rows]
     put |= np.isnan(value[rows]).any(-1, keepdims=True) & put.any(-1, keepdims=True)
     put |= np.isin(rows, new_rows)[:, None]
-    put_changed(d, np.where(put, value[rows], data).astype(data.dtype), put)
+    put_cells(group["data"], value[rows], put)
     if "confidence" in group and sure is not None:
-        c = group["confidence"]
-        old, put = c[()], doubt[rows] | np.isin(rows, new_rows)
-        put_changed(c, np.where(put, sure[rows], old).astype(old.dtype), put)
+        put_cells(group["confidence"], sure[rows], doubt[rows] | np.isin(rows, new_rows))
 
 
 def _lengthen(group, s: Series, rows: np.ndarray, times: np.ndarray):
@@ -338,26 +326,13 @@ def _lengthen(group, s: Series, rows: np.ndarray, times: np.ndarray):
                 old.dtype if old.dtype.kind == "f" else np.float64,
             )
             new[at] = old
-            _again(group, name, new)
+            put_rows(group, name, new)
     if "timestamps" in group:
         old = group["timestamps"][()]
         new = times[rows].astype(old.dtype if old.dtype.kind == "f" else np.float64)
         new[at] = old
-        _again(group, "timestamps", new)
+        put_rows(group, "timestamps", new)
     else:
         d = group.create_dataset("timestamps", data=times[rows], track_times=False)
         d.attrs.update({"interval": np.int32(1), "unit": "seconds"})
         del group["starting_time"]
-
-
-def _again(group, name: str, data: np.ndarray):
-    "A dataset of another length with the old one's attributes and compression."
-    old = group[name]
-    kept, how = (
-        dict(old.attrs),
-        {k: getattr(old, k) for k in ("compression", "compression_opts", "shuffle")},
-    )
-    how |= {"chunks": True} if old.chunks else {}
-    how = how if old.chunks else {}
-    del group[name]
-    group.create_dataset(name, data=data, track_times=False, **how).attrs.update(kept)

@@ -6,7 +6,7 @@
 __all__ = ['AXES4', 'ORDERS', 'sniff', 'read', 'write', 'axis_order', 'AnalysisDocument', 'parse_analysis', 'read_sleap',
            'edit_analysis', 'fresh_analysis', 'write_sleap', 'is_sleap']
 
-# %% ../../../nbs/formats/sleap/sleap.ipynb #4abbf54b
+# %% ../../../nbs/formats/sleap/sleap.ipynb #a67de9f8
 import io
 import os
 from dataclasses import dataclass, field
@@ -21,17 +21,18 @@ from ...core.skeleton import Skeleton
 from ..dlc.dlc_table import infer_edges
 from motionbook.formats.kit.hdf5 import (
     HDF5,
+    Cells,
+    edit_cells,
     json_of,
     needed,
     opened,
     own_dataset,
-    put_changed,
     text_of,
     words_of,
 )
 from ..kit.tokens import differs
 
-# %% ../../../nbs/formats/sleap/sleap.ipynb #04764a32
+# %% ../../../nbs/formats/sleap/sleap.ipynb #9cccb2be
 AXES4 = ("track", "frame", "node", "xy")  # the order that the code below works in
 ORDERS = (
     ("track", "xy", "node", "frame"),  # SLEAP, and sleap-io's "matlab"
@@ -59,13 +60,13 @@ def axis_order(
     want = ", ".join(f"{n} {k}" for k, n in size.items())
     raise bad_file(path, f"tracks with axes of {want}", f"{list(tracks.shape)}", "tracks")
 
-# %% ../../../nbs/formats/sleap/sleap.ipynb #c0b1aef1
+# %% ../../../nbs/formats/sleap/sleap.ipynb #6d7171a5
 @dataclass(frozen=True, eq=False)
 class AnalysisDocument:
     "An original file and its numbers in one order."
 
     raw: bytes = field(repr=False)
-    order: tuple[str, ...]  # axes of `tracks` in the file
+    orders: dict[str, tuple[str, ...]]  # axes of `tracks` and `point_scores` in the file
     tracks: np.ndarray = field(repr=False)  # [a t j 2] as stored
     scores: np.ndarray | None = field(repr=False)  # [a t j] as stored
     names: tuple[str, ...]  # of the tracks; () in a file without
@@ -96,6 +97,11 @@ class AnalysisDocument:
             for m in scene.actors
         )
 
+    def cells(self, name: str, values: np.ndarray, changed: np.ndarray) -> Cells:
+        "Changed numbers in the order of the file's axes."
+        back = np.argsort(_turn(self.orders[name]))
+        return Cells(name, values.transpose(back), changed.transpose(back))
+
 
 def _turn(order: tuple[str, ...]) -> list[int]:
     "The transposition from a file's axes to ours, whichever of them an array has."
@@ -114,32 +120,32 @@ def parse_analysis(
             raise bad_file(
                 path, "at least one track, node and frame", f"{list(f['tracks'].shape)}", "tracks"
             )
+        scores, score_order = _scores(f, "point_scores", order, x.shape[:3], path)
         return AnalysisDocument(
             raw,
-            order,
+            {"tracks": order, "point_scores": score_order},
             x,
-            _scores(f, "point_scores", order, x.shape[:3], path),
+            scores,
             tuple(words_of(f, "track_names", path)),
             tuple(words_of(f, "node_names", path)),
             _edges(f, x.shape[2], path),
             _notes(f, order, x.shape, path),
         )
 
-# %% ../../../nbs/formats/sleap/sleap.ipynb #7b1c3b85
-def _scores(f, name: str, order, shape: tuple[int, ...], path) -> np.ndarray | None:
-    "[a t j] or [a t], or None where the file has none that fit."
+# %% ../../../nbs/formats/sleap/sleap.ipynb #dfbc3ffc
+def _scores(
+    f, name: str, order, shape: tuple[int, ...], path
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    "[a t j] or [a t], or None where the file has none that fit; and its axes as they lie in the file."
     d = own_dataset(f, name, path)
     if d is None or d.dtype.kind not in "fiu" or d.ndim != len(shape):
-        return None
+        return None, ()
     keep = AXES4[: len(shape)]
     said = json_of(text_of(d.attrs.get("dims", "")))
-    mine = (
-        tuple(said)
-        if isinstance(said, list) and set(map(str, said)) == set(keep)
-        else tuple(k for k in order if k in keep)
-    )
+    mine = tuple(map(str, said)) if isinstance(said, list) else ()
+    mine = mine if set(mine) == set(keep) else tuple(k for k in order if k in keep)
     x = d[()].transpose(_turn(mine))
-    return x if x.shape == shape else None
+    return (x, mine) if x.shape == shape else (None, ())
 
 
 def _edges(f, nodes: int, path) -> tuple[tuple[int, int], ...] | None:
@@ -158,11 +164,11 @@ def _notes(f, order, shape, path) -> dict:
         if (d := own_dataset(f, key, path)) is not None and d.size == 1:
             notes[key] = text_of(d[()])
     for key in ("instance_scores", "tracking_scores"):
-        if (s := _scores(f, key, order, shape[:2], path)) is not None:
+        if (s := _scores(f, key, order, shape[:2], path)[0]) is not None:
             notes[key] = s
     return notes
 
-# %% ../../../nbs/formats/sleap/sleap.ipynb #a78911de
+# %% ../../../nbs/formats/sleap/sleap.ipynb #e598227d
 def read_sleap(
     path: str | os.PathLike,  # .h5
     fps: float | None = None,  # frames per second; the files state none, None = 30
@@ -202,7 +208,7 @@ def read_sleap(
         )
         return Scene(tuple(actors), source=str(path), meta=meta)
 
-# %% ../../../nbs/formats/sleap/sleap.ipynb #5c5c9dd0
+# %% ../../../nbs/formats/sleap/sleap.ipynb #3905bc30
 def _each(x: np.ndarray | None, n: int) -> list:
     return [None] * n if x is None else [torch.from_numpy(v) for v in x]
 
@@ -211,40 +217,21 @@ def _own(notes: dict, i: int) -> dict:
     "What the file says of one actor."
     return {k: v[i] for k, v in notes.items() if isinstance(v, np.ndarray)}
 
-# %% ../../../nbs/formats/sleap/sleap.ipynb #55a3d9b7
+# %% ../../../nbs/formats/sleap/sleap.ipynb #9838fe7a
 def edit_analysis(
     doc: AnalysisDocument,  # the original
     scene: Scene,  # read from it, some numbers changed
 ) -> bytes:  # the file's new content
     "The original file with the numbers replaced that the scene changes."
     new = np.stack([m.positions.numpy() for m in scene.actors])
-    gone = np.isnan(new).any(-1, keepdims=True)
-    edits = {
-        "tracks": (doc.tracks, np.where(gone, np.float32(np.nan), new), differs(doc.points(), new))
-    }
+    new = np.where(np.isnan(new).any(-1, keepdims=True), np.float32(np.nan), new)
+    cells = [doc.cells("tracks", new, differs(doc.points(), new))]
     if doc.scores is not None and all(m.confidence is not None for m in scene.actors):
         sure = np.stack([m.confidence.numpy() for m in scene.actors])
-        edits["point_scores"] = (doc.scores, sure, differs(doc.confidence(), sure))
-    if not any(moved.any() for *_, moved in edits.values()):
-        return doc.raw
-    file = io.BytesIO(doc.raw)
-    with opened(file, "original", "r+") as f:
-        for name, (old, values, moved) in edits.items():
-            order = _stored_order(f[name], doc.order, old.ndim)
-            back = np.argsort(_turn(order))
-            data = np.where(moved, values, old).astype(old.dtype)
-            put_changed(f[name], data.transpose(back), moved.transpose(back))
-    return file.getvalue()
+        cells.append(doc.cells("point_scores", sure, differs(doc.confidence(), sure)))
+    return edit_cells(doc.raw, cells)
 
-# %% ../../../nbs/formats/sleap/sleap.ipynb #b72d65ea
-def _stored_order(d, order: tuple[str, ...], ndim: int) -> tuple[str, ...]:
-    "The axes of a dataset as they lie in the file."
-    keep = AXES4[:ndim]
-    said = json_of(text_of(d.attrs.get("dims", "")))
-    mine = tuple(map(str, said)) if isinstance(said, list) else ()
-    return mine if set(mine) == set(keep) else tuple(k for k in order if k in keep)
-
-# %% ../../../nbs/formats/sleap/sleap.ipynb #1e8ffba4
+# %% ../../../nbs/formats/sleap/sleap.ipynb #7e25f28e
 def fresh_analysis(
     scene: Scene,
 ) -> bytes:
@@ -304,7 +291,7 @@ def write_sleap(
         lambda p: _check(p, scene),
     )
 
-# %% ../../../nbs/formats/sleap/sleap.ipynb #3313e021
+# %% ../../../nbs/formats/sleap/sleap.ipynb #823671d0
 def _check(path: Path, scene: Scene):
     "The new file says what the scene says."
     new = torch.from_numpy(parse_analysis(read_bytes(path), path).points())
@@ -315,7 +302,7 @@ def _check(path: Path, scene: Scene):
         ):
             raise bad_file(path, "the scene's positions", "others", f"track {m.name!r}")
 
-# %% ../../../nbs/formats/sleap/sleap.ipynb #54c50a2e
+# %% ../../../nbs/formats/sleap/sleap.ipynb #1a6d5c64
 def is_sleap(
     path: Path,
     head: bytes,  # the first 64 kB

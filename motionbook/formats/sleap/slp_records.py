@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NEEDED', 'MAX_POINTS', 'records', 'keep_instances', 'actor_of', 'SlpDocument', 'parse_slp', 'edit_slp']
 
-# %% ../../../nbs/formats/sleap/slp_records.ipynb #019357e6
+# %% ../../../nbs/formats/sleap/slp_records.ipynb #b744c0fa
 import io
 from dataclasses import dataclass, field
 
@@ -13,10 +13,10 @@ import numpy as np
 
 from ...core.files import bad_file
 from ...core.motion import Scene
-from ..kit.hdf5 import json_of, needed, opened, put_changed, text_of
+from ..kit.hdf5 import Cells, edit_cells, json_of, needed, opened, text_of
 from ..kit.tokens import differs
 
-# %% ../../../nbs/formats/sleap/slp_records.ipynb #a944ebb3
+# %% ../../../nbs/formats/sleap/slp_records.ipynb #e7809c47
 NEEDED = {
     "frames": ("video", "frame_idx", "instance_id_start", "instance_id_end"),
     "instances": (
@@ -58,7 +58,7 @@ def records(
         raise bad_file(path, f"a column {lost[0]!r}", ", ".join(have) or "none", name)
     return {k: column(k) for k in NEEDED[name]}
 
-# %% ../../../nbs/formats/sleap/slp_records.ipynb #37ca17b7
+# %% ../../../nbs/formats/sleap/slp_records.ipynb #e3ee99af
 def _ranges(
     first: np.ndarray, last: np.ndarray, n: int, path, what: str
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -71,7 +71,7 @@ def _ranges(
     owner = np.repeat(np.arange(len(first)), count)
     return np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + first[owner], owner
 
-# %% ../../../nbs/formats/sleap/slp_records.ipynb #bf14ac80
+# %% ../../../nbs/formats/sleap/slp_records.ipynb #0e3acf19
 def keep_instances(
     frame: np.ndarray,  # [n] frame of each instance
     user: np.ndarray,  # [n] bool: set by a person
@@ -109,7 +109,7 @@ def actor_of(
         (-1 if k[0] == np.iinfo(int).max else int(k[0]), int(k[1]), int(k[2])) for k in keys
     ]
 
-# %% ../../../nbs/formats/sleap/slp_records.ipynb #d300ef7d
+# %% ../../../nbs/formats/sleap/slp_records.ipynb #858a54cd
 MAX_POINTS = 50_000_000  # frames × animals × nodes
 
 
@@ -148,7 +148,7 @@ class SlpDocument:
         mine = [(n, x.shape) for n, x in zip(self.nodes, self.xy)]
         return mine == [(m.skeleton.joints, tuple(m.positions.shape)) for m in scene.actors]
 
-# %% ../../../nbs/formats/sleap/slp_records.ipynb #8bb84c89
+# %% ../../../nbs/formats/sleap/slp_records.ipynb #bbe96cca
 def parse_slp(
     raw: bytes,  # the file's content
     nodes: list[tuple[str, ...]],  # of each skeleton in the file
@@ -183,7 +183,7 @@ def parse_slp(
     inst, frame = {k: v[keep] for k, v in inst.items()}, frame[keep]
     return _document(raw, inst, frame, tables, nodes, 0.5 if version < 1.1 else 0.0, video, path)
 
-# %% ../../../nbs/formats/sleap/slp_records.ipynb #915ad8f6
+# %% ../../../nbs/formats/sleap/slp_records.ipynb #89d62630
 def _document(raw, inst, frame, tables, nodes, shift, video, path) -> SlpDocument:
     actor, keys = actor_of(frame, inst["track"], inst["skeleton"])
     size = np.array([len(n) for n in nodes])[inst["skeleton"]]
@@ -230,7 +230,7 @@ def _gather(first, user, j: int, tables) -> tuple[np.ndarray, np.ndarray]:
             score[mine] = table["score"][at]
     return xy, score
 
-# %% ../../../nbs/formats/sleap/slp_records.ipynb #03b0baa9
+# %% ../../../nbs/formats/sleap/slp_records.ipynb #beff78c3
 def edit_slp(
     doc: SlpDocument,  # the original
     scene: Scene,  # read from it, some numbers changed
@@ -258,29 +258,24 @@ def edit_slp(
         for name, mine in (("points", doc.user[a, t]), ("pred_points", ~doc.user[a, t])):
             rows[name].append((doc.first[a, t[mine]] + j[mine], value[mine], p[mine]))
     changes = {k: tuple(np.concatenate(x) for x in zip(*v)) for k, v in rows.items()}
-    if not any(len(at) for at, *_ in changes.values()):
-        return doc.raw, homeless
-    file = io.BytesIO(doc.raw)
-    with opened(file, "original", "r+") as f:
-        for name, (at, xy, score) in changes.items():
-            _set_records(f[name], at, xy, score)
-    return file.getvalue(), homeless
+    cells = [c for k, v in changes.items() if len(v[0]) for c in _record_cells(doc, k, *v)]
+    return edit_cells(doc.raw, cells), homeless
 
-# %% ../../../nbs/formats/sleap/slp_records.ipynb #e40340c6
-def _set_records(d, at: np.ndarray, xy: np.ndarray, score: np.ndarray):
-    "Change x, y, visible and score of some rows; infinite = leave as it is."
-    if not len(at):
-        return
-    data = d[()]
-    names = json_of(text_of(d.attrs.get("field_names", ""))) if data.dtype.names is None else None
-    column = (lambda k: data[:, names.index(k)]) if names else (lambda k: data[k])
-    put = ~np.isinf(xy[:, 0])
+# %% ../../../nbs/formats/sleap/slp_records.ipynb #402572ae
+def _record_cells(doc: SlpDocument, table: str, at, xy, score) -> list[Cells]:
+    "Changes of x, y, visible and score of some rows; infinite = leave as it is."
+    with opened(io.BytesIO(doc.raw), "original") as f:
+        d = f[table]
+        shape, fields = d.shape, d.dtype.names
+        names = fields or json_of(text_of(d.attrs.get("field_names", "")))
     gone = np.isnan(xy).any(-1)
-    for k, name in enumerate("xy"):
-        column(name)[at[put]] = np.where(gone, np.nan, xy[:, k])[put]
-    column("visible")[at[put]] = ~gone[put]
-    if "score" in (names or data.dtype.names):
-        column("score")[at[~np.isinf(score)]] = score[~np.isinf(score)]
-    changed = np.zeros(data.shape, bool)
-    changed[at] = True
-    put_changed(d, data, changed)
+    xy = np.where(gone[:, None] & ~np.isinf(xy), np.nan, xy)
+    new = {"x": xy[:, 0], "y": xy[:, 1], "visible": np.where(np.isinf(xy[:, 0]), np.inf, ~gone)}
+    new |= {"score": score} if "score" in names else {}
+    made = []
+    for name, x in new.items():
+        values, changed = np.zeros(shape), np.zeros(shape, bool)
+        place = at if fields else (at, names.index(name))
+        values[place], changed[place] = x, ~np.isinf(x)
+        made.append(Cells(table, values, changed, name if fields else ""))
+    return made
