@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from motionbook.body.people import HUMAN, as_human
-from motionbook.cleanup.clean import clean, human_model, make_cleaner, methods
+from motionbook.cleanup.clean import clean, make_cleaner, methods
 from motionbook.cli import main
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import SMPL22
@@ -24,6 +24,7 @@ from motionbook.models.corrector.cleaner import (
     own_pairs,
     seats,
 )
+from motionbook.models.corrector.method import human_model
 from motionbook.models.corrector.network import SkeletonCorrector
 from motionbook.models.corrector.recipe import (
     CorrectorTraining,

@@ -2,7 +2,6 @@
 
 import torch
 
-from motionbook.cleanup.clean import human_model
 from motionbook.filters.cleaner import Filled
 from motionbook.filters.fill.classical import known_points
 from motionbook.filters.fill.mixed import (
@@ -13,6 +12,7 @@ from motionbook.filters.fill.mixed import (
     trial_errors,
 )
 from motionbook.models.corrector.cleaner import learned_filler
+from motionbook.models.corrector.method import human_model
 from motionbook.synthetic.people import mouse, person
 
 truth = person("dance", seconds=8, fps=30, seed=5).positions

@@ -15,7 +15,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..clean import fit_or_refuse, make_cleaner
+from ..clean import METHODS, fit_or_refuse, make_cleaner, trained_method
 from ..clean import methods as all_methods
 from .planting import FAMILIES
 from .scorecard import Row, ScoreCard, headline
@@ -31,7 +31,6 @@ from motionbook.cleanup.compare.trials import (
     windows,
 )
 from ...core.motion import Motion, Scene
-from ...filters.auto import METHODS
 from ...filters.cleaner import Cleaner
 
 # %% ../../../nbs/cleanup/compare/compare.ipynb #deb26f6e
@@ -197,10 +196,9 @@ def _entered(scene: Scene, methods) -> tuple[tuple[str, ...] | None, dict[str, C
     if isinstance(methods, Mapping):
         return None, dict(methods)
     given = (*all_methods(scene), "auto") if methods is None else tuple(methods)
-    trained = [n for n in given if n not in METHODS and n != "auto"]
-    more = (
-        ["auto"] if "auto" in given and "human" in trained else []
-    )  # which then knows the weights
+    trained = [n for n in given if trained_method(n)]
+    asks = "auto" in given and any(n in METHODS for n in trained)  # `auto` then tries them too
+    more = ["auto"] if asks else []
     for n in trained:
         fit_or_refuse(n, scene)
     return tuple(n for n in given if n not in (*trained, *more)), {

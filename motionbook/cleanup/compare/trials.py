@@ -25,12 +25,14 @@ from motionbook.cleanup.compare.planting import (
 )
 from .vouch import Vouched, vouch
 from ...core.motion import Motion, Scene
-from ...filters.auto import METHODS, chosen_detector
-from ...filters.cleaner import REASON, Cleaner, Filler, detect, unswapped
+from ...core.registry import unknown_name
+from ...filters.auto import chosen_detector
+from ...filters.cleaner import REASON, Cleaner, Filler, Trained, detect, unswapped
 from ...filters.detect.swaps import identity_swaps
 from ...filters.fill.classical import butterworth, median, noise_floor, savgol
 from ...filters.fill.coupled import coupled
 from ...filters.fill.lowrank import best_filler, low_rank, pca_prior
+from ...filters.methods import METHODS
 
 # %% ../../../nbs/cleanup/compare/trials.ipynb #230fff3e
 SETTINGS: dict[str, tuple[Callable[..., Filler], tuple[dict, ...]]] = {
@@ -54,17 +56,18 @@ class Contender:
 
 # %% ../../../nbs/cleanup/compare/trials.ipynb #c425e5ef
 def contenders(
-    methods: tuple[str, ...] | None = None,  # names in METHODS, or "auto"; None = all of them
+    methods: tuple[str, ...] | None = None,  # fillers by name, or "auto"; None = all of them
     cleaners: Mapping[str, Cleaner] | None = None,  # more, by name
     tune: bool = True,  # enter methods with several settings
 ) -> list[Contender]:
     "Everything that is to be compared, the simplest first."
-    names = (*METHODS, "auto") if methods is None else tuple(methods)
+    known = [*(n for n, m in METHODS.items() if not isinstance(m, Trained)), "auto"]
+    names = known if methods is None else list(dict.fromkeys(methods))
     for n in names:
-        if n != "auto" and n not in METHODS:
-            raise ValueError(f"expected methods auto, {', '.join(METHODS)}; got {n!r}")
+        if n not in known:
+            raise ValueError(unknown_name("method", n, tuple(known)))
     made = []
-    for n in sorted(dict.fromkeys(names), key=[*METHODS, "auto"].index):
+    for n in sorted(names, key=known.index):
         made.append(Contender(n, filler=chosen if n == "auto" else METHODS[n]()))
         factory, settings = SETTINGS.get(n, (None, ()))
         made += [Contender(n, tuple(s.items()), factory(**s)) for s in settings if tune]

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['Model', 'ACCELERATION_LASTS', 'SPEED_LASTS', 'RATIOS', 'LEARN_FRAMES', 'motion_model', 'rts_textbook', 'rts_batched',
-           'learn_noise', 'rts', 'rts_positions', 'lasting', 'come_to_rest']
+           'learn_noise', 'rts', 'rts_velocity', 'rts_positions', 'lasting', 'come_to_rest']
 
-# %% ../../../nbs/filters/fill/kalman.ipynb #6af0a372
+# %% ../../../nbs/filters/fill/kalman.ipynb #0383c2ad
 from typing import Literal
 
 import numpy as np
@@ -21,7 +21,7 @@ from motionbook.filters.fill.classical import (
     never_seen,
 )
 
-# %% ../../../nbs/filters/fill/kalman.ipynb #08c1e33b
+# %% ../../../nbs/filters/fill/kalman.ipynb #030b0e91
 Model = Literal["velocity", "acceleration"]
 
 
@@ -41,7 +41,7 @@ def motion_model(
         return f, np.array([[1 / 20, 1 / 8, 1 / 6], [1 / 8, 1 / 3, 1 / 2], [1 / 6, 1 / 2, 1]])
     raise ValueError(f"expected model 'velocity' or 'acceleration', got {model!r}")
 
-# %% ../../../nbs/filters/fill/kalman.ipynb #fbc65e3f
+# %% ../../../nbs/filters/fill/kalman.ipynb #a4fc852d
 def rts_textbook(
     z: np.ndarray,  # [t c] measurements of one joint
     known: np.ndarray,  # [t] bool
@@ -70,7 +70,7 @@ def rts_textbook(
     means, covs = zip(*out[::-1])
     return np.stack(means), np.array(covs)
 
-# %% ../../../nbs/filters/fill/kalman.ipynb #67c50f2d
+# %% ../../../nbs/filters/fill/kalman.ipynb #56ddd6ce
 def _covariances(known, ratio, f, q, start):
     "Predicted covariances [t s*s u], gains [t s u] and 1/S [t u] (0 where not known), r = 1."
     t, u = known.shape
@@ -95,7 +95,7 @@ def _means(z, gain, f, start):
         mean = f @ (a + k * (x - a[0]))
     return pred
 
-# %% ../../../nbs/filters/fill/kalman.ipynb #2fd982cd
+# %% ../../../nbs/filters/fill/kalman.ipynb #543bd3f5
 def _adjoint_means(e, gain, f):
     "λ before each frame [t s j*c]; e is the innovation over S."
     out, lam = np.empty(gain.shape), np.zeros(gain.shape[1:])
@@ -119,7 +119,7 @@ def _adjoint_covariances(inv, gain, f):
         n = o
     return out
 
-# %% ../../../nbs/filters/fill/kalman.ipynb #8e24c005
+# %% ../../../nbs/filters/fill/kalman.ipynb #b6be17e7
 def rts_batched(
     z: np.ndarray,  # [t j c], finite; values where not known are ignored
     known: np.ndarray,  # [t j] bool
@@ -146,7 +146,7 @@ def rts_batched(
     var = pred[:, 0] - np.einsum("tau,tabu,tbu->tu", pred[:, :s], n, pred[:, :s])
     return smooth.reshape(t, j, c), var[:, group.reshape(-1)]
 
-# %% ../../../nbs/filters/fill/kalman.ipynb #f8fc8c7a
+# %% ../../../nbs/filters/fill/kalman.ipynb #6bb3e5fd
 RATIOS = 10.0 ** np.arange(-5, 7.5, 0.5)  # process noise over measurement noise, per frame
 LEARN_FRAMES = 900  # enough to learn two numbers from
 
@@ -175,7 +175,7 @@ def learn_noise(
     best = cost.argmin(0)
     return RATIOS[best], r[best, np.arange(j)]
 
-# %% ../../../nbs/filters/fill/kalman.ipynb #0113ace9
+# %% ../../../nbs/filters/fill/kalman.ipynb #3e669a90
 def _tiny(z, known):
     "The least measurement variance that float32 data can have."
     return np.maximum((np.abs(z).max(axis=(0, 2)) * 1e-7) ** 2, 1e-20)
@@ -203,7 +203,7 @@ def _start(z, known, s, g=1):
     first = np.take_along_axis(z, known.argmax(0)[None, :, None], 0)
     return np.tile(np.concatenate([first] + [np.zeros_like(first)] * (s - 1)), (1, g, 1))
 
-# %% ../../../nbs/filters/fill/kalman.ipynb #ccebbbf8
+# %% ../../../nbs/filters/fill/kalman.ipynb #6fbc091d
 def rts(
     model: Model = "acceleration",
 ) -> Filler:
@@ -233,6 +233,11 @@ def rts(
     return fill
 
 
+def rts_velocity() -> Filler:
+    "`rts` of constant velocity."
+    return rts("velocity")
+
+
 def rts_positions(
     x: Tensor,  # [t j c] float64, NaN = not known
     known: Tensor,  # [t j] bool, at least one in each joint
@@ -255,7 +260,7 @@ def rts_positions(
     y = come_to_rest(torch.from_numpy(y + middle), known, fps)
     return y, torch.from_numpy(np.sqrt(np.maximum(var, 0) * noise))
 
-# %% ../../../nbs/filters/fill/kalman.ipynb #55c5a270
+# %% ../../../nbs/filters/fill/kalman.ipynb #6d51b996
 def lasting(
     fps: float,
 ) -> float:
