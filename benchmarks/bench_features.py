@@ -21,10 +21,9 @@ import motionbook.data.cache as cache
 from motionbook.converters.base import dataset_items
 from motionbook.core.files import extract_archive
 from motionbook.core.motion import Scene
-from motionbook.features.layout import Layout
 from motionbook.features.points.body_points import Keypoints
 from motionbook.features.points.dlc_features import DLCFeatures
-from motionbook.features.registry import representation
+from motionbook.features.representation import Layout, representation
 from motionbook.features.shared.moments import moments, stream_moments
 from motionbook.formats.registry import write
 from motionbook.synthetic.people import mouse, person

@@ -15,9 +15,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motionbook.converters.base import dataset_items, find_source, scenes
+from motionbook.converters.base import Item, dataset_items, find_source, scenes
 from motionbook.converters.mvhumannet import load_mvh
-from motionbook.converters.split_lists import Item, find_split, read_split, select
+from motionbook.converters.split_lists import find_split, read_split, select
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene, mirror
 from motionbook.core.rotation import axis_rotation
@@ -28,10 +28,9 @@ from motionbook.data.clips import FeatureClips, validate_cache
 from motionbook.data.split_files import make_splits
 from motionbook.data.stats import blended_stats
 from motionbook.data.to_features import features_command, features_lines
-from motionbook.features.layout import Layout
 from motionbook.features.points.body_points import Keypoints
 from motionbook.features.points.markers import MarkerFeatures
-from motionbook.features.registry import REPRESENTATIONS, describe, rebuild
+from motionbook.features.representation import REPRESENTATIONS, Layout, describe, rebuild
 from motionbook.features.shared.normalize import Normalizer
 from motionbook.formats.registry import read, write
 from motionbook.synthetic.people import ACTIONS, person, person_markers
@@ -83,7 +82,7 @@ def test_two_workers_on_the_command_line_give_the_same_bytes(takes, whole, tmp_p
 
 SLOW = """
 import sys, time
-from motionbook.converters import to_features
+from motionbook.data import to_features
 from motionbook.data import cache
 plain = cache.encode_scene
 def slowly(*a):
@@ -479,7 +478,7 @@ def test_descriptions_make_the_same_representation(make):
 def test_every_named_representation_is_there(name):
     from dataclasses import fields
 
-    from motionbook.features.registry import representation_class
+    from motionbook.features.representation import representation_class
 
     cls = representation_class(name)
     assert {"encode", "decode", "layout"} <= set(dir(cls)) and "fps" in {

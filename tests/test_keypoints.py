@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 import motionbook.features.points.keypoints as kp
 from motionbook.core.motion import Motion, Scene, mirror
 from motionbook.core.skeleton import MEDIAPIPE33, Skeleton
-from motionbook.features.layout import Representation
 from motionbook.features.points.body_points import Keypoints, body_heading
 from motionbook.features.points.dlc_dataframe import (
     dlc_dataframe_to_features,
@@ -18,6 +17,7 @@ from motionbook.features.points.dlc_dataframe import (
 )
 from motionbook.features.points.dlc_features import DLCFeatures
 from motionbook.features.points.tracks import bridged, frame_velocity
+from motionbook.features.representation import Representation
 from motionbook.formats.registry import read
 from motionbook.synthetic.people import ACTIONS, mouse, person
 

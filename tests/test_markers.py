@@ -13,13 +13,13 @@ from motionbook.converters.facts import dataset_facts, dataset_table, facts_line
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import MARKER20, Skeleton
 from motionbook.evaluation.motion import bone_length_variation
-from motionbook.features.layout import Representation
 from motionbook.features.points.markers import (
     MarkerFeatures,
     columns_to_features,
     hip_origin,
     vertical_extent,
 )
+from motionbook.features.representation import Representation
 from motionbook.formats import registry
 from motionbook.formats.marker_h5.marker_files import write_marker_h5
 from motionbook.formats.marker_h5.marker_h5 import marker_index, marker_scenes

@@ -6,13 +6,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motionbook.converters.split_lists import Item
+from motionbook.converters.base import Item
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Scene, resample
 from motionbook.data.cache import precompute
 from motionbook.data.clips import FeatureClips
-from motionbook.features.layout import Layout
-from motionbook.features.registry import REPRESENTATIONS, representation, representation_class
+from motionbook.features.representation import (
+    REPRESENTATIONS,
+    Layout,
+    representation,
+    representation_class,
+)
 from motionbook.features.rifke.rifke import RIFKE
 from motionbook.features.shared.moments import moments, stream_moments
 from motionbook.features.shared.normalize import FLOOR, Normalizer, public_statistics

@@ -15,7 +15,7 @@ from motionbook.core.axes import from_y_up, to_y_up
 from motionbook.core.motion import Motion, mirror, resample
 from motionbook.core.rotation import axis_rotation, matrix_to_rotvec, rotvec_to_matrix
 from motionbook.core.skeleton import SMPL22, SMPL24
-from motionbook.features.layout import Representation
+from motionbook.features.representation import Representation
 from motionbook.features.rifke.heading import compatible_heading, steady_heading
 from motionbook.features.rifke.rifke import (
     CONSTANT,

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['AIST_NAME', 'aist_items']
 
-# %% ../../nbs/converters/aist.ipynb #ed80a9f9
+# %% ../../nbs/converters/aist.ipynb #7f30cf25
 import re
 from pathlib import Path
 
-from .base import Source, files_below, register_source
-from .split_lists import Item, read_split
+from .base import Item, Source, files_below
+from .split_lists import read_split
 from ..formats.registry import read
 
 # %% ../../nbs/converters/aist.ipynb #aca62b5f
@@ -25,7 +25,7 @@ def aist_items(root: Path) -> list[Item]:
     paths = (p for p in files_below(folder, ".pkl") if p.stem not in ignored)
     return [Item(p.stem, str(p), m[1]) for p in paths if (m := AIST_NAME.fullmatch(p.stem))]
 
-# %% ../../nbs/converters/aist.ipynb #46fed785
+# %% ../../nbs/converters/aist.ipynb #0e875828
 def _aist_folder(root: Path) -> Path:
     "Where the motions lie."
     places = (
@@ -49,6 +49,4 @@ def _is_aist(root: Path) -> bool:
     return folder.is_dir() and any(AIST_NAME.fullmatch(f.stem) for f in folder.glob("*.pkl"))
 
 
-register_source(
-    Source("aist", "AIST++: SMPL motions of dancers, 60 fps", _is_aist, aist_items, read)
-);
+AIST = Source("aist", _is_aist, aist_items, read)

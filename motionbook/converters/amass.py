@@ -5,13 +5,12 @@
 # %% auto #0
 __all__ = ['amass_items']
 
-# %% ../../nbs/converters/amass.ipynb #da9f250d
+# %% ../../nbs/converters/amass.ipynb #a37914ff
 import re
 import zipfile
 from pathlib import Path
 
-from .base import Source, clip_of, files_below, item_key, register_source
-from .split_lists import Item
+from .base import Item, Source, clip_of, files_below, item_key
 from ..formats.registry import read
 
 # %% ../../nbs/converters/amass.ipynb #14feb4b7
@@ -26,7 +25,7 @@ def amass_items(root: Path) -> list[Item]:
         Item(k, str(p), k.rpartition("/")[0], clip_of(k)) for k, p in zip(keys, paths, strict=True)
     ]
 
-# %% ../../nbs/converters/amass.ipynb #3ffc15b5
+# %% ../../nbs/converters/amass.ipynb #cd2a7875
 _AMASS = re.compile(r"(_poses|_stageii|_smplh|_smplx)$", re.I)
 
 
@@ -45,6 +44,4 @@ def _has_poses(path: Path) -> bool:
         return False
 
 
-register_source(
-    Source("amass", "AMASS-style npz: SMPL-family poses", _is_amass, amass_items, read)
-);
+AMASS = Source("amass", _is_amass, amass_items, read)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MVH_FPS', 'MVH_PART', 'mvh_items', 'load_mvh']
 
-# %% ../../nbs/converters/mvhumannet.ipynb #50fa148f
+# %% ../../nbs/converters/mvhumannet.ipynb #a79d3262
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .base import Source, files_below, register_source
-from .split_lists import Item
+from .base import Item, Source, files_below
 from ..core.files import bad_file, load_pickle
 from ..core.motion import Motion, Scene
 from ..core.skeleton import SMPL22
@@ -48,7 +47,7 @@ def load_mvh(path: str) -> Scene:  # one actor, SMPL22, metres, y up
     m = Motion(torch.from_numpy(points * np.float32(unit)), SMPL22, MVH_FPS, name=name)
     return Scene((m,), source=str(path), meta={"format": "mvhumannet", "fps_stated": False})
 
-# %% ../../nbs/converters/mvhumannet.ipynb #ea7fa3b0
+# %% ../../nbs/converters/mvhumannet.ipynb #b4b943d8
 def _mvh_joints(path: Path) -> np.ndarray:
     "The first 22 joints [22 3] of a frame."
     found = load_pickle(path)
@@ -93,12 +92,4 @@ def _is_mvh(root: Path) -> bool:
     return root.name == MVH_PART or any(next(root.glob(f"{up}{MVH_PART}"), None) for up in levels)
 
 
-register_source(
-    Source(
-        "mvhumannet",
-        "MVHumanNet: SMPL joints, a pickle a frame, 5 fps",
-        _is_mvh,
-        mvh_items,
-        load_mvh,
-    )
-);
+MVHUMANNET = Source("mvhumannet", _is_mvh, mvh_items, load_mvh)

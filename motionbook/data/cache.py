@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..converters.split_lists import Item
+from ..converters.base import Item
 from motionbook.core.files import (
     atomic_write,
     bad_file,
@@ -35,8 +35,7 @@ from motionbook.core.files import (
     write_together,
 )
 from ..core.motion import Scene
-from ..features.layout import Representation
-from ..features.registry import describe, rebuild
+from ..features.representation import Representation, describe, rebuild
 from ..features.shared.moments import part_of
 from ..formats.registry import read
 

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..converters.split_lists import Item, split_items
+from ..converters.base import Item
+from ..converters.split_lists import split_items
 from ..core.files import atomic_write, bad_file, read_bytes
 from .cache import Load, encode_scene, read_index, representation_of
-from ..features.layout import Layout, Representation
-from ..features.registry import describe
+from ..features.representation import Layout, Representation, describe
 from ..features.shared.moments import part_of
 from ..features.shared.normalize import Normalizer
 from ..formats.registry import read

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..converters.split_lists import Item, side_name
+from ..converters.base import Item
+from ..converters.split_lists import side_name
 from ..core.files import atomic_write
 from .splits import leaks, same_clips, split_by
 

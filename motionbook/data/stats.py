@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import torch
 
-from ..converters.split_lists import Item, find_split, read_split, select
+from ..converters.base import Item
+from ..converters.split_lists import find_split, read_split, select
 from ..core.files import bad_file
 from .cache import read_index, representation_of
 from .clips import open_features
-from ..features.layout import Layout, Representation
-from ..features.registry import describe
+from ..features.representation import Layout, Representation, describe
 from ..features.shared.moments import Moments, stream_moments
 from ..features.shared.normalize import FLOOR, Normalizer
 

@@ -14,16 +14,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..converters.base import Source, dataset_items
-from ..converters.split_lists import SIDES, Item, find_split, read_split, select, side_name
+from ..converters.base import Item, Source, dataset_items
+from ..converters.split_lists import SIDES, find_split, read_split, select, side_name
 from ..core.config import settings
 from ..core.motion import Scene
 from .cache import precompute, read_index, representation_of
 from .clips import open_features, validate_cache
 from .split_files import make_splits, write_splits
 from .stats import blended_stats
-from ..features.layout import Representation
-from ..features.registry import describe, plain, representation, representation_class
+from motionbook.features.representation import (
+    Representation,
+    describe,
+    plain,
+    representation,
+    representation_class,
+)
 
 # %% ../../nbs/data/to_features.ipynb #2ea7ee90
 def chosen_representation(

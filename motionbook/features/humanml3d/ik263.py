@@ -25,7 +25,7 @@ from motionbook.features.humanml3d.ik_joints import (
     mirror_ik,
 )
 from .ik_vectors import Frames, joints_to_ik
-from ..layout import Layout
+from ..representation import Layout
 
 # %% ../../../nbs/features/humanml3d/ik263.ipynb #47c54041
 IK263_LAYOUT: Layout = HUMANML3D_BODY.layout  # the seven parts, by name

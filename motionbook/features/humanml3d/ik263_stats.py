@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...core.files import bad_file, load_npy
 from .ik263 import IK263
-from ..layout import Representation
+from ..representation import Representation
 from ..shared.moments import Clip
 from ..shared.normalize import Normalizer
 

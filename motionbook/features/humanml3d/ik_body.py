@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...core.skeleton import SMPL22, Skeleton
-from ..layout import Layout
+from ..representation import Layout
 
 # %% ../../../nbs/features/humanml3d/ik_body.ipynb #dd63d52d
 def ik_layout(

@@ -21,7 +21,7 @@ from .ik_body import IKBody, ik_body
 from .ik_heading import Facing
 from .ik_joints import IKFeatures, JointSource, ik_to_joints, mirror_ik
 from .ik_vectors import Frames, joints_to_ik
-from ..layout import Layout
+from ..representation import Layout
 
 # %% ../../../nbs/features/humanml3d/kit251.ipynb #d5150bd8
 KIT_BODY = ik_body(

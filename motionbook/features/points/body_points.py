@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ...core.motion import Motion, Scene, resample
 from ...core.skeleton import Skeleton
-from ..layout import Layout
 from .tracks import bridged, frame_velocity
+from ..representation import Layout
 from ..shared.checks import check_body
 
 # %% ../../../nbs/features/points/body_points.ipynb #cbcddedd

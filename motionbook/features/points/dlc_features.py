@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton
-from ..layout import Layout
 from .tracks import bridged, frame_velocity
+from ..representation import Layout
 from ...formats.dlc.dlc_table import infer_edges
 
 # %% ../../../nbs/features/points/dlc_features.ipynb #6129f78b

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...core.motion import Motion
 from ...core.skeleton import MARKER20, Skeleton
-from ..layout import Layout
+from ..representation import Layout
 from motionbook.formats.marker_h5.marker_layout import (
     detect_layout,
     marker_skeleton,

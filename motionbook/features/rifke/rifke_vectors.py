@@ -23,7 +23,7 @@ from motionbook.body.arrays import (
 )
 from ...core.rotation import rotvec_to_matrix
 from ...core.skeleton import SMPL22, SMPL24
-from ..layout import Layout
+from ..representation import Layout
 from .heading import steady_heading
 from .rifke_gradients import decode_with_gradients, encode_with_gradients
 from .rotation_rows import rotvecs_to_rows, rows_to_rotvecs, unit_rows

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...core.files import bad_file, read_bytes
-from ..layout import Layout
+from ..representation import Layout
 
 # %% ../../../nbs/features/shared/moments.ipynb #09a31973
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ...core.files import atomic_write, bad_file, load_npy, load_npz, read_bytes
 from ...core.motion import Motion
-from ..layout import Layout, Representation
+from ..representation import Layout, Representation
 from .checks import check_fps
 from .moments import Clip, Moments, part_of, stream_moments
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LEAP', 'Clip', 'Clips', 'training_scenes', 'cut_at_leaps', 'whole_frames', 'load_clips']
 
-# %% ../../../nbs/models/corrector/recordings.ipynb #1f50dffd
+# %% ../../../nbs/models/corrector/recordings.ipynb #7196c5bd
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from ...body.people import HUMAN, as_human
+from ...converters.base import scenes
 from ...core.files import bad_file
 from ...core.motion import Motion, Scene, resample
 from ...core.size import body_size
 from ...core.skeleton import Skeleton
-from ...formats.registry import find_format, read
 
-# %% ../../../nbs/models/corrector/recordings.ipynb #81864f12
+# %% ../../../nbs/models/corrector/recordings.ipynb #9623f0d9
 @dataclass(frozen=True)
 class Clip:
     "A stretch of one person's movement."
@@ -47,51 +47,21 @@ class Clips:
         "Some of them."
         return Clips(self.skeleton, self.fps, tuple(self.clips[i] for i in indices))
 
-# %% ../../../nbs/models/corrector/recordings.ipynb #177c91f6
+# %% ../../../nbs/models/corrector/recordings.ipynb #6c909460
 def training_scenes(
-    paths: Sequence[str | Path],  # recordings, marker datasets, folders
+    paths: Sequence[str | Path],  # recordings, datasets, folders
     datasets: Sequence[str] = (),  # only these folders of a marker root; () = all
     **options,  # passed to the readers, such as fps
 ) -> Iterator[Scene]:
     "Every recording below the paths; a file that cannot be read is an error that names it."
-    from motionbook.formats.marker_h5.marker_h5 import is_marker_h5, marker_scenes
-
     for path in map(Path, paths):
         if not path.exists():
             raise bad_file(path, "recordings to learn from", "nothing at this path")
-        for p in _recordings(path):
-            if is_marker_h5(p, b"\x89HDF"):
-                scenes = marker_scenes(p, **options)
-                yield from (s for s in scenes if not datasets or s.meta["dataset"] in datasets)
-            else:
-                yield read(p, **options)
+        for scene in scenes(path, **options):
+            if not datasets or scene.meta.get("dataset", datasets[0]) in datasets:
+                yield scene
 
-# %% ../../../nbs/models/corrector/recordings.ipynb #922883dd
-def _recordings(path: Path) -> list[Path]:
-    "The recording itself, or those below a folder; a marker root counts as one."
-    from motionbook.formats.marker_h5.marker_h5 import is_marker_h5
-
-    if not path.is_dir() or is_marker_h5(path):
-        return [path]
-    found = [q for p in sorted(path.iterdir()) if not p.name.startswith(".") for q in _inside(p)]
-    if not found:
-        raise bad_file(path, "recordings to learn from", "none in this folder")
-    return found
-
-
-def _inside(path: Path) -> list[Path]:
-    "What an entry of a folder holds; files that no format knows are passed over."
-    if path.is_dir():
-        try:
-            return _recordings(path)
-        except ValueError:
-            return []
-    try:
-        return [path] * bool(find_format(path))
-    except ValueError:
-        return []
-
-# %% ../../../nbs/models/corrector/recordings.ipynb #f088163e
+# %% ../../../nbs/models/corrector/recordings.ipynb #70e37b53
 LEAP = 0.08  # body sizes between two frames at 30 a second: no body moves so far
 
 
@@ -114,7 +84,7 @@ def whole_frames(
     change = (whole[1:] != whole[:-1]).nonzero()[:, 0] + 1
     return [p for p, w in zip(torch.tensor_split(x, change.tolist()), _first(whole, change)) if w]
 
-# %% ../../../nbs/models/corrector/recordings.ipynb #0785b0e9
+# %% ../../../nbs/models/corrector/recordings.ipynb #df467d9c
 def _first(whole: Tensor, change: Tensor) -> list[bool]:
     "Whether each piece is whole."
     return (
@@ -147,7 +117,7 @@ def _pieces(m: Motion, fps: float, gaps: str, source: str) -> list[Tensor]:
     plain = lambda p: Motion(p, m.skeleton, m.fps)
     return [resample(plain(p), fps).positions if m.fps != fps else p.clone() for p in parts]
 
-# %% ../../../nbs/models/corrector/recordings.ipynb #61ed4faf
+# %% ../../../nbs/models/corrector/recordings.ipynb #3b03203f
 def load_clips(
     paths: Sequence[str | Path],  # recordings, marker datasets, folders
     fps: float = 30.0,  # of the clips
@@ -189,7 +159,7 @@ def load_clips(
     skeleton = HUMAN if body == "human" else max(skeletons, key=lambda s: (len(s), skeletons[s]))
     return Clips(skeleton, fps, tuple(_placed(c, s, skeleton) for c, s in found), tuple(short))
 
-# %% ../../../nbs/models/corrector/recordings.ipynb #8dbbc27f
+# %% ../../../nbs/models/corrector/recordings.ipynb #63450300
 def _placed(clip: Clip, own: Skeleton, skeleton: Skeleton) -> Clip:
     "The clip with its joints in the places of the common skeleton."
     if own.joints == skeleton.joints:
