@@ -221,7 +221,9 @@ def examples(name: str) -> dict[str, Files]:
                 except ValueError:  # this format does not hold such recordings, and says so
                     continue
                 rest = sorted(p for p in Path(folder).iterdir() if p != path)
-                found[f"{what}{suffix}"] = {p.name: p.read_bytes() for p in (path, *rest)}
+                files = {p.name: p.read_bytes() for p in (path, *rest)}
+                if files[path.name] not in {next(iter(f.values())) for f in found.values()}:
+                    found[f"{what}{suffix}"] = files
     assert found, f"no example of {name}: name one in DIALECTS"
     return found
 
