@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motionbook.core.motion import Motion, Scene
+from motionbook.core.size import body_length
 from motionbook.core.skeleton import Skeleton
 from motionbook.filters.corrupt.corruption import CORRUPTIONS, PLANS, add_drift, corrupt, freeze
 from motionbook.filters.corrupt.faults import (
     add_noise,
-    body_length,
     draw_events,
     drop_frames,
     drop_joints,

@@ -74,6 +74,56 @@ def test_import_is_light():
     assert run(code).strip() == "[]"
 
 
+HEAVY = ("torch._dynamo", "sympy", "scipy", "pandas", "h5py", "matplotlib", "roma", "accelerate")
+
+
+def loaded(code, *arguments):
+    "Which heavy modules are there after some code."
+    code += f"; import sys; print('LOADED', *[m for m in {HEAVY} if m in sys.modules])"
+    run = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True
+    )
+    lines = [line for line in run.stdout.splitlines() if line.startswith("LOADED")]
+    assert lines, run.stdout + run.stderr
+    return set(lines[-1].split()[1:])
+
+
+def test_no_module_imports_what_it_may_not_need():
+    names = [".".join(p.relative_to(ROOT).with_suffix("").parts) for p in MODULES]
+    assert loaded(f"import importlib; [importlib.import_module(m) for m in {names}]") == set()
+
+
+def test_the_search_for_heavy_modules_finds_them():
+    assert "scipy" in loaded("import scipy")
+
+
+@pytest.fixture(scope="module")
+def small_bvh(tmp_path_factory):
+    from motionbook.core.motion import Scene
+    from motionbook.formats.registry import write
+    from motionbook.synthetic.people import person
+
+    scene = Scene((person("walk", seconds=1, fps=30),))
+    return write(scene, tmp_path_factory.mktemp("small") / "walk.bvh")
+
+
+@pytest.mark.parametrize("command", ("info", "clean", "compare", "view"))
+def test_no_command_but_train_compiles(command, small_bvh, tmp_path):
+    out = {"clean": tmp_path / "walk.bvh", "view": tmp_path / "walk.html"}.get(command)
+    words = [command, small_bvh, *(("-o", out) if out else ())]
+    code = """
+import sys
+from motionbook.cli import main
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code, stop.code
+""".strip()
+    got = loaded(f"exec({code!r})", *words)
+    assert not {"torch._dynamo", "roma", "accelerate"} & got
+    assert command != "info" or not {"scipy", "matplotlib"} & got
+
+
 def test_every_notebook_is_in_the_sidebar():
     import yaml
 

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from .shape import KINDS, BodyModel, approximate_body, checked_kind
-from ..core.config import settings
 from ..core.files import bad_file, load_pickle, npz_members, parse_npy, read_bytes, reading
 
 # %% ../../nbs/body/files.ipynb #bd1d86be
@@ -268,6 +267,8 @@ def default_body(
     gender: str = "neutral",
 ) -> BodyModel:
     "The user's model file where the setting `body_models` leads to one, else the approximate body."
+    from motionbook.core.config import settings  # pydantic takes half a second
+
     folder = settings().body_models
     if folder is None:
         return approximate_body(kind)

@@ -8,9 +8,9 @@ __all__ = ['corrections', 'write_corrections', 'read_corrections', 'apply_correc
 # %% ../../nbs/cleanup/corrections.ipynb #7163d2cc
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -73,10 +73,10 @@ def _pose_words(motion: Motion, t: Tensor, j: Tensor) -> list[str]:
 def corrections(
     cleaned: Cleaned,
     poses: bool = False,  # with the rotation of each joint that moved or turned, where there are any
-) -> (
-    pd.DataFrame
-):  # apply, actor, frame, time_s, point, why, confidence, unit, before_x …, after_x …
+) -> Any:  # a pandas DataFrame: apply, actor, frame, time_s, point, why, confidence, unit, before_x …, after_x …
     "One row for every point that changed, in metres or pixels, ordered by actor and frame."
+    import pandas as pd
+
     return pd.concat(
         [pd.DataFrame(_rows(cleaned, a, poses)) for a in range(len(cleaned.scene.actors))],
         ignore_index=True,
@@ -99,8 +99,10 @@ def write_corrections(
 def read_corrections(
     path: str | Path,
     scene: Scene,  # the recording that the table belongs to
-) -> pd.DataFrame:  # the rows to apply
+) -> Any:  # a pandas DataFrame of the rows to apply
     "Read and check a corrections table; rows with `apply` 0 are left out."
+    import pandas as pd
+
     dims = scene.actors[0].positions.shape[-1]
     need = ["actor", "frame", "point", *(f"after_{a}" for a in AXES[:dims])]
     try:
@@ -125,10 +127,17 @@ def _line(mask) -> str:
     return f"line {int(np.flatnonzero(mask)[0]) + 2}"
 
 
+def _numbers(column):
+    "A column as numbers; NaN where it holds something else."
+    import pandas as pd
+
+    return pd.to_numeric(column, errors="coerce")
+
+
 def _check_numbers(path, table, columns):
     "Whole numbers where frames are counted, finite or empty ones elsewhere."
     for c in columns:
-        numbers = pd.to_numeric(table[c], errors="coerce")
+        numbers = _numbers(table[c])
         whole = c in ("actor", "frame")
         wrong = (table[c].notna() & numbers.isna()) | np.isinf(numbers)
         wrong |= (numbers.isna() | (numbers % 1 != 0)) if whole else False
@@ -171,7 +180,7 @@ def _check_rows(path, table, scene: Scene):
 # %% ../../nbs/cleanup/corrections.ipynb #9d8f6f58
 def apply_corrections(
     scene: Scene,
-    table: pd.DataFrame,  # from `read_corrections` or `corrections`
+    table: Any,  # a pandas DataFrame from `read_corrections` or `corrections`
 ) -> Cleaned:
     "The recording with the table's values, as if a cleaner had returned them."
     parts = [_applied(m, table[table["actor"] == a]) for a, m in enumerate(scene.actors)]
@@ -220,9 +229,7 @@ def _applied(motion: Motion, rows) -> tuple[Motion, Tensor, Tensor]:
 
 def _column(rows, name: str) -> Tensor:
     "A column of numbers."
-    return torch.as_tensor(
-        pd.to_numeric(rows[name], errors="coerce").to_numpy(np.float32, copy=True)
-    )
+    return torch.as_tensor(_numbers(rows[name]).to_numpy(np.float32, copy=True))
 
 # %% ../../nbs/cleanup/corrections.ipynb #f2732448
 _SAME = 2e-5  # metres

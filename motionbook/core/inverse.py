@@ -9,12 +9,16 @@ __all__ = ['Solved', 'ik']
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import roma
 import torch
 from torch import Tensor
 
 from .motion import fk
-from .rotation import directions_to_matrix, skew
+from motionbook.core.rotation import (
+    directions_to_matrix,
+    nearest_rotation,
+    rotvec_to_matrix,
+    skew,
+)
 from .skeleton import Skeleton, joint_levels
 
 # %% ../../nbs/core/inverse.ipynb #0e13ef5a
@@ -73,7 +77,7 @@ def _kabsch(world: Tensor, w: Tensor, v: Tensor, o: Tensor, src: Tensor) -> Tens
     m = (w[..., None, None] * v.nan_to_num()[..., :, None] * o[..., None, :]).flatten(-2)
     total = m.new_zeros(len(m), world.shape[1], 9).index_add_(1, src, m).unflatten(-1, (3, 3))
     size = total.flatten(-2).norm(dim=-1)[..., None, None].clamp_min(1e-12)
-    return roma.special_procrustes(total / size + 1e-6 * world)
+    return nearest_rotation(total / size + 1e-6 * world)
 
 
 def _towards(
@@ -140,9 +144,7 @@ def _twist(
         .new_zeros(2, len(s), len(on))
         .index_add_(2, torch.tensor(i), torch.stack([s, c]))
     )
-    turn[:, on] = (
-        roma.rotvec_to_rotmat(axis * torch.atan2(total[0], total[1])[..., None]) @ turn[:, on]
-    )
+    turn[:, on] = rotvec_to_matrix(axis * torch.atan2(total[0], total[1])[..., None]) @ turn[:, on]
 
 
 def _follow(
@@ -243,7 +245,7 @@ def _stepped(
     up = torch.tensor(parents)
     spin, shift = step.unflatten(-1, (-1, 3)).split([len(turns), len(shifts)], 1)
     rotations, offsets, root = pose.rotations.clone(), pose.offsets.clone(), pose.root
-    local = roma.rotvec_to_rotmat(turned(world[:, up[turns]].mT, spin))
+    local = rotvec_to_matrix(turned(world[:, up[turns]].mT, spin))
     rotations[:, turns] = local @ rotations[:, turns]
     offsets[:, shifts] += turned(world[:, up[shifts]].mT, shift)
     top = up[shifts] < 0
