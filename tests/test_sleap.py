@@ -16,7 +16,8 @@ from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
 from motionbook.formats.dlc.dlc import is_dlc
 from motionbook.formats.registry import find_format
-from motionbook.formats.sleap.sleap import ORDERS, is_sleap, read_sleap, write_sleap
+from motionbook.formats.sleap.sleap import ORDERS, read_sleap, write_sleap
+from motionbook.formats.sleap.sleap import sniff as is_sleap
 from motionbook.synthetic.people import mouse
 
 torch.set_num_threads(1)
@@ -145,7 +146,7 @@ def test_formats_do_not_steal_each_others_files(real_data):
         if p.suffix in (".csv", ".h5"):
             head = p.read_bytes()[:65536]
             assert is_dlc(p, head) and not is_sleap(p, head)
-            assert not motionbook.formats.sleap.slp.is_slp(p, head)
+            assert not motionbook.formats.sleap.slp.sniff(p, head)
             assert find_format(p).name == "dlc"
     for name, fmt in (("predictions.analysis.h5", "sleap"), ("predictions.slp", "slp")):
         p = real_data / "sleap" / name
@@ -480,3 +481,54 @@ def test_empty_project(tmp_path):
     with pytest.raises(BadFile, match="at least one animal in video 0"):
         motionbook.read(path)
     assert io.BytesIO(path.read_bytes()).getvalue()
+
+
+def test_added_instances_cost_their_rows_and_are_the_same_twice(tmp_path):
+    import sleap_io as sio
+
+    gaps = [(t, 1) for t in range(100, 400)] + [(t, 0) for t in range(500, 600)]
+    path = saved(labels(800, gaps), tmp_path / "a.slp")
+    scene = filled(motionbook.read(path))
+    out = motionbook.write(scene, tmp_path / "b.slp")
+    assert motionbook.write(scene, tmp_path / "c.slp").read_bytes() == out.read_bytes()
+    share = out.stat().st_size / path.stat().st_size
+    assert 1 < share < 1.6, share
+    old, new = (sio.load_slp(str(p), open_videos=False) for p in (path, out))
+    assert [len(f.instances) for f in new.labeled_frames] == [2] * 800
+    for a, b in zip(old.labeled_frames, new.labeled_frames, strict=True):
+        for x, y in zip(a.instances, b.instances):
+            assert np.array_equal(x.numpy(), y.numpy()) and x.track.name == y.track.name
+    assert same(motionbook.read(out).actors[1].positions, scene.actors[1].positions)
+
+
+def test_a_project_without_a_version_reads_and_keeps_its_bytes(project, tmp_path):
+    path = tmp_path / "old.slp"
+    path.write_bytes(project.read_bytes())
+    with h5py.File(path, "r+") as f:
+        del f["metadata"].attrs["format_id"]
+    scene = motionbook.read(path)
+    new = motionbook.read(project)
+    assert torch.allclose(scene.actors[0].positions + 0.5, new.actors[0].positions, equal_nan=True)
+    assert motionbook.write(scene, tmp_path / "b.slp").read_bytes() == path.read_bytes()
+
+
+def test_one_of_several_videos(tmp_path):
+    import sleap_io as sio
+
+    one, two = labels(4), labels(7)
+    skeleton, tracks = two.skeletons[0], two.tracks
+    empty = sio.Video("none.mp4", open_backend=False)
+    for lf in one.labeled_frames:
+        for i, x in enumerate(lf.instances):
+            x.skeleton, x.track = skeleton, tracks[i]
+    frames = [*one.labeled_frames, *two.labeled_frames]
+    videos = [empty, *one.videos, *two.videos]
+    path = saved(sio.Labels(frames, videos=videos, skeletons=[skeleton], tracks=tracks), tmp_path / "a.slp")  # fmt: skip
+    first, last = motionbook.read(path), motionbook.read(path, video=2)
+    assert (len(first), len(last), first.meta["video"]) == (4, 7, 1)
+    assert any("video 1 of 3" in n for n in first.meta["notes"])
+    back = motionbook.write(edited(last, 5, 1, [1.0, 2.0]), tmp_path / "b.slp")
+    assert same(motionbook.read(back, video=2).actors[0].positions[5, 1], torch.tensor([1.0, 2.0]))
+    assert same(motionbook.read(back).actors[0].positions, first.actors[0].positions)
+    with pytest.raises(BadFile, match="in video 0, got animals in 1, 2"):
+        motionbook.read(path, video=0)

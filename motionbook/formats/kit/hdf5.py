@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HDF5', 'MAX_RATIO', 'LARGE', 'LARGE_RATIO', 'MAX_GROUPS', 'opened', 'own_member', 'declared_bytes', 'is_stored',
            'own_dataset', 'needed', 'groups_below', 'text_of', 'words_of', 'json_of', 'put_cells', 'as_stored', 'Cells',
-           'edit_cells', 'put_rows']
+           'edit_cells', 'put_rows', 'without_holes']
 
 # %% ../../../nbs/formats/kit/hdf5.ipynb #a8a52faf
 import contextlib
@@ -225,23 +225,25 @@ def edit_cells(
             put_cells(f[c.dataset], c.values, c.changed, c.field)
     return file.getvalue()
 
-# %% ../../../nbs/formats/kit/hdf5.ipynb #c45b64c4
+# %% ../../../nbs/formats/kit/hdf5.ipynb #e379eb0a
 def put_rows(
     group,  # an h5py group in a file opened for editing
     name: str,  # of a dataset in it
     data: np.ndarray,  # [n …] all its rows, old and new, of the dataset's type
-):
-    "Give a dataset another number of rows; chunks that stay the same are not touched."
+) -> bool:  # whether the old dataset left a hole in the file
+    "Give a dataset its rows, perhaps more than before; chunks that stay the same are not touched."
     d = group[name]
     most = d.maxshape[0] if d.chunks and d.ndim == data.ndim and d.dtype == data.dtype else 0
-    if most is not None and most < len(data):
+    if len(data) != len(d) and most is not None and most < len(data):
         _make_again(group, name, data)
-        return
+        return True
     old = d[: len(data)]
-    d.resize(len(data), 0)
-    put_cells(
-        d, data, np.r_[data[: len(old)] != old, np.ones((len(data) - len(old), *d.shape[1:]), bool)]
-    )
+    d.resize(len(data), 0) if len(data) != len(d) else None
+    bits = lambda x: np.ascontiguousarray(x).reshape(len(x), -1).view(np.uint8)
+    changed = np.ones(data.shape, bool)
+    changed[: len(old)][(bits(old) == bits(data[: len(old)])).all(1)] = False
+    put_cells(d, data, changed)
+    return False
 
 
 def _make_again(group, name: str, data: np.ndarray):
@@ -253,3 +255,18 @@ def _make_again(group, name: str, data: np.ndarray):
         how["chunks"] = True
     del group[name]
     group.create_dataset(name, data=data, track_times=False, **how).attrs.update(kept)
+
+# %% ../../../nbs/formats/kit/hdf5.ipynb #6fda970f
+def without_holes(
+    raw: bytes,  # an HDF5 file
+) -> bytes:
+    "The same file without the places that nothing occupies any more."
+    import h5py
+
+    out = io.BytesIO()
+    with opened(io.BytesIO(raw), "original") as f, h5py.File(out, "w") as g:
+        g.attrs.update(f.attrs)
+        for k in f:
+            link = f.get(k, getlink=True)
+            f.copy(k, g) if isinstance(link, h5py.HardLink) else g.__setitem__(k, link)
+    return out.getvalue()
