@@ -84,7 +84,7 @@ def corrector(steps=256, precision="no"):
         hook = lambda event, run: event == "step" and marks.append(time.perf_counter())
         model = train_on_clips(found, Path(tmp) / "run", config, hooks=[hook]).model.train()
         model.requires_grad_()
-    data = BrokenWindows(model, found.clips, config.breaking(), draws=64)
+    data = BrokenWindows(model, found.clips, config.breaking, draws=64)
     loss, batches = corrector_loss(model), [data.batch(list(range(i, i + 32))) for i in (0, 32)]
     start = time.perf_counter()
     for i in range(12):

@@ -34,6 +34,7 @@ from motionbook.models.corrector.recipe import (
 )
 from motionbook.models.corrector.recordings import Clip, load_clips
 from motionbook.synthetic.people import ACTIONS, mouse, person, person_markers
+from motionbook.training.command import model_doubt
 
 torch.set_num_threads(1)
 BODY = person("walk", 1, 30).skeleton
@@ -87,6 +88,19 @@ def test_a_run_that_is_cut_goes_on_to_the_same_weights(people, run, tmp_path):
     shutil.rmtree(tmp_path / "r" / "model")
     train_corrector([people], tmp_path / "r", CorrectorTraining(**TINY))
     assert same(load_model(tmp_path / "r"), load_model(run))
+
+
+def test_a_run_goes_on_with_the_network_and_the_faults_that_it_began_with(people, run):
+    for change in ({"hole_share": 0.5}, {"dropout": 0.2}, {"window": 50}):
+        with pytest.raises(ValueError, match=f"a run with {next(iter(change))}"):
+            train_corrector([people], run, CorrectorTraining(**TINY | change))
+
+
+@pytest.mark.parametrize(
+    ("steps", "held", "says"), [(1, 0, "1 step of"), (9999, 0, "nothing held")]
+)
+def test_a_model_that_learned_nothing_says_so(steps, held, says):
+    assert says in model_doubt(steps, held) and not model_doubt(9999, 3)
 
 
 def test_windows_made_elsewhere_are_the_same(people, run, tmp_path):
@@ -351,6 +365,6 @@ def test_movement_is_kept_only_where_it_helps_on_held_out_clips():
     walks = clips("walk", 1, 2, 3, 4)
     shaken = torch.randn(240, len(BODY), 3, generator=torch.Generator().manual_seed(0))
     noise = [Clip(walks[0].positions + 0.3 * shaken.cumsum(0).diff(dim=0, prepend=shaken[:1]), "n")]
-    fresh = lambda: SkeletonCorrector(BODY, c.network(3))
+    fresh = lambda: SkeletonCorrector(BODY, c.network_for(3))
     assert learn_from_clips(fresh(), walks[:3], walks[3:], c).filler is not None
     assert learn_from_clips(fresh(), noise, walks[3:], c).filler is None

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FREE', 'Average', 'weighed', 'Fitted', 'Trainer', 'fit']
 
-# %% ../../nbs/training/loop.ipynb #a8e01d98
+# %% ../../nbs/training/loop.ipynb #876e5de0
 import contextlib
 import copy
 import math
@@ -32,7 +32,7 @@ from motionbook.training.checkpoints import (
     read_checkpoint,
     write_checkpoint,
 )
-from .config import TrainConfig, lr_share, make_optimizer
+from .config import TrainConfig, fast_precision, lr_share, make_optimizer
 from .feed import Feed, own_chance, seed_all, seed_from
 from .history import History, read_history
 
@@ -151,7 +151,7 @@ class Fitted(NamedTuple):
     best_step: int
     reason: str  # why it ended: epochs, steps, minutes, patience, interrupted, or a hook's word
 
-# %% ../../nbs/training/loop.ipynb #dfeea47e
+# %% ../../nbs/training/loop.ipynb #6ad347d1
 class Trainer:
     "A training run: `Trainer(…).run()`, or `fit(…)`. Hooks are called with an event and the trainer."
 
@@ -166,9 +166,15 @@ class Trainer:
         hooks: Sequence[Callable[[str, "Trainer"], object]] = (),
         collate: Callable | None = None,
         meta: dict | None = None,
+        settings: dict | None = None,
     ):
         if config.patience and valid is None:
             raise ValueError("patience: expected data to validate on, got none; give valid=")
+        config = config.model_copy(
+            update={"mixed_precision": (precision := fast_precision(config.mixed_precision))}
+        )
+        told = settings or config.model_dump(mode="json")
+        self.settings = told | {"mixed_precision": precision}
         self.config, self.loss, self.hooks, self.meta = config, loss, hooks, meta or {}
         self.folder = None if folder is None else Path(folder)
         self.acc = _accelerator(config, self.folder)
@@ -417,7 +423,7 @@ def _judge(run: Trainer, row: dict[str, float]):
         run.waited += 1
     run._call("valid")
 
-# %% ../../nbs/training/loop.ipynb #1d88aaef
+# %% ../../nbs/training/loop.ipynb #095c29d5
 def _save(run: Trainer, name: str):
     "Write a checkpoint folder; only the first process does."
     _flush(run)
@@ -450,7 +456,7 @@ def _state(run: Trainer) -> dict:
     "The plain values of a checkpoint."
     return {k: getattr(run, k) for k in KEPT} | {
         "epoch": run.epoch,
-        "config": run.config.model_dump(mode="json"),
+        "config": run.settings,
         "samples": len(run.feed.data),
         "processes": run.acc.num_processes,
         "scaler": run.acc.scaler.state_dict() if run.acc.scaler is not None else None,
@@ -495,7 +501,7 @@ def _restore(run: Trainer, folder: Path):
 
 def _same_run(run: Trainer, state: dict, folder: Path):
     "A run goes on with the data and settings that it began with."
-    now = run.config.model_dump(mode="json") | {
+    now = run.settings | {
         "samples": len(run.feed.data),
         "processes": run.acc.num_processes,
     }
@@ -550,7 +556,7 @@ def _bar(run: Trainer):
         delay=1,
     )
 
-# %% ../../nbs/training/loop.ipynb #0758ff5a
+# %% ../../nbs/training/loop.ipynb #99c12b7d
 def fit(
     model: nn.Module,  # trained in place
     data: Any,  # tensors, or an object with a length and data[i] or batch(indices)
@@ -568,6 +574,8 @@ def fit(
     ] = (),  # called with step, epoch, valid, save; may set .stop
     collate: Callable | None = None,  # list of samples -> batch
     meta: dict | None = None,  # plain values that travel with the weights: skeleton, layout, fps
+    settings: dict | None = None,  # all that a run depends on, where that is more than `config`
 ) -> Fitted:
     "Train a model until a limit is reached; the same call continues a run that was killed."
-    return Trainer(model, data, loss, config, valid, folder, hooks, collate, meta).run(resume)
+    given = (model, data, loss, config, valid, folder, hooks, collate, meta, settings)
+    return Trainer(*given).run(resume)
