@@ -559,11 +559,49 @@ def test_two_dimensions_are_refused(tmp_path):
         write(Scene((Motion(torch.zeros(3, 17, 2), COCO17, 30),)), tmp_path / "a.c3d")
 
 
-# bad input
-
-
 def patched(data: bytes, at: int, new: bytes) -> bytes:
     return data[:at] + new + data[at + len(new) :]
+
+
+@pytest.mark.parametrize("floats", [True, False])
+def test_the_fourth_word_is_signed_whoever_carries_it(put, floats):
+    "65535 in a float is −1 in sixteen bits: not seen."
+    data = by_hand(POINTS, floats=floats, word=517)
+    layout = read(put(data)).meta["original"].layout
+    raw = np.frombuffer(data, np.uint8).copy()
+    word = np.array([65535.0], "<f4") if floats else np.array([65535], "<u2")
+    layout.table(raw)[2, 3 * layout.word : 4 * layout.word] = word.view(np.uint8)
+    m = read(put(raw.tobytes())).actors[0]
+    assert (~m.observed).nonzero().tolist() == [[2, m.skeleton.index(LABELS[0])]]
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 200, 0])
+def test_a_wrong_count_of_parameter_blocks_does_no_harm(put, blocks):
+    want = read(put(by_hand(POINTS))).actors[0].positions
+    wrong = patched(by_hand(POINTS), 514, bytes([blocks]))
+    scene = read(put(wrong))
+    assert scene.actors[0].positions.equal(want) and scene.fps == 100
+
+
+def test_analog_samples_counted_by_channel(put):
+    "The header says one channel where two samples a frame are meant; the size of the file tells."
+    data = by_hand(POINTS, analog=2)
+    one = patched(data, 4, struct.pack("<H", 1))
+    for a in (data, one):
+        layout = read(put(a)).meta["original"].layout
+        assert (layout.analogs, layout.subframes) == (1, 2)
+        assert read(put(a)).actors[0].positions.equal(read(put(data)).actors[0].positions)
+
+
+def test_rotations_without_points_say_so(put):
+    body = struct.pack("bB", 2, 0) + struct.pack("<h", 1) + b"\0"
+    extra = struct.pack("bb", 8, -4) + b"ROTATION" + struct.pack("<h", 3) + b"\0"
+    extra += struct.pack("bb", 4, 4) + b"USED" + struct.pack("<h", 2 + len(body)) + body
+    with pytest.raises(BadFile, match="no points: the file holds rotations"):
+        read(put(patched(by_hand(POINTS, extra=extra), 2, b"\0\0")))
+
+
+# bad input
 
 
 GOOD = by_hand(POINTS)

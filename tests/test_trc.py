@@ -83,12 +83,12 @@ def motive(points) -> str:
 
 
 def pose2sim(points) -> str:
-    "Pose2Sim: pandas output, full precision, nothing or 'nan' for gaps, fewer names than columns."
+    "Pose2Sim: pandas output, full precision, nothing or 'nan' for gaps."
     n = len(NAMES)
     head = f"PathFileType\t4\t(X/Y/Z)\tS00_P00_0-40.trc\n{HEAD}\n60\t60\t{len(points)}\t{n}\tm\t60\t0\t{len(points)}\n"
     head += (
         "Frame#\tTime\t"
-        + "\t\t\t".join(NAMES[:6])
+        + "\t\t\t".join(NAMES)
         + "\t\t\n\t\t"
         + "\t".join(f"{a}{i + 1}" for i in range(n) for a in "XYZ")
         + "\t\n"
@@ -340,6 +340,65 @@ def test_all_missing_one_frame_constant_and_duplicates(tmp_path):
     scene = read(path)
     assert scene.actors[0].skeleton.joints[:2] == ("LFHD", "LFHD_2")
     assert write(scene, tmp_path / "y.trc").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("names", ["\t\t{}", "\t{}", "\t\t\t{}"])
+def test_numbers_stay_in_their_columns_wherever_the_names_begin(tmp_path, names):
+    "A header one empty cell longer, or with names at other distances, moves no coordinate."
+    path = made(tmp_path, "cortex", walk(12))
+    want = read(path).actors[0].positions
+    lines = path.read_text().split("\n")
+    for between in ("\t", "\t\t", "\t\t\t", "\t\t\t\t"):
+        lines[3] = "Frame#\tTime" + names.format(between.join(NAMES))
+        path.write_text("\n".join(lines))
+        scene = read(path)
+        assert scene.actors[0].skeleton.joints == tuple(NAMES)
+        assert torch.equal(scene.actors[0].positions, want)
+        assert any("names in column" in n for n in scene.meta["notes"]) == (names != "\t{}")
+
+
+def test_numbers_one_column_late(tmp_path):
+    path = made(tmp_path, "cortex", walk(12))
+    want = read(path).actors[0].positions
+    late = re.sub(r"(?m)^(\d+\t[\d.]+\t)", r"\1\t", path.read_text().replace("120.00", "120"))
+    path.write_text(late)
+    scene = read(path)
+    assert torch.equal(scene.actors[0].positions, want) and "column 4" in scene.meta["notes"][0]
+    new = want.clone()
+    new[3, 0, 0] += 0.5
+    write(scene.replace(actors=(scene.actors[0].replace(positions=new),)), tmp_path / "new.trc")
+    pairs = zip(late.split("\n"), (tmp_path / "new.trc").read_text().split("\n"))
+    changed = [(a.split("\t"), b.split("\t")) for a, b in pairs if a != b]
+    ((old, now),) = changed
+    assert [i for i, (a, b) in enumerate(zip(old, now)) if a != b] == [3]
+
+
+def test_tracks_without_a_name_are_left_out(tmp_path):
+    path = made(tmp_path, "cortex", walk(12))
+    text = path.read_text().replace("\t\t\t".join(NAMES), "\t\t\t".join(NAMES[:6]))
+    path.write_text(text)
+    scene = read(path)
+    assert scene.actors[0].skeleton.joints == tuple(NAMES[:6])
+    assert "3 tracks without a name: left out of the scene" in scene.meta["notes"]
+    new = scene.actors[0].positions + 0.1
+    write(scene.replace(actors=(scene.actors[0].replace(positions=new),)), tmp_path / "new.trc")
+    ends = [
+        [row.split("\t")[20:] for row in p.read_text().split("\n")[6:]]
+        for p in (path, tmp_path / "new.trc")
+    ]
+    assert ends[0] == ends[1]
+    assert read(tmp_path / "new.trc").actors[0].positions.allclose(new, atol=1e-5)
+
+
+@pytest.mark.parametrize("word", ["naN", "NAN", "-nan", "nan(ind)", "1.#QNAN", "N/A", "null", "--"])
+def test_every_spelling_of_not_a_number(tmp_path, word):
+    path = made(tmp_path, "cortex", walk(12))
+    lines = path.read_text().split("\n")
+    lines[8] = "\t".join([*lines[8].split("\t")[:2], *[word] * 3, *lines[8].split("\t")[5:]])
+    path.write_text("\n".join(lines))
+    scene = read(path)
+    assert (~scene.actors[0].observed).nonzero().tolist() == [[2, 0]]
+    assert write(scene, tmp_path / "same.trc").read_bytes() == path.read_bytes()
 
 
 def test_half_a_point_is_missing(tmp_path):

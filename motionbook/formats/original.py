@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Part', 'Change', 'whole_points', 'Original', 'original_scene', 'check_says', 'is_own', 'file_functions']
 
-# %% ../../nbs/formats/original.ipynb #aee1b4ac
+# %% ../../nbs/formats/original.ipynb #114e6929
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from ..core.axes import AXES, from_y_up, to_y_up
 from ..core.files import atomic_write, bad_file, read_bytes, reading
 from ..core.motion import Motion, Scene
 from ..core.skeleton import Skeleton
+from .kit.numbers import RATES
 from .kit.tokens import differs
-from .kit.units import AXES, UNITS, turned, turned_back
+from .kit.units import UNITS
 
 # %% ../../nbs/formats/original.ipynb #fbba69d3
 @dataclass(frozen=True, eq=False)
@@ -52,7 +54,7 @@ def whole_points(
     gone = np.isnan(x).any(-1, keepdims=True)
     return np.where(gone, x.dtype.type(np.nan), x) if gone.any() else x
 
-# %% ../../nbs/formats/original.ipynb #a1cd29e4
+# %% ../../nbs/formats/original.ipynb #999204be
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Original:
     "A file as it was read; a format adds where its numbers stand, and `put`."
@@ -83,7 +85,7 @@ class Original:
         "Points [... c] of the file as the scene holds them: float32, metres and y up, or pixels."
         with np.errstate(over="ignore", invalid="ignore"):
             if x.shape[-1] == 3 and self.up in AXES:
-                x = turned(x.astype(np.float64) * UNITS.get(self.units, 1.0), self.up)
+                x = to_y_up(x.astype(np.float64) * UNITS.get(self.units, 1.0), self.up)
             return whole_points(x.astype(np.float32))
 
     def to_file(self, x: np.ndarray) -> np.ndarray:
@@ -91,8 +93,8 @@ class Original:
         if x.shape[-1] != 3 or self.up not in AXES:
             return x if x.dtype == bool else x.astype(np.float64)
         if x.dtype == bool:
-            return turned_back(x, self.up)
-        return turned_back(x.astype(np.float64) / UNITS.get(self.units, 1.0), self.up)
+            return from_y_up(x, self.up)
+        return from_y_up(x.astype(np.float64) / UNITS.get(self.units, 1.0), self.up)
 
     def points(self, actor: int = 0) -> np.ndarray:
         "One actor's points [t j c] as the scene holds them."
@@ -129,13 +131,16 @@ class Original:
             None if sure is None else differs(old, sure),
         )
 
-# %% ../../nbs/formats/original.ipynb #b0557131
+# %% ../../nbs/formats/original.ipynb #f47aed9f
 def original_scene(
     original: Original,
     path: str | os.PathLike,  # of the file
     format: str,  # its name
 ) -> Scene:
     "A file's actors, with the facts that every reader gives."
+    if original.fps > 0 and not RATES[0] <= original.fps <= RATES[1]:
+        want = f"a frame rate from {RATES[0]:g} to {RATES[1]:,.0f} frames per second"
+        raise bad_file(path, want, f"{original.fps:g}", fix="give fps=…")
     facts = {
         "format": format,
         "original": original,
@@ -147,22 +152,23 @@ def original_scene(
     meta = facts | dict(original.meta)
     return Scene(original.motions(), text=original.text, source=str(path), meta=meta)
 
-
+# %% ../../nbs/formats/original.ipynb #4ae419c1
 def check_says(
     again: Original,  # a new file, read
     scene: Scene,  # what it should say
     path: str | os.PathLike,  # for the message
 ) -> None:
     "BadFile where a new file does not say what the scene says."
-    if len(again.parts) != len(scene.actors):
-        raise bad_file(path, f"{len(scene.actors)} actors", f"{len(again.parts)}")
-    share, step = again.tolerance
-    for i, (part, m) in enumerate(zip(again.parts, scene.actors)):
-        there, wanted = part.skeleton.joints, m.skeleton.joints
+    found, parts, alike = [], again.parts, len(again.parts) == len(scene.actors)
+    for i, part in enumerate(parts):
+        there, wanted = part.skeleton.joints, scene.actors[i].skeleton.joints if alike else ()
         at = [there.index(j) for j in wanted] if set(there) == set(wanted) else slice(None)
-        got, want = again.points(i)[:, at], whole_points(m.positions.numpy())
-        if got.shape != want.shape or not np.allclose(got, want, share, step, equal_nan=True):
-            raise bad_file(path, "the scene's positions", "others", f"actor {i}")
+        found.append(again.points(i)[:, at])
+    want = [whole_points(m.positions.numpy()) for m in scene.actors]
+    got, want = (np.concatenate(x, 1) for x in (found, want))
+    share, step = again.tolerance
+    if got.shape != want.shape or not np.allclose(got, want, share, step, equal_nan=True):
+        raise bad_file(path, "the scene's positions", "others")
 
 # %% ../../nbs/formats/original.ipynb #872ea071
 def is_own(

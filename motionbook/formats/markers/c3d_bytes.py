@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PROCESSORS', 'Value', 'decode_numbers', 'encode_numbers', 'Parameter', 'parse_parameters', 'Layout', 'parse_c3d']
 
-# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #ff7c96ec
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #1df62b1b
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from ...core.files import bad_file, decode
 
-# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #be73ea85
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #2aae4d33
 PROCESSORS = {84: "intel", 85: "dec", 86: "sgi"}
 
 
@@ -47,7 +47,7 @@ def _halves_exchanged(raw: np.ndarray) -> np.ndarray:
     pairs = raw.reshape(*raw.shape[:-1], raw.shape[-1] // 4, 2, 2)
     return np.ascontiguousarray(pairs[..., ::-1, :]).reshape(raw.shape)
 
-# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #915a6075
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #db2fe357
 Value = np.ndarray | tuple[str, ...]  # numbers in Fortran's order of dimensions, or texts
 
 
@@ -59,7 +59,7 @@ class Parameter:
     value: Value = field(repr=False)
     start: int  # byte of the file where its data begins
 
-# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #121335dc
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #d66dfef7
 _KINDS = {-1: "S1", 1: "i1", 2: "i2", 4: "f4"}
 
 
@@ -133,7 +133,14 @@ def _texts(data: bytes, dims: tuple[int, ...]) -> tuple[str, ...]:
     rows = [data[i : i + size] for i in range(0, len(data), size)] if size else []
     return tuple(decode(r.split(b"\0")[0])[0].strip() for r in rows)
 
-# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #1adbe46e
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #f6b87f49
+def _section_end(data: bytes, start: int, processor: str) -> int:
+    "Where the parameters end at the latest."
+    begin = (int(decode_numbers(data[16:18], "u2", processor)[0]) - 1) * 512
+    stated = start + (data[start + 2] or 255) * 512
+    return min(begin if begin > start + 4 else stated, len(data))
+
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #b7dedb75
 def parse_parameters(
     data: bytes,  # the file
     path: str = "recording.c3d",  # for the messages
@@ -168,8 +175,7 @@ def parse_parameters(
             f"byte {start + 3}",
             "the file is damaged",
         )
-    size = (data[start + 2] or 255) * 512
-    records = _Records(data, start + 4, min(start + size, len(data)), processor, path)
+    records = _Records(data, start + 4, _section_end(data, start, processor), processor, path)
     while records.record():
         pass
     named = (
@@ -177,7 +183,7 @@ def parse_parameters(
     )
     return {n: Parameter(n, value, at) for n, value, at in named}, processor
 
-# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #40dbdbb3
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #a782e012
 @dataclass(frozen=True, eq=False)
 class Layout:
     "Where a C3D file's numbers stand."
@@ -237,7 +243,7 @@ class Layout:
         "The numbers of a parameter, flat; empty where it is absent."
         return _flat(self.parameters, name)
 
-# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #01e53c8c
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #7befe8ed
 def _flat(parameters: Mapping[str, Parameter], name: str) -> np.ndarray:
     p = parameters.get(name)
     return (
@@ -283,7 +289,38 @@ def _scaling(head: dict[str, float], look, path) -> float:
         raise bad_file(path, "a POINT:SCALE other than 0", "none", fix="the file is damaged")
     return scale
 
-# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #9663c7fd
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #ddc5efd4
+def _samples(
+    head: dict[str, float], look, room: int, frames: int, word: int, path
+) -> tuple[int, int]:
+    "Analog channels, and samples of each in a frame."
+    subframes, stated = max(int(head["subframes"]), 1), int(head["samples"])
+    used = next((int(n) for n in look("ANALOG:USED")[:1] if 0 < n < 65536), stated)
+    left = lambda n: room - frames * (4 * int(head["points"]) + n) * word
+    counts = (stated, used * subframes) if used == stated else (stated,)
+    fitting = (
+        n for n in counts if n % subframes == 0 and 0 <= left(n) < 512
+    )  # the last block's rest is empty
+    fits = next(fitting, stated)
+    if fits % subframes:
+        raise bad_file(
+            path, f"a multiple of {subframes} analog samples in a frame", str(fits), "header"
+        )
+    return fits // subframes, subframes
+
+
+def _check_counts(points: int, frames: int, parameters: Mapping[str, Parameter], path):
+    if points >= 1 and frames >= 1:
+        return
+    what = "frames"
+    if points < 1:
+        turns = any(n.startswith("ROTATION:") for n in parameters)
+        what = "rotations of a body model" if turns else "analog signals"
+        what = f"points: the file holds {what} only"
+    fix = "export the markers as well" if points < 1 else ""
+    raise bad_file(path, "at least one point and one frame", f"no {what}", fix=fix)
+
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #ea1abf80
 def parse_c3d(
     data: bytes,  # the file
     path: str = "recording.c3d",  # for the messages
@@ -292,39 +329,19 @@ def parse_c3d(
     parameters, processor = parse_parameters(data, path)
     head = _words(data, processor)
     look = lambda n: _flat(parameters, n)
-    scale, frames = _scaling(head, look, path), _frame_count(head, look)
-    points, samples, subframes = (int(head[k]) for k in ("points", "samples", "subframes"))
-    subframes = max(subframes, 1)
-    if points < 1 or frames < 1:
-        what = "points: the file holds analog signals only" if points < 1 else "frames"
-        raise bad_file(path, "at least one point and one frame", f"no {what}")
-    if samples % subframes:
-        raise bad_file(
-            path, f"a multiple of {subframes} analog samples in a frame", str(samples), "header"
-        )
-    start, size = (int(head["start"]) - 1) * 512, (4 * points + samples) * (4 if scale < 0 else 2)
-    if start < 512 or start + frames * size > len(data):
-        there = max(0, len(data) - start) // size if start >= 512 else 0
-        raise bad_file(
-            path,
-            f"{frames:,} frames of {points:,} points",
-            f"bytes for {there:,}",
-            "header",
-            "the file is cut off",
-        )
+    points, frames = int(head["points"]), _frame_count(head, look)
+    _check_counts(points, frames, parameters, path)
+    scale, start = _scaling(head, look, path), (int(head["start"]) - 1) * 512
+    word, room = 4 if scale < 0 else 2, len(data) - start
+    analogs, subframes = _samples(head, look, room, frames, word, path)
+    size = (4 * points + analogs * subframes) * word
+    if start < 512 or frames * size > room:
+        there = f"bytes for {max(0, room) // size if start >= 512 else 0:,}"
+        want = f"{frames:,} frames of {points:,} points"
+        raise bad_file(path, want, there, "header", "the file is cut off")
     rates = [float(str(np.float32(r))) for r in (*look("POINT:RATE")[:1], head["rate"])]
     rate = next((r for r in rates if np.isfinite(r) and r > 0), 0.0)
     return Layout(
-        data,
-        parameters,
-        processor,
-        start,
-        frames,
-        points,
-        samples // subframes,
-        subframes,
-        1.0 if scale < 0 else scale,
-        scale < 0,
-        rate,
-        int(head["first"]),
-    )
+        data, parameters, processor, start, frames, points, analogs, subframes,
+        1.0 if scale < 0 else scale, scale < 0, rate, int(head["first"]),
+    )  # fmt: skip

@@ -5,17 +5,19 @@
 # %% auto #0
 __all__ = ['Table', 'parse_table', 'replace_values']
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #6d22800c
+# %% ../../../nbs/formats/markers/trc_table.ipynb #f90d224e
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ...core.files import bad_file
+from ..kit.numbers import is_missing, unique_names
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #6c720f90
+# %% ../../../nbs/formats/markers/trc_table.ipynb #6cbce892
 @dataclass(frozen=True, eq=False)
 class Table:
     "A TRC file taken apart, with what is needed to put it together again."
@@ -23,7 +25,7 @@ class Table:
     text: str = field(repr=False)  # the whole file
     newline: str  # what separates lines; a carriage return before it belongs to the line
     keys: dict[str, str]  # the header's keys in lower case -> their text
-    names: tuple[str, ...]  # one a marker, as written, made unique
+    names: tuple[str, ...]  # one a marker, as written, made unique; "" = a track without a name
     values: np.ndarray = field(repr=False)  # [t m 3] float64 in the file's units; NaN = blank
     times: np.ndarray = field(repr=False)  # [t] the Time column, NaN where blank
     rows: np.ndarray = field(repr=False)  # [t] index of each frame's line
@@ -33,7 +35,7 @@ class Table:
     decimals: int  # the most that a coordinate has
     notes: tuple[str, ...] = ()  # where the header and the numbers disagree
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #34ec1120
+# %% ../../../nbs/formats/markers/trc_table.ipynb #b8835ffe
 def _is_number(token: str) -> bool:
     try:
         float(token.replace(",", "."))
@@ -54,7 +56,7 @@ def _key_values(keys: str, values: str) -> dict[str, str]:
             return dict(zip(k[:at], v[:unit])) | dict(zip(k[at:], v[unit:]))
     return dict(zip(k, v))
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #68bc4e89
+# %% ../../../nbs/formats/markers/trc_table.ipynb #0816f772
 _AXIS = re.compile(r"^(.*?)[\s_.:\-]?([xyz])$", re.I)
 _LEAD = re.compile(r"^(frame|time|sub.?frame|#|sec|item)", re.I)
 
@@ -91,22 +93,7 @@ def _marker_names(cells: list[str]) -> list[str]:
     spaced = not any(c for i, c in enumerate(cells) if i % 3)
     return cells[::3] if spaced else [c for c in cells if c]
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #a00c62b7
-def _unique(names: list[str]) -> tuple[str, ...]:
-    "Fill in the blanks and number the repeated."
-    out, taken = [], {n for n in names if n}
-    seen: dict[str, int] = {}
-    for i, n in enumerate(names):
-        n = n or f"marker{i + 1}"
-        seen[n] = seen.get(n, 0) + 1
-        new, k = n, seen[n]
-        while k > 1 and (new := f"{n}_{k}") in taken:
-            k += 1
-        taken.add(new)
-        out.append(new)
-    return tuple(out)
-
-# %% ../../../nbs/formats/markers/trc_table.ipynb #def0a776
+# %% ../../../nbs/formats/markers/trc_table.ipynb #8bc306b4
 _NOTHING = " \t\r\x1a\0"  # what an empty line may hold; DOS programs end files with 0x1A
 
 
@@ -160,55 +147,42 @@ def _find_parts(text: str, path) -> _Parts:
         )
     return _Parts(newline, lines, keys, at, first)
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #2586c7df
-_BLANKS = [
-    "-",
-    "--",
-    "NAN",
-    "Nan",
-    "nan(ind)",
-    "-nan(ind)",
-    "-nan(snan)",
-    "-NaN(IND)",
-    "N/D",
-    "missing",
-]
-
-
-def _numbers(rows: list[str], width: int, tabbed: bool, comma: bool) -> np.ndarray:
+# %% ../../../nbs/formats/markers/trc_table.ipynb #b4aa2e47
+def _numbers(rows: list[str], width: int, tabbed: bool, comma: bool, gone=()) -> np.ndarray:
     "Rows of text as float64 [t width], NaN for blanks; ValueError where a field is no number."
     import pandas as pd
 
     table = pd.read_csv(
-        io.StringIO("\n".join(rows)),
-        sep="\t" if tabbed else r"\s+",
-        header=None,
-        names=range(width),
-        index_col=False,
-        dtype=np.float64,
-        decimal="," if comma else ".",
-        na_values=_BLANKS,
-        skipinitialspace=tabbed,
-        skip_blank_lines=False,
-        quoting=3,
-    )
+        io.StringIO("\n".join(rows)), sep="\t" if tabbed else r"\s+", header=None, names=range(width),
+        index_col=False, dtype=np.float64, decimal="," if comma else ".", na_values=list(gone),
+        skipinitialspace=tabbed, skip_blank_lines=False, quoting=3,
+    )  # fmt: skip
     if len(table) != len(rows):
         raise ValueError("rows merged")
     return table.to_numpy()
 
 
+def _missing_words(rows: list[str], tabbed: bool) -> set[str]:
+    "The words of a table that stand for missing numbers."
+    odd = re.compile(
+        r"[^\t\n]*[^\t\n\d.,+\-eE ][^\t\n]*|--?(?![\d.])"
+        if tabbed
+        else r"\S*[^\s\d.,+\-eE]\S*|--?(?!\S)"
+    )
+    return {w for w in {m.strip() for m in odd.findall("\n".join(rows))} if w and is_missing(w)}
+
+# %% ../../../nbs/formats/markers/trc_table.ipynb #6edf9e0d
 def _explain(rows: list[str], at: list[int], tabbed: bool, comma: bool, path):
     "Raise for the first field that is no number."
     for row, line in zip(rows, at):
         for i, cell in enumerate(_fields(row, tabbed)):
             plain = cell.replace(",", ".") if comma else cell
-            if cell and cell not in _BLANKS and not _is_number(plain):
-                raise bad_file(
-                    path, "a number", repr(cell[:40]), f"line {line + 1}, column {i + 1}"
-                )
+            if not is_missing(cell) and not _is_number(plain):
+                where = f"line {line + 1}, column {i + 1}"
+                raise bad_file(path, "a number", repr(cell[:40]), where)
     raise bad_file(path, "rows of numbers", "something else", f"line {at[0] + 1} and on")
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #55c4e00e
+# %% ../../../nbs/formats/markers/trc_table.ipynb #00a7b740
 def _separators(row: str) -> tuple[bool, bool]:
     "Tabs? Decimal commas?"
     tabbed = "\t" in row.strip() and not any(re.search(r"\S\s+\S", c) for c in row.split("\t"))
@@ -229,7 +203,57 @@ def _decimals(rows: list[str]) -> int:
     )
     return min(max(map(len, found), default=0), 15)
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #5f672307
+# %% ../../../nbs/formats/markers/trc_table.ipynb #c0824633
+def _misfit(there: np.ndarray, lead: int, named: int, tracks: int) -> int:
+    "Fields [t w] that speak against a beginning: in half triples, before it, or behind the last track."
+    cells = np.zeros((len(there), 3 * tracks), bool)
+    mine = there[:, lead : lead + 3 * tracks]
+    cells[:, : mine.shape[1]] = mine
+    triples = cells.reshape(len(there), tracks, 3)
+    half = triples.any(-1) & ~triples.all(-1)
+    return int(half.sum() + there[:, named:lead].sum() + there[:, lead + 3 * tracks :].sum())
+
+
+def _find_lead(there: np.ndarray, stated: int, named: int, tracks: int) -> int:
+    "Columns before the first marker: what fits the numbers best, and what the header says among equals."
+    some = there[:: max(1, len(there) // 2000)]
+    leads = range(max(named, 1), max(stated, named) + 4)
+    return min(leads, key=lambda k: (_misfit(some, k, named, tracks), abs(k - stated)))
+
+# %% ../../../nbs/formats/markers/trc_table.ipynb #4269f6cc
+MARKERS = 10_000  # in one file; more is a damaged header
+
+
+def _header_names(p: _Parts, tabbed: bool) -> tuple[int, int, list[str]]:
+    "Columns before the first name, how many of them are named, and the names, '' where a place has none."
+    cells = _fields(p.lines[p.names_at], tabbed or "\t" in p.lines[p.names_at])
+    lead = next((i for i, c in enumerate(cells) if c and not _LEAD.match(c)), 2) or 1
+    named = sum(bool(c) for c in cells[:lead]) or 1
+    return lead, named, _marker_names(cells[lead:])
+
+
+def _columns(
+    p: _Parts, tabbed: bool, there: np.ndarray, path
+) -> tuple[int, tuple[str, ...], tuple]:
+    "Columns before the first marker, the markers' names, and what the header gets wrong."
+    stated, named, names = _header_names(p, tabbed)
+    width = there.shape[1]
+    tracks = max(width - named, 0) // 3
+    if not tracks and (width > named or not names):
+        where, want = f"line {p.first + 1}", "three columns a marker after Frame# and Time"
+        raise bad_file(path, want, f"{width} columns", where)
+    if len(names) > 10 * tracks + 200 or tracks > MARKERS:
+        want = f"about as many columns as names, {MARKERS:,} at most"
+        got = f"{len(names):,} names over {width:,} columns"
+        raise bad_file(path, want, got, f"line {p.names_at + 1}")
+    if tracks < len(names) and tracks == sum(map(bool, names)):
+        names = [n for n in names if n]  # names that stand further apart than their numbers
+    lead = _find_lead(there, stated, named, max(tracks, len(names)))
+    tracks = max((width - lead) // 3, len(names))
+    note = f"the numbers begin in column {lead + 1}, the names in column {stated + 1}: the numbers are believed"
+    return lead, tuple(names) + ("",) * (tracks - len(names)), (note,) * (lead != stated)
+
+# %% ../../../nbs/formats/markers/trc_table.ipynb #93b4355a
 def parse_table(
     text: str,  # a TRC file
     path: str | Path = "text",  # named in errors
@@ -240,79 +264,50 @@ def parse_table(
     rows = [p.lines[i].rstrip() for i in at]
     tabbed, comma = _separators(rows[0])
     widths = _widths(rows, tabbed)
-    lead, names = _columns(p, tabbed, int(widths.max()), path)
+    full = _all_numbers(rows, at, int(widths.max()), tabbed, comma, path)
+    lead, names, notes = _columns(p, tabbed, ~np.isnan(full), path)
     if not text.endswith((p.newline, "\t", " ")):
         _check_last(rows, widths, lead + 3 * len(names), f"line {at[-1] + 1}", path)
-    try:
-        full = _numbers(rows, int(widths.max()), tabbed, comma)
-    except (ValueError, OverflowError):  # pandas' parser errors are ValueErrors
-        _explain(rows, at, tabbed, comma, path)
     values = np.full((len(rows), 3 * len(names)), np.nan)
     cells = full[:, lead : lead + 3 * len(names)]
     values[:, : cells.shape[1]] = cells
-    values = values.reshape(len(rows), len(names), 3)
     times = full[:, 1] if lead > 1 else np.full(len(rows), np.nan)
-    notes = _notes(p.keys, len(rows), len(names))
     return Table(
-        text,
-        p.newline,
-        p.keys,
-        names,
-        values,
-        times,
-        np.array(at),
-        lead,
-        tabbed,
-        comma,
-        _decimals(rows),
-        notes,
-    )
+        text, p.newline, p.keys, _named(names), values.reshape(len(rows), -1, 3), times, np.array(at),
+        lead, tabbed, comma, _decimals(rows), notes + _notes(p.keys, len(rows), len(names)),
+    )  # fmt: skip
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #0743652b
-MARKERS = 10_000  # in one file; more is a damaged header
+# %% ../../../nbs/formats/markers/trc_table.ipynb #82175c06
+def _all_numbers(rows, at, width: int, tabbed: bool, comma: bool, path) -> np.ndarray:
+    "The fast way; with this file's marks for missing numbers where it fails; or the error."
+    for gone in (lambda: (), lambda: _missing_words(rows, tabbed)):
+        try:
+            return _numbers(rows, width, tabbed, comma, gone())
+        except (ValueError, OverflowError):  # pandas' parser errors are ValueErrors
+            pass
+    _explain(rows, at, tabbed, comma, path)
 
 
-def _columns(p: _Parts, tabbed: bool, width: int, path) -> tuple[int, tuple[str, ...]]:
-    "Columns before the first marker, and the markers' names."
-    cells = _fields(p.lines[p.names_at], tabbed or "\t" in p.lines[p.names_at])
-    lead = next((i for i, c in enumerate(cells) if c and not _LEAD.match(c)), 2) or 1
-    names = _marker_names(cells[lead:])
-    there = max(width - lead, 0) // 3
-    if not there and (width > lead or not names):
-        raise bad_file(
-            path,
-            "three columns a marker after Frame# and Time",
-            f"{width} columns",
-            f"line {p.first + 1}",
-        )
-    if len(names) > 10 * there + 200 or there > MARKERS:
-        raise bad_file(
-            path,
-            f"about as many columns as names, {MARKERS:,} at most",
-            f"{len(names):,} names over {width:,} columns",
-            f"line {p.names_at + 1}",
-        )
-    return lead, _unique(names + [""] * (there - len(names)))
+def _named(names: Sequence[str]) -> tuple[str, ...]:
+    "Unique names; '' where there is none, unless no track has a name."
+    if not any(names):
+        return tuple(f"marker{i + 1}" for i in range(len(names)))
+    unique = iter(unique_names([n for n in names if n]))
+    return tuple(next(unique) if n else "" for n in names)
 
-
+# %% ../../../nbs/formats/markers/trc_table.ipynb #0cebd3c1
 def _check_last(rows: list[str], widths: np.ndarray, full: int, where: str, path):
     "Raise where a last row without a line end that stops early, be it within its last number."
     usual = int(widths[:-1].min()) if len(widths) > 1 else full
     digits = [len(re.split("[.,]", r)[-1]) for r in rows[-20:]]
     shorter = len(digits) > 5 and len(set(digits[:-1])) == 1 and digits[-1] < digits[0]
     if widths[-1] < usual or shorter:
-        got = (
-            str(widths[-1])
-            if widths[-1] < usual
-            else f"a last number of {digits[-1]} decimals instead of {digits[0]}"
-        )
-        raise bad_file(
-            path,
-            f"{usual} columns in the last row",
-            got,
-            where,
+        short = f"a last number of {digits[-1]} decimals instead of {digits[0]}"
+        got, fix = (
+            str(widths[-1]) if widths[-1] < usual else short,
             "the file is cut off; export it again",
         )
+        raise bad_file(path, f"{usual} columns in the last row", got, where, fix)
 
 
 def _notes(keys: dict[str, str], frames: int, markers: int) -> tuple[str, ...]:
@@ -325,7 +320,7 @@ def _notes(keys: dict[str, str], frames: int, markers: int) -> tuple[str, ...]:
         if s and (not _is_number(s) or float(s.replace(",", ".")) != n)
     )
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #c9976f55
+# %% ../../../nbs/formats/markers/trc_table.ipynb #f01d15fe
 def _tokens(values: np.ndarray, digits: int, comma: bool, blank: str) -> list[str]:
     "Numbers with a fixed count of decimals."
     text = ("%.*f\t" * len(values) % tuple(x for v in values.tolist() for x in (digits, v)))[:-1]
@@ -348,7 +343,7 @@ def _edited(line: str, columns: list[int], tokens: list[str], tabbed: bool) -> s
         cells[c] = cells[c].replace(old, token) if old else token
     return ("\t" if tabbed else "").join(cells) + end
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #fad03b48
+# %% ../../../nbs/formats/markers/trc_table.ipynb #ab2a031f
 def replace_values(
     table: Table,
     values: np.ndarray,  # [t m 3] in the file's units; NaN = missing
