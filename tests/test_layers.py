@@ -124,14 +124,35 @@ except SystemExit as stop:
     assert command != "info" or not {"scipy", "matplotlib"} & got
 
 
-def test_every_notebook_is_in_the_sidebar():
+def sidebar():
+    "The rooms of the docs: a name with a sentence, and its pages and families."
     import yaml
 
-    def pages(items):
-        for o in items:
-            yield from pages(o["contents"]) if isinstance(o, dict) else [o]
-
     side = yaml.safe_load((ROOT / "nbs" / "sidebar.yml").read_text(encoding="utf-8"))
-    listed = set(pages(side["website"]["sidebar"]["contents"]))
+    return side["website"]["sidebar"]["contents"]
+
+
+def pages(items):
+    for o in items:
+        yield from pages(o["contents"]) if isinstance(o, dict) else [o]
+
+
+def test_every_notebook_is_in_the_sidebar():
     there = {p.relative_to(ROOT / "nbs").as_posix() for p in (ROOT / "nbs").rglob("*.ipynb")}
-    assert listed == {p for p in there if ".ipynb_checkpoints" not in p}
+    assert set(pages(sidebar())) == {p for p in there if ".ipynb_checkpoints" not in p}
+
+
+def test_the_sidebar_follows_the_folders():
+    "A room or a family lists the pages of its folder and of no other, and says in a sentence what it is."
+
+    def walk(section, depth):
+        folders = {Path(p).parts[:depth] for p in pages(section["contents"])}
+        assert len(folders) == 1 and section["section"].partition(": ")[2], section["section"]
+        for o in section["contents"]:
+            if isinstance(o, dict):
+                walk(o, depth + 1)
+
+    rooms = [o for o in sidebar() if isinstance(o, dict)]
+    for room in rooms:
+        walk(room, 1)
+    assert len(rooms) <= 17
