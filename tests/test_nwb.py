@@ -18,7 +18,6 @@ from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
 from motionbook.formats.nwb.nwb import read_nwb, write_nwb
-from motionbook.formats.nwb.nwb_tracks import edit_nwb
 from motionbook.synthetic.people import mouse, person
 
 torch.set_num_threads(1)
@@ -259,7 +258,8 @@ def test_mutated(small, tmp_path_factory, edits):
         raw[int(at * len(raw))] = byte
     scene = survives(read_nwb, tmp_path_factory.getbasetemp() / "f.nwb", bytes(raw))
     if scene is not None:
-        assert edit_nwb(scene.meta["original"], scene) == bytes(raw)
+        original = scene.meta["original"]
+        assert not any(original.changes(scene)) and original.data == bytes(raw)
 
 
 @QUICK
@@ -272,3 +272,54 @@ def test_any_dataset(small, tmp_path_factory, name, shape, kind, value):
         with np.errstate(all="ignore"):
             g[name] = np.full(shape, value).astype(kind)
     survives(read_nwb, tmp_path_factory.getbasetemp() / "f.nwb", file.getvalue())
+
+
+def linked_clocks(path, elsewhere=False, outside=False):
+    "The parts share one clock by links: that of the first part, or one of another module, or of another file."
+    by_pynwb(path, times=np.delete(np.arange(41), 20) / 30.0)
+    with h5py.File(path, "r+") as f:
+        home = "processing/behavior/PoseEstimation/"
+        target = f"/{home}snout/timestamps"
+        if elsewhere:
+            target = "/acquisition/voltage/timestamps"
+            f[target] = f[f"{home}snout/timestamps"][()]
+            f[target].attrs["unit"] = "seconds"
+        for part in ("snout", "left_ear", "right_ear")[not elsewhere :]:
+            del f[f"{home}{part}/timestamps"]
+            far = h5py.ExternalLink("other.nwb", target)
+            f[f"{home}{part}/timestamps"] = far if outside else h5py.SoftLink(target)
+    return path, home
+
+
+def links(path, home):
+    with h5py.File(path) as f:
+        parts = ("snout", "left_ear", "right_ear")
+        return [type(f[home + p].get("timestamps", getlink=True)).__name__ for p in parts], [len(f[f"{home}{p}/timestamps"]) for p in parts]  # fmt: skip
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_linked_timestamps_are_followed_and_stay_links(tmp_path, elsewhere):
+    path, home = linked_clocks(tmp_path / "a.nwb", elsewhere)
+    scene = read_nwb(path)
+    assert (len(scene), scene.fps) == (41, 30)
+    assert write_nwb(scene, tmp_path / "b.nwb").read_bytes() == path.read_bytes()
+    x = scene.actors[0].positions.clone()
+    x[3, 1] = torch.tensor([1.0, 2.0])
+    moved = scene.replace(actors=(scene.actors[0].replace(positions=x),))
+    out = write_nwb(moved, tmp_path / "b.nwb")
+    assert links(out, home) == links(path, home)
+    x[20, 1] = torch.tensor([3.0, 4.0])  # a frame that has no row in the file
+    out = write_nwb(scene.replace(actors=(scene.actors[0].replace(positions=x),)), tmp_path / "c.nwb")  # fmt: skip
+    assert same(read_nwb(out).actors[0].positions, x)
+    kinds, rows = links(out, home)
+    if elsewhere:  # another's clock is not made longer
+        assert (kinds, rows) == (["SoftLink", "HardLink", "SoftLink"], [40, 41, 40])
+    else:
+        assert (kinds, rows) == (["HardLink", "SoftLink", "SoftLink"], [41] * 3)
+
+
+def test_timestamps_of_another_file_are_refused(tmp_path):
+    path, _ = linked_clocks(tmp_path / "a.nwb", outside=True)
+    (tmp_path / "other.nwb").write_bytes(path.read_bytes())
+    with pytest.raises(BadFile, match="timestamps, or starting_time"):
+        read_nwb(path)
