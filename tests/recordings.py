@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from motionbook.core.motion import Motion, Scene
-from motionbook.core.skeleton import MARKER20, MEDIAPIPE33
+from motionbook.core.skeletons import MARKER20, MEDIAPIPE33
 from motionbook.formats.registry import formats, write
 from motionbook.synthetic.animals import mouse
 from motionbook.synthetic.people import person, person_markers, two_people

@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from motionbook.core.skeleton import COCO17, MARKER20, Skeleton
+from motionbook.core.skeleton import Skeleton
+from motionbook.core.skeletons import COCO17, MARKER20
 from motionbook.models.corrector.estimates import classical_estimates
 from motionbook.models.corrector.loss import (
     LOSS_WEIGHTS,

@@ -36,7 +36,7 @@ from motionbook.core.files import BadFile, extract_archive, load_pickle
 from motionbook.core.kinematics import global_rotations
 from motionbook.core.motion import fk
 from motionbook.core.rotation import rotation_angle, rotvec_to_matrix
-from motionbook.core.skeleton import BODY25, COCO17, SMPL22, SMPL24
+from motionbook.core.skeletons import BODY25, COCO17, SMPL22, SMPL24
 from motionbook.synthetic.people import person
 
 VERTICES = {

@@ -15,7 +15,8 @@ from motionbook.core.files import BadFile
 from motionbook.core.kinematics import refit
 from motionbook.core.motion import Motion, Scene, fk
 from motionbook.core.rotation import rotation_angle
-from motionbook.core.skeleton import SMPL22, Skeleton
+from motionbook.core.skeleton import Skeleton
+from motionbook.core.skeletons import SMPL22
 from motionbook.formats.bvh.bvh import bvh_bytes, read, write
 from motionbook.synthetic.people import person
 

@@ -12,7 +12,7 @@ import torch
 
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
-from motionbook.core.skeleton import COCO17
+from motionbook.core.skeletons import COCO17
 from motionbook.formats.kit.units import turned_back
 from motionbook.formats.markers.c3d import read, write
 from motionbook.synthetic.people import person, person_markers, two_people

@@ -21,7 +21,7 @@ from motionbook.converters.split_lists import find_split, read_split, select
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene, mirror
 from motionbook.core.rotation import axis_rotation
-from motionbook.core.skeleton import SMPL22
+from motionbook.core.skeletons import SMPL22
 from motionbook.data import cache
 from motionbook.data.cache import precompute, read_index, representation_of
 from motionbook.data.clips import FeatureClips, validate_cache

@@ -14,7 +14,7 @@ from motionbook.body.smpl22 import motion_to_smpl22
 from motionbook.core.files import extract_archive, load_pickle
 from motionbook.core.motion import Motion, mirror, resample
 from motionbook.core.rotation import axis_rotation
-from motionbook.core.skeleton import COCO17, SMPL22, SMPL24
+from motionbook.core.skeletons import COCO17, SMPL22, SMPL24
 from motionbook.features.humanml3d.ik263 import (
     FLOWMIMIC,
     IK263,

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import motionbook.features.points.keypoints as kp
 from motionbook.core.motion import Motion, Scene, mirror
-from motionbook.core.skeleton import MEDIAPIPE33, Skeleton
+from motionbook.core.skeleton import Skeleton
+from motionbook.core.skeletons import MEDIAPIPE33
 from motionbook.features.points.body_points import Keypoints, body_heading
 from motionbook.features.points.dlc_dataframe import (
     dlc_dataframe_to_features,
@@ -224,7 +225,7 @@ def test_real_bodies_come_back(real_data, name):
 def test_real_dance_with_missing_points(real_data):
     "AIST++ keypoints hold NaN; they are COCO's 17 points in centimetres."
     from motionbook.core.files import load_pickle
-    from motionbook.core.skeleton import COCO17
+    from motionbook.core.skeletons import COCO17
 
     raw = load_pickle(sorted((real_data / "aistpp" / "keypoints3d").glob("*.pkl"))[0])
     p = torch.from_numpy(raw["keypoints3d"]).double() / 100

@@ -11,7 +11,7 @@ from motionbook.body.people import HUMAN, as_human
 from motionbook.cleanup.clean import clean, make_cleaner, methods
 from motionbook.cli import main
 from motionbook.core.motion import Motion, Scene
-from motionbook.core.skeleton import SMPL22
+from motionbook.core.skeletons import SMPL22
 from motionbook.filters.corrupt.corruption import corrupt
 from motionbook.formats.marker_h5.marker_files import write_marker_h5
 from motionbook.formats.registry import read, write

@@ -12,7 +12,8 @@ import torch
 import motionbook.formats.marker_h5.marker_h5 as marker_h5
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
-from motionbook.core.skeleton import MARKER20, Skeleton
+from motionbook.core.skeleton import Skeleton
+from motionbook.core.skeletons import MARKER20
 from motionbook.formats import registry
 from motionbook.formats.marker_h5.marker_files import H5_NAME, INFO_NAME, write_marker_h5
 from motionbook.formats.marker_h5.marker_h5 import (

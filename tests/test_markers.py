@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 import motionbook.formats.marker_h5.marker_h5  # noqa: F401 (registers)
 from motionbook.converters.facts import dataset_facts, dataset_table, facts_lines
 from motionbook.core.motion import Motion, Scene
-from motionbook.core.skeleton import MARKER20, Skeleton
+from motionbook.core.skeleton import Skeleton
+from motionbook.core.skeletons import MARKER20
 from motionbook.evaluation.motion import bone_length_variation
 from motionbook.features.points.markers import (
     MarkerFeatures,

@@ -11,7 +11,7 @@ import motionbook.formats.mediapipe.mediapipe
 import motionbook.formats.plain.keypoint_json
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
-from motionbook.core.skeleton import MEDIAPIPE33
+from motionbook.core.skeletons import MEDIAPIPE33
 from motionbook.formats.dlc.dlc import is_dlc
 from motionbook.formats.mediapipe.mediapipe import is_mediapipe, read_mediapipe, write_mediapipe
 from motionbook.formats.registry import find_format

@@ -9,7 +9,8 @@ import torch
 from browser import browser
 
 from motionbook.core.motion import Motion
-from motionbook.core.skeleton import MARKER20, Skeleton
+from motionbook.core.skeleton import Skeleton
+from motionbook.core.skeletons import MARKER20
 from motionbook.synthetic.animals import mouse
 from motionbook.synthetic.people import person, person_markers, two_people
 from motionbook.viz.meshcat import Live, meshcat_html, save_meshcat, show

@@ -8,7 +8,8 @@ import torch
 from browser import browser
 
 from motionbook.core.motion import Motion, Scene
-from motionbook.core.skeleton import SMPL22, Skeleton
+from motionbook.core.skeleton import Skeleton
+from motionbook.core.skeletons import SMPL22
 from motionbook.viz.player import Player
 
 NASTY = "</script><script>window.hacked=1</script><img src=x onerror='window.hacked=2'>"

@@ -14,7 +14,7 @@ from motionbook.body.smpl import approximate_body, body_joints, pose_rotations
 from motionbook.core.axes import from_y_up, to_y_up
 from motionbook.core.motion import Motion, mirror, resample
 from motionbook.core.rotation import axis_rotation, matrix_to_rotvec, rotvec_to_matrix
-from motionbook.core.skeleton import SMPL22, SMPL24
+from motionbook.core.skeletons import SMPL22, SMPL24
 from motionbook.features.representation import Representation
 from motionbook.features.rifke.heading import compatible_heading, steady_heading
 from motionbook.features.rifke.rifke import (

@@ -17,7 +17,8 @@ from motionbook.cli import main
 from motionbook.core.files import BadFile, load_pickle
 from motionbook.core.motion import Motion, Scene, resample
 from motionbook.core.rotation import axis_rotation, matrix_to_rotvec, rotvec_to_matrix
-from motionbook.core.skeleton import SMPL22, Skeleton
+from motionbook.core.skeleton import Skeleton
+from motionbook.core.skeletons import SMPL22
 from motionbook.formats import registry
 from motionbook.formats.smpl.smpl_npz import read, write
 from motionbook.synthetic.people import person

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 import motionbook.formats.registry as registry
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
-from motionbook.core.skeleton import MARKER20, Skeleton
+from motionbook.core.skeleton import Skeleton
+from motionbook.core.skeletons import MARKER20
 from motionbook.formats.markers.trc import read, write
 
 HEAD = "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames"

@@ -26,7 +26,8 @@ from ..core.axes import from_y_up, to_y_up
 from ..core.kinematics import global_rotations, local_offsets
 from ..core.motion import Motion
 from ..core.rotation import matrix_to_rotvec, rotvec_to_matrix
-from ..core.skeleton import SMPL22, SMPL24, Skeleton
+from ..core.skeleton import Skeleton
+from ..core.skeletons import SMPL22, SMPL24
 
 # %% ../../nbs/body/arrays.ipynb #406c60e9
 class SmplArrays(NamedTuple):

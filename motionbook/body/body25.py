@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.motion import Motion
-from ..core.skeleton import BODY25, SMPL22, SMPL24, SMPLH52, SMPLX55
+from ..core.skeletons import BODY25, SMPL22, SMPL24, SMPLH52, SMPLX55
 
 # %% ../../nbs/body/body25.ipynb #1951f027
 _SAME = tuple(n for n in BODY25.joints if n in SMPL22.joints and n not in ("neck", "pelvis"))

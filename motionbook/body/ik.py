@@ -14,7 +14,8 @@ from torch import Tensor
 from .shape import approximate_body, rest_offsets
 from ..core.inverse import ik
 from ..core.kinematics import bone_lengths, global_rotations, local_offsets
-from ..core.skeleton import SMPL22, Skeleton
+from ..core.skeleton import Skeleton
+from ..core.skeletons import SMPL22
 
 # %% ../../nbs/body/ik.ipynb #88e401a2
 _SHORTEST = 1e-4  # metres

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..core.skeleton import SMPL24, SMPLH52, SMPLX55, Skeleton
+from ..core.skeleton import Skeleton
+from ..core.skeletons import SMPL24, SMPLH52, SMPLX55
 
 # %% ../../nbs/body/shape.ipynb #3cea46c2
 KINDS: dict[str, Skeleton] = {"smpl": SMPL24, "smplh": SMPLH52, "smplx": SMPLX55}  # model -> joints

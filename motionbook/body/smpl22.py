@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ..core.motion import Motion
-from ..core.skeleton import SMPL22, Skeleton
+from ..core.skeleton import Skeleton
+from ..core.skeletons import SMPL22
 
 # %% ../../nbs/body/smpl22.ipynb #8c7cd618
 _SAME_ROLE = (

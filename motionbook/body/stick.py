@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from ..core.motion import Motion
-from ..core.skeleton import STICK16, Skeleton
+from ..core.skeleton import Skeleton
+from ..core.skeletons import STICK16
 
 # %% ../../nbs/body/stick.ipynb #bf4f648a
 SEGMENTS: tuple[tuple[str, str, str], ...] = (  # name, start, end

@@ -17,7 +17,7 @@ import torch
 from .base import Item, Source, files_below
 from ..core.files import bad_file, load_pickle
 from ..core.motion import Motion, Scene
-from ..core.skeleton import SMPL22
+from ..core.skeletons import SMPL22
 from ..formats.kit.units import UNITS, infer_units
 
 # %% ../../nbs/converters/mvhumannet.ipynb #f820c74a

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from .motion import Motion
-from .skeleton import MEDIAPIPE33, Skeleton
+from .skeleton import Skeleton
+from .skeletons import MEDIAPIPE33
 
 # %% ../../nbs/core/size.ipynb #0d28a143
 STILL = 0.05  # of how far the point that wanders most usually is from its usual place

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..body.stick import SEGMENTS, WIDTH, disconnection, segments_to_joints
 from ..core.registry import unknown_name
-from ..core.skeleton import STICK16
+from ..core.skeletons import STICK16
 from .metadata import EnhancedSampleMetadata
 from .stick import segment_lengths
 

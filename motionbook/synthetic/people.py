@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..core.motion import Motion, Scene, fk
 from ..core.rotation import axis_rotation
-from ..core.skeleton import MARKER20
+from ..core.skeletons import MARKER20
 from .actor import ACTOR, Plan, actor_skeleton, keyframes, perform, standing
 from .animals import MOUSE8, mouse  # noqa: F401
 from motionbook.synthetic.gait import (

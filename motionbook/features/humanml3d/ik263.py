@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...body.smpl22 import motion_to_smpl22
 from ...core.motion import Motion
-from ...core.skeleton import SMPL22
+from ...core.skeletons import SMPL22
 from .ik_body import HUMANML3D_BODY, IKBody
 from .ik_heading import Facing
 from motionbook.features.humanml3d.ik_joints import (

@@ -13,7 +13,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ...core.skeleton import SMPL22, Skeleton
+from ...core.skeleton import Skeleton
+from ...core.skeletons import SMPL22
 from ..representation import Layout
 
 # %% ../../../nbs/features/humanml3d/ik_body.ipynb #dd63d52d

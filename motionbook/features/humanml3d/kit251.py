@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...body.smpl22 import motion_to_smpl22
 from ...core.motion import Motion
-from ...core.skeleton import MMM21
+from ...core.skeletons import MMM21
 from .ik_body import IKBody, ik_body
 from .ik_heading import Facing
 from .ik_joints import IKFeatures, JointSource, ik_to_joints, mirror_ik

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from ...core.size import body_height
-from ...core.skeleton import MEDIAPIPE33, Skeleton
+from ...core.skeleton import Skeleton
+from ...core.skeletons import MEDIAPIPE33
 from .body_points import Keypoints, Placement, body_heading  # noqa: F401
 from motionbook.features.points.dlc_dataframe import (
     dlc_dataframe_to_features,  # noqa: F401

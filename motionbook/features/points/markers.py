@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from ...core.motion import Motion
-from ...core.skeleton import MARKER20, Skeleton
+from ...core.skeleton import Skeleton
+from ...core.skeletons import MARKER20
 from ..representation import Layout
 from motionbook.formats.marker_h5.marker_layout import (
     detect_layout,

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...body.arrays import SmplArrays, motion_to_smpl, smpl_to_motion
 from ...core.axes import to_y_up
 from ...core.motion import Motion, resample
-from ...core.skeleton import SMPL24
+from ...core.skeletons import SMPL24
 from ..representation import Layout
 from motionbook.features.rifke.rifke_vectors import (
     CONSTANT,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...core.rotation import matrix_to_rotvec, sixd_to_matrix
-from ...core.skeleton import SMPL24
+from ...core.skeletons import SMPL24
 
 # %% ../../../nbs/features/rifke/rifke_gradients.ipynb #d56d2c0f
 def _plane(points: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from motionbook.body.arrays import (
     joints_for,
 )
 from ...core.rotation import rotvec_to_matrix
-from ...core.skeleton import SMPL22, SMPL24
+from ...core.skeletons import SMPL22, SMPL24
 from ..representation import Layout
 from .heading import steady_heading
 from .rifke_gradients import decode_with_gradients, encode_with_gradients

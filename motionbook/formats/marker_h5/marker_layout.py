@@ -14,7 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...core.skeleton import MARKER20, Skeleton
+from ...core.skeleton import Skeleton
+from ...core.skeletons import MARKER20
 
 # %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #b3e4a139
 MARKER16 = Skeleton(

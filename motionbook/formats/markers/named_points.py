@@ -16,7 +16,8 @@ import torch
 from ...core.axes import from_y_up
 from ...core.files import bad_file
 from ...core.motion import Scene
-from ...core.skeleton import MARKER20, Skeleton
+from ...core.skeleton import Skeleton
+from ...core.skeletons import MARKER20
 from ..kit.units import UNITS
 from ..original import Change, Part
 

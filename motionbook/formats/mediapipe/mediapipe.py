@@ -18,7 +18,8 @@ import torch
 
 from ...core.files import atomic_write, bad_file, decode, read_bytes, reading
 from ...core.motion import Motion, Scene
-from ...core.skeleton import MEDIAPIPE33, Skeleton
+from ...core.skeleton import Skeleton
+from ...core.skeletons import MEDIAPIPE33
 from ..dlc.dlc import Habit, find_habit, format_number
 from ..kit.tokens import differs, replaced, shortest
 from motionbook.formats.mediapipe.mediapipe_csv import (

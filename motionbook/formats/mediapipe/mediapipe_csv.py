@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...core.files import bad_file
-from ...core.skeleton import MEDIAPIPE33
+from ...core.skeletons import MEDIAPIPE33
 from ..kit.tokens import Grid, Tokens, csv_grid, csv_numbers
 
 # %% ../../../nbs/formats/mediapipe/mediapipe_csv.ipynb #c513b832

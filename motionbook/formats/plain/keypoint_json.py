@@ -19,7 +19,8 @@ import torch
 
 from ...core.files import atomic_write, bad_file, read_bytes, reading
 from ...core.motion import Motion, Scene
-from ...core.skeleton import SKELETONS, Skeleton
+from ...core.skeleton import Skeleton
+from ...core.skeletons import SKELETONS
 from ..dlc.dlc import Habit, find_habit, format_number
 from ..kit.tokens import Tokens, differs, json_tokens, replaced, shortest
 from motionbook.formats.kit.units import (

@@ -14,7 +14,8 @@ import numpy as np
 
 from ...core.files import bad_file, npz_bytes, npz_members, npz_with, parse_npy
 from ...core.motion import Scene
-from ...core.skeleton import SKELETONS, Skeleton
+from ...core.skeleton import Skeleton
+from ...core.skeletons import SKELETONS
 from motionbook.formats.kit.units import (
     AXES,
     UNITS,

@@ -27,7 +27,8 @@ from ...core.files import atomic_write, bad_file, npz_bytes, read_bytes, reading
 from ...core.inverse import joints_below
 from ...core.kinematics import refit
 from ...core.motion import Motion, Scene
-from ...core.skeleton import SMPL22, Skeleton
+from ...core.skeleton import Skeleton
+from ...core.skeletons import SMPL22
 from motionbook.formats.smpl.smpl_arrays import (
     ARRAYS,
     SmplArrays,
