@@ -45,10 +45,12 @@ def moved(scene: Scene, points: list[torch.Tensor], by: float) -> Scene:
 
 
 def edited(scene: Scene, frame=1, joint=0, by=1.5, to=None, actor=0) -> Scene:
-    "The scene with one point of one actor moved, filled, or put somewhere."
+    "The scene with one point of one actor moved (a flat figure stays flat), filled, or put somewhere."
     actors = list(scene.actors)
     positions = actors[actor].positions.clone()
-    new = positions[frame, joint].nan_to_num(100.25) + by if to is None else torch.tensor(to)
+    flat = positions.shape[-1] == 3 and not positions[..., 2].nan_to_num().any()
+    step = torch.tensor([1.0, 1.0, 0.0][: positions.shape[-1]]) if flat else 1.0
+    new = positions[frame, joint].nan_to_num(100.25) + by * step if to is None else torch.tensor(to)
     positions[frame, joint] = new
     actors[actor] = actors[actor].replace(positions=positions)
     return scene.replace(actors=tuple(actors))

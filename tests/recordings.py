@@ -17,6 +17,7 @@ import torch
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeletons import MARKER20, MEDIAPIPE33
 from motionbook.formats.registry import formats, write
+from motionbook.schema.stick import figure_to_scene, stick_figure
 from motionbook.synthetic.animals import mouse
 from motionbook.synthetic.people import person, person_markers, two_people
 
@@ -34,6 +35,7 @@ def scenes() -> dict[str, Scene]:
     return {
         "person": Scene((walk,)),
         "two people": two_people(seconds=0.3),
+        "figures": figure_to_scene(stick_figure(two_people(seconds=0.3)).motion, 60),
         "markers": Scene((person_markers(walk),)),
         "two mice": mouse(0.4, animals=2, seed=1),
         "mice with gaps": gaps,

@@ -62,6 +62,7 @@ SOURCES = Registry("dataset")
 for _name, _about in {
     "aist": "AIST++: SMPL motions of dancers, 60 fps",
     "mvhumannet": "MVHumanNet: SMPL joints, a pickle a frame, 5 fps",
+    "style100": "100STYLE: locomotion in a hundred styles, BVH, 60 fps",
     "amass": "AMASS-style npz: SMPL-family poses",
 }.items():
     SOURCES.add(_name, f"motionbook.converters.{_name}:{_name.upper()}", _about)

@@ -142,6 +142,15 @@ _ours(
     "SMPL, SMPL-H and SMPL-X poses as in AMASS; dances of AIST++ (.pkl)",
     "every other array and type; poses and trans of all frames and joints that did not change",
 )
+register(
+    Format(
+        "motion",
+        (".motion",),
+        "motionbook.schema.dot_motion",
+        "stick figures of twelve or five segments in JSON, one actor or several",
+        "every byte but the numbers of a changed joint, wherever a segment ends in it",
+    )
+)
 
 # %% ../../nbs/formats/registry.ipynb #57acd7da
 def formats() -> tuple[Format, ...]:

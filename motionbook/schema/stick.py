@@ -6,7 +6,7 @@
 __all__ = ['VIEWS', 'facing_angle', 'busiest_angle', 'view_angle', 'project', 'figure_physics', 'following_camera', 'Figure',
            'stick_figure', 'segment_lengths', 'figure_to_scene']
 
-# %% ../../nbs/schema/stick.ipynb #ada3c693
+# %% ../../nbs/schema/stick.ipynb #5d45701c
 import math
 from typing import NamedTuple
 
@@ -21,10 +21,11 @@ from motionbook.body.stick import (
     segments_to_joints,
     stick_joints,
 )
+from ..core.axes import body_heading
 from ..core.motion import Motion, Scene
 from ..core.registry import unknown_name
 
-# %% ../../nbs/schema/stick.ipynb #bdc41d1d
+# %% ../../nbs/schema/stick.ipynb #04de1919
 VIEWS: dict[str, float] = {
     "front": 0.0,
     "three_quarter": 45.0,
@@ -37,11 +38,12 @@ def facing_angle(
     joints: Tensor,  # [t 16 3] of STICK16, metres, y up
 ) -> float:  # radians from +z towards +x
     "The direction in which somebody mostly faces: across the hips and shoulders, turned by a right angle."
-    at = [STICK16.index(j) for j in ("l_hip", "r_hip", "l_shoulder", "r_shoulder")]
-    hips, shoulders = joints[:, at[0]] - joints[:, at[1]], joints[:, at[2]] - joints[:, at[3]]
-    across = (hips + shoulders)[:, [0, 2]]
-    across = torch.nn.functional.normalize(across.double(), dim=-1).nanmean(0)
-    return math.atan2(-float(across[1]), float(across[0])) if across.isfinite().all() else 0.0
+    left, right = (STICK16.indices([f"{s}_hip", f"{s}_shoulder"]) for s in "lr")
+    seen = joints[joints.isfinite().all(-1).all(-1)]
+    if not len(seen):
+        return 0.0
+    angle = body_heading(seen.double(), left, right)
+    return math.atan2(float(angle.sin().mean()), float(angle.cos().mean()))
 
 # %% ../../nbs/schema/stick.ipynb #8814c0e7
 def busiest_angle(
