@@ -182,6 +182,29 @@ def smpl() -> dict[str, Files]:
     return {n: {"x.npz": packed(**a)} for n, a in arrays.items()} | dances
 
 
+def people_in_videos() -> dict[str, Files]:
+    "What WHAM and TRAM save of two seconds."
+    rng = np.random.default_rng(0)
+    turn, place, shape = rng.normal(0, 0.1, (20, 72)), rng.normal(0, 1, (20, 3)), np.zeros((20, 10))
+    one = {"pose_world": turn, "trans_world": place, "betas": shape, "frame_ids": np.arange(20)}
+    track = {"pred_rotmat": np.tile(np.eye(3), (20, 24, 1, 1)), "pred_trans": place, "pred_shape": shape}  # fmt: skip
+    track = {k: torch.from_numpy(v) for k, v in track.items()}
+    array = io.BytesIO()
+    np.save(array, np.array(track, dtype=object), allow_pickle=True)
+    return {"wham": {"wham.pkl": pickle.dumps({0: one, 3: one}, 4)}, "tram": {"hps.npy": array.getvalue()}}  # fmt: skip
+
+
+def aist_keypoints() -> dict[str, Files]:
+    "Points of a dancer in space, and in the pictures of nine cameras."
+    rng = np.random.default_rng(0)
+    space, pictures = rng.normal(0, 50, (12, 17, 3)), rng.random((9, 12, 17, 3)).astype("f4")
+    space[3, 4] = np.nan
+    return {
+        "space": {"space.pkl": pickle.dumps({"keypoints3d": space, "keypoints3d_optim": space}, 2)},
+        "pictures": {"pictures.pkl": pickle.dumps({"keypoints2d": pictures}, 2)},
+    }
+
+
 def marker_h5() -> dict[str, Files]:
     "The two files of a small dataset."
     from motionbook.formats.marker_h5.marker_files import H5_NAME, INFO_NAME, write_marker_h5
@@ -206,6 +229,8 @@ DIALECTS: dict[str, Callable[[], dict[str, Files]]] = {
     "npz": npz,
     "smpl_npz": smpl,
     "marker_h5": marker_h5,
+    "video_smpl": people_in_videos,
+    "aist_keypoints": aist_keypoints,
 }
 
 

@@ -20,7 +20,7 @@ from hostile import MUTATORS, change_text
 from recordings import examples, put
 
 from motionbook.core.files import BadFile
-from motionbook.formats.registry import find_format, formats, read, write
+from motionbook.formats.registry import find_format, format_named, formats, read, write
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MUTATIONS = int(os.environ.get("MOTIONBOOK_MUTATIONS", 120))
@@ -68,6 +68,8 @@ def check(name: str, number: int, folder: Path) -> bool:
                 return False
             shutil.rmtree(folder / "out", ignore_errors=True)
             (folder / "out").mkdir()
+            if not format_named(name).writes:
+                return True
             out = write(scene, folder / "out" / path.name, format=name)
             assert out.read_bytes() == files[path.name], "untouched, but other bytes"
             if number % 4 == 0:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MVH_FPS', 'MVH_PART', 'mvh_items', 'load_mvh']
 
-# %% ../../nbs/converters/mvhumannet.ipynb #a79d3262
+# %% ../../nbs/converters/mvhumannet.ipynb #76a72009
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -15,9 +15,10 @@ import numpy as np
 import torch
 
 from .base import Item, Source, files_below
-from ..core.files import bad_file, load_pickle
+from ..core.files import bad_file
 from ..core.motion import Motion, Scene
 from ..core.skeletons import SMPL22
+from ..core.tensors import load_tensors
 from ..formats.kit.units import UNITS, infer_units
 
 # %% ../../nbs/converters/mvhumannet.ipynb #f820c74a
@@ -47,10 +48,10 @@ def load_mvh(path: str) -> Scene:  # one actor, SMPL22, metres, y up
     m = Motion(torch.from_numpy(points * np.float32(unit)), SMPL22, MVH_FPS, name=name)
     return Scene((m,), source=str(path), meta={"format": "mvhumannet", "fps_stated": False})
 
-# %% ../../nbs/converters/mvhumannet.ipynb #b4b943d8
+# %% ../../nbs/converters/mvhumannet.ipynb #8872101f
 def _mvh_joints(path: Path) -> np.ndarray:
     "The first 22 joints [22 3] of a frame."
-    found = load_pickle(path)
+    found = load_tensors(path)
     joints = (
         np.asarray(found.get("joints", ()), np.float32) if isinstance(found, dict) else np.empty(0)
     )

@@ -91,13 +91,13 @@ _ours("lightning_pose", (".csv",), "dlc.lightning_pose", "Lightning Pose csv: De
 _ours("sleap", (".analysis.h5", ".h5", ".hdf5"), "sleap.sleap", "SLEAP analysis HDF5: tracks of one or many animals, scores, 2-D",
       "every number of an untouched point, its type and compression, all other datasets")
 
-# %% ../../nbs/formats/registry.ipynb #507d40f3
+# %% ../../nbs/formats/registry.ipynb #d46006b0
 _ours(
     "slp",
     (".slp",),
     "sleap.slp",
     "SLEAP projects and predictions (with the extra `sleap`): tracks, untracked instances, corrections, 2-D",
-    "every record of an untouched point, all other tables; an animal added to a frame goes through sleap-io",
+    "every record of an untouched point, all other tables; an animal added to a frame is a predicted instance",
 )
 _ours(
     "nwb",
@@ -122,7 +122,7 @@ _ours(
 )
 _ours(
     "marker_h5",
-    ("total_data_combined.h5", ".h5"),
+    ("time_sequences.h5", ".h5"),
     "marker_h5.marker_h5",
     "marker sequences of OpenCap's enhancer (infoData.npy beside): 20 points, or 16 without arms, 3-D, height and weight",
     "every other sequence and dataset; type, chunks and layout; infoData.npy",
@@ -141,6 +141,21 @@ _ours(
     "smpl.smpl_npz",
     "SMPL, SMPL-H and SMPL-X poses as in AMASS; dances of AIST++ (.pkl)",
     "every other array and type; poses and trans of all frames and joints that did not change",
+)
+_ours(
+    "video_smpl",
+    (".pkl", ".pt", ".pth", ".npy"),
+    "smpl.video_results",
+    "people found in videos by WHAM, GVHMR, TRAM, 4DHumans and VIBE: SMPL poses by frame",
+    "nothing: it is only read",
+    writes=False,
+)
+_ours(
+    "aist_keypoints",
+    (".pkl",),
+    "smpl.aist_keypoints",
+    "AIST++ keypoints of dancers: pixels of nine cameras, or 3-D",
+    "every other array and number",
 )
 register(
     Format(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SmplDocument', 'smpl_document', 'smpl_motion', 'nearest_rotvec', 'stored_numbers']
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #d08e5c4e
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #dffb3caf
 import os
 from dataclasses import dataclass, field, replace
 
@@ -20,7 +20,7 @@ from ...core.rotation import matrix_to_rotvec
 from ...core.skeleton import Skeleton
 from .smpl_arrays import SmplArrays, parse_smpl, smpl_members
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #8cec107f
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #ea069667
 @dataclass(frozen=True, eq=False)
 class SmplDocument:
     "An SMPL file and how it was understood; `scene.meta['original']`."
@@ -47,7 +47,7 @@ class SmplDocument:
 
 
 _BASIS = {  # to y up
-    "y": torch.eye(3, dtype=torch.float64), "z": torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]], dtype=torch.float64),
+    "y": torch.eye(3, dtype=torch.float64), "-y": torch.tensor([1.0, -1, -1], dtype=torch.float64).diag(), "z": torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]], dtype=torch.float64),
 }  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def _posed(a: SmplArrays, rest: Tensor, up: str) -> tuple[Tensor, Tensor]:
     rotations[:, 0] = _BASIS[up] @ rotations[:, 0]
     return rotations, (rest[..., 0, :] + trans / a.scaling) @ _BASIS[up].T
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #e1c8a97f
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #c3d68c36
 def _up(a: SmplArrays, rest: Tensor, usual: str) -> str:
     "The axis along which the neck is above the ankles in the median; `usual` where the body does not tell."
     some = slice(None, None, max(1, len(a.poses) // 200))
@@ -107,7 +107,7 @@ def smpl_document(
 
 _AIST_FPS = 60.0  # all of AIST++; the files do not say
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #5fc59ec3
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #03db000a
 def smpl_motion(
     doc: SmplDocument,
     name: str = "",
@@ -125,7 +125,7 @@ def smpl_motion(
         positions, s, doc.fps, rotations=rotations, offsets=changing, name=name, meta=meta
     )
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #7af4460f
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #66762c93
 def nearest_rotvec(
     rotations: Tensor,  # [... 3 3]
     near: Tensor,  # [... 3] rotation vectors to stay close to, radians
@@ -141,7 +141,7 @@ def nearest_rotvec(
     turns = torch.round(((near.nan_to_num() * axis).sum(-1, keepdim=True) - angle) / (2 * torch.pi))
     return (v + 2 * torch.pi * turns * axis).masked_fill(gone[..., None], torch.nan)
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #077a25b5
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #a859bc2b
 def stored_numbers(
     doc: SmplDocument,
     rotations: Tensor,  # [t j 3 3] parent-relative, y up

@@ -1,0 +1,56 @@
+"People from videos, dancers as points, and datasets with tensors in their pickles."
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from recordings import examples
+
+import motionbook
+from motionbook.converters.mvhumannet import load_mvh
+from motionbook.core.files import BadFile
+from motionbook.core.tensors import load_tensors
+from motionbook.formats.registry import find_format
+
+
+@pytest.mark.parametrize("what", ["wham", "tram"])
+def test_results_of_tools_are_found_by_their_content(tmp_path, what):
+    ((name, data),) = examples("video_smpl")[what].items()
+    (tmp_path / name).write_bytes(data)
+    assert find_format(tmp_path / name).name == "video_smpl"
+    scene = motionbook.read(tmp_path / name, fps=25)
+    assert (len(scene), scene.fps) == (20, 25) and all(m.observed.all() for m in scene.actors)
+    with pytest.raises(ValueError, match="a name that ends in"):
+        motionbook.write(scene, tmp_path / "x.npy")
+
+
+def test_frames_of_tensors_read_as_frames_of_arrays(tmp_path):
+    x = np.random.default_rng(0).normal(size=(6, 1, 45, 3)).astype(np.float32)
+    for kind, make in (("arrays", np.asarray), ("tensors", torch.from_numpy)):
+        folder = tmp_path / kind / "smpl_param"
+        folder.mkdir(parents=True)
+        for t, joints in enumerate(x):
+            frame = {"joints": make(joints), "betas": make(joints[0, :1]), "scale": 1.0}
+            (folder / f"{t:04d}.pkl").write_bytes(pickle.dumps(frame))
+    a, b = (load_mvh(str(tmp_path / k / "smpl_param")).actors[0] for k in ("arrays", "tensors"))
+    assert torch.equal(a.positions, b.positions)
+
+
+def test_real_keypoints_of_aist(real_data, tmp_path):
+    for path in sorted((real_data / "aistpp").glob("keypoints*/*.pkl")):
+        scene = motionbook.read(path)
+        assert scene.fps == 60 and scene.actors[0].skeleton.name == "COCO17"
+        assert motionbook.write(scene, tmp_path / "b.pkl").read_bytes() == path.read_bytes()
+    pixels = motionbook.read(path.parents[1] / "keypoints2d" / "gBR_sBM_cAll_d04_mBR2_ch08.pkl", view=3)  # fmt: skip
+    assert scene.actors[0].positions.shape[-1] == 3 and pixels.meta["units"] == "px"
+
+
+def test_tensors_that_lie(tmp_path):
+    good = pickle.dumps({"joints": torch.zeros(2, 3)}, 2)
+    far = good.replace(b"K\x02K\x03\x86", b"K\x02K\x09\x86")
+    assert far != good
+    with pytest.raises(BadFile, match="beyond its storage"):
+        load_tensors(far)
+    with pytest.raises(BadFile, match="nothing in it was run"):
+        load_tensors(pickle.dumps(print))
