@@ -218,6 +218,27 @@ def test_gate_is_used_where_likelihood_knows(animal):
     assert "left out" in best_detector(bad.actors[0])[1]
 
 
+@pytest.mark.parametrize("share", [0.01, 0.03, 0.1])
+def test_wild_points_are_left_out_though_most_unlikely_ones_are_right(animal, share):
+    m, g = animal.actors[0], torch.Generator().manual_seed(0)
+    draw = lambda s: torch.rand(m.observed.shape, generator=g) < s
+    doubted, wild = draw(0.15), draw(share)
+    conf = torch.full(m.observed.shape, 0.99).masked_fill(doubted, 0.3).masked_fill(wild, 0.2)
+    x = torch.where(wild[..., None], 600 * torch.rand(m.positions.shape, generator=g), m.positions)
+    found = DETECTORS["best"](m.replace(positions=x, confidence=conf))
+    assert (found.reason > 0)[wild].float().mean() > 0.95
+    assert (found.reason > 0)[~wild & ~doubted].float().mean() < 0.01
+
+
+def test_a_recording_or_a_part_that_is_never_certain_keeps_its_points(animal):
+    m, g = animal.actors[0], torch.Generator().manual_seed(1)
+    low = 0.3 * torch.rand(m.observed.shape, generator=g)
+    assert share(DETECTORS["best"](m.replace(confidence=low))) < 0.01
+    part = torch.full_like(low, 0.99)
+    part[:, 2] = low[:, 2]
+    assert share(DETECTORS["best"](m.replace(confidence=part))) < 0.01
+
+
 def test_combine_keeps_reasons_in_order(broken):
     m = broken.scene.actors[0].replace(confidence=torch.zeros(broken.mask[0].shape))
     found = combine(likelihood_gate(), hampel())(m)

@@ -4,38 +4,33 @@
 
 # %% auto #0
 __all__ = ['LONGEST', 'OPEN', 'EACH', 'EDGE', 'INSIDE', 'RETURN', 'LIKELIHOODS', 'DOUBT', 'BLOCK', 'ODDS', 'LOW', 'MANY', 'WRONG',
-           'SHORTEST', 'step_costs', 'link_prices', 'cheapest_paths', 'disbelief', 'learned_doubt', 'believed_points',
-           'surroundings', 'path_gate', 'gate_pays', 'best_detector']
+           'LEAP', 'CERTAIN', 'SHORTEST', 'step_costs', 'link_prices', 'cheapest_paths', 'disbelief', 'learned_doubt',
+           'believed_points', 'surroundings', 'confirmed', 'path_gate', 'unlikely_points', 'gate_pays', 'proven_gate',
+           'best_detector']
 
-# %% ../../../nbs/filters/detect/paths.ipynb #eda526d2
+# %% ../../../nbs/filters/detect/paths.ipynb #adf5ce15
 import math
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ...core.gaps import neighbours
 from ...core.motion import Motion
 from ..cleaner import REASON, Detector, Found
 from .outliers import body_evidence, combine, likelihood_gate
 from .steps import COST_CAP, NAN, StepModel, learn_steps, nan_quantile
+from .straight import border_steps, off_the_line, run_means
 from .swaps import swap_viterbi
 
-# %% ../../../nbs/filters/detect/paths.ipynb #21966359
+# %% ../../../nbs/filters/detect/paths.ipynb #e397f410
 LONGEST = 2.5  # seconds, the longest run that is disbelieved as one
 OPEN = 2.0  # price of a run
 EACH = 6.0  # price of a disbelieved second, 0.2 a frame at 30 frames a second
 EDGE = 8.0  # a jump: what a run's first and last step should cost
 INSIDE = 8.0  # the most that a step inside a run adds
 RETURN = 4.0  # price of a step across that is as long as the jumps, per unit of log(1 + ratio²)
-
-
-def _neighbour_frames(seen: Tensor) -> tuple[Tensor, Tensor]:
-    "[t j] the last frame seen before each, or -1, and the next one after each, or t."
-    t = torch.arange(len(seen))[:, None]
-    none = torch.full_like(seen[:1], -1, dtype=torch.long)
-    last = torch.cat([none, torch.where(seen, t, -1).cummax(0).values[:-1]])
-    after = torch.where(seen, t, len(seen)).flip(0).cummin(0).values.flip(0)
-    return last, torch.cat([after[1:], none * 0 + len(seen)])
 
 
 def step_costs(
@@ -52,7 +47,7 @@ def step_costs(
         error[g:, :, g - 1] = torch.where(known, e, math.inf)
     return cost, error
 
-# %% ../../../nbs/filters/detect/paths.ipynb #0e2cc5c1
+# %% ../../../nbs/filters/detect/paths.ipynb #9aaf6eb2
 def link_prices(
     x: Tensor,  # [t j c]
     cost: Tensor,  # [t j g] of steps
@@ -63,7 +58,7 @@ def link_prices(
 ]:  # [t j g] price of a step with all that is skipped, [t j] prices summed over time
     "Steps that skip points pay for the points, and for not looking like an excursion."
     seen, (t, _, longest) = x.isfinite().all(-1), cost.shape
-    last, after = _neighbour_frames(seen)
+    last, after = neighbours(seen, others=True)
     gap = torch.arange(t)[:, None] - last
     arriving = cost.gather(2, (gap.clamp(1, longest) - 1)[..., None])[..., 0]
     arriving = torch.where((last >= 0) & (gap <= longest) & seen, arriving, EDGE)
@@ -84,7 +79,7 @@ def link_prices(
         cost[g:, :, g - 1] += torch.where(skips, extra, 0.0)
     return cost, paid
 
-# %% ../../../nbs/filters/detect/paths.ipynb #17243789
+# %% ../../../nbs/filters/detect/paths.ipynb #2bb82881
 def cheapest_paths(
     price: Tensor,  # [t j g]
     paid: Tensor,  # [t j] prices of disbelief, summed
@@ -93,26 +88,30 @@ def cheapest_paths(
 ) -> Tensor:  # [t j] bool, the points to believe
     "The cheapest path of every joint."
     t, j, longest = price.shape
-    best = torch.full((t + longest, j), math.inf, dtype=torch.float64)
-    came = torch.full((t, j), -1)
-    before = paid - torch.diff(paid, dim=0, prepend=torch.zeros_like(paid[:1]))
-    fresh = before + (OPEN + COST_CAP / 2) * (before > 0)
-    lost, lost_at = torch.full((j,), math.inf, dtype=torch.float64), torch.full((j,), -1)
+    fresh, before = _first_prices(paid)
+    best, came, joints = np.full((t + longest, j), np.inf), np.full((t, j), -1), np.arange(j)
+    lost, lost_at = np.full(j, np.inf), np.full(j, -1)
+    price, seen, against, sums = (a.numpy() for a in (price, seen, against, paid))
     for k in range(t):
         if k > longest:
-            older = best[k - 1] - paid[k - 1 - longest]
-            lost_at = torch.where(older < lost, k - 1 - longest, lost_at)
-            lost = torch.minimum(lost, older)
-        step, gap = (best[k : k + longest].flip(0).T + price[k]).min(1)
-        choice = torch.stack([fresh[k], lost + before[k] + COST_CAP + OPEN, step])
-        value, which = choice.min(0)
-        best[k + longest] = torch.where(seen[k], value + against[k], math.inf)
-        came[k] = torch.stack([torch.full_like(gap, -1), lost_at, k - 1 - gap]).gather(
-            0, which[None]
-        )[0]
+            older = best[k - 1] - sums[k - 1 - longest]
+            lost_at = np.where(older < lost, k - 1 - longest, lost_at)
+            lost = np.minimum(lost, older)
+        step = best[k : k + longest][::-1].T + price[k]
+        gap = step.argmin(1)
+        choice = np.stack([fresh[k], lost + before[k] + COST_CAP + OPEN, step[joints, gap]])
+        which = choice.argmin(0)
+        best[k + longest] = np.where(seen[k], choice[which, joints] + against[k], np.inf)
+        came[k] = np.stack([np.full(j, -1), lost_at, k - 1 - gap])[which, joints]
     left = paid[-1:] - paid
-    end = best[longest:] + left + (OPEN + COST_CAP / 2) * (left > 0)
-    return _walked_back(end.min(0), came)
+    end = torch.from_numpy(best[longest:]) + left + (OPEN + COST_CAP / 2) * (left > 0)
+    return _walked_back(end.min(0), torch.from_numpy(came))
+
+
+def _first_prices(paid: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    "[t j] what it costs to believe no point before, and what disbelief alone has cost by then."
+    before = paid - torch.diff(paid, dim=0, prepend=torch.zeros_like(paid[:1]))
+    return (before + (OPEN + COST_CAP / 2) * (before > 0)).numpy(), before.numpy()
 
 
 def _walked_back(last, came: Tensor) -> Tensor:
@@ -125,7 +124,7 @@ def _walked_back(last, came: Tensor) -> Tensor:
         at = torch.where(here, came[k], at)
     return believed
 
-# %% ../../../nbs/filters/detect/paths.ipynb #2eb81e02
+# %% ../../../nbs/filters/detect/paths.ipynb #e8bc46f3
 def disbelief(
     believed: Tensor,  # [t j] bool
     price: Tensor,  # [t j g]
@@ -134,7 +133,7 @@ def disbelief(
     "How sure it is that a point is wrong."
     t, _, longest = price.shape
     frame = torch.arange(t)[:, None].expand_as(believed)
-    last, after = _neighbour_frames(believed)
+    last, after = neighbours(believed, others=True)
     inner = (last >= 0) & (after < t)
     after = after.clamp(max=t - 1)
     pick = lambda to, gap: (
@@ -150,7 +149,7 @@ def disbelief(
     sure = torch.sigmoid(extra / 2)
     return torch.where(believed, sure.clamp(max=0.5), sure.clamp(min=0.5))
 
-# %% ../../../nbs/filters/detect/paths.ipynb #d6658ca2
+# %% ../../../nbs/filters/detect/paths.ipynb #c04c7de0
 LIKELIHOODS = torch.tensor([0.1, 0.3, 0.6, 0.9, 0.99])  # borders of the classes
 DOUBT = 0.75  # the most that confidence counts against a point, in prices of disbelieving it
 
@@ -171,7 +170,7 @@ def learned_doubt(
     doubt = 0.5 * (torch.logit(share) - torch.logit(usual))
     return torch.where(seen, doubt[kind].view_as(confidence), 0.0).clamp(-1, DOUBT * EACH / fps)
 
-# %% ../../../nbs/filters/detect/paths.ipynb #e363d5a5
+# %% ../../../nbs/filters/detect/paths.ipynb #e2431da7
 BLOCK = 2**25  # entries of the price table that are held at once
 
 
@@ -201,7 +200,7 @@ def _block(steps: StepModel, against: Tensor) -> tuple[Tensor, Tensor]:
     believed = cheapest_paths(price, paid, seen, against)
     return believed, disbelief(believed, price, against).masked_fill(~seen, 0.0)
 
-
+# %% ../../../nbs/filters/detect/paths.ipynb #b9117ef5
 ODDS = 2.0  # what a deviation counts, per unit of its logarithm
 
 
@@ -216,7 +215,31 @@ def surroundings(
     price = ODDS * torch.log((said / usual[:, None] / 3).clamp_min(1)).clamp(max=1.5)
     return price * min(1.0, 30 / fps)
 
+# %% ../../../nbs/filters/detect/paths.ipynb #6a5f62d4
+def _search(motion: Motion, x: Tensor, context: bool, learn: bool) -> tuple[Tensor, Tensor]:
+    "[t j] the points to believe, and how wrong each one looks."
+    seen, longest = motion.observed, max(2, round(LONGEST * motion.fps))
+    steps = learn_steps(x, motion.fps, min(longest, len(x) - 1))
+    believed, score = believed_points(steps, torch.zeros(seen.shape))
+    against = surroundings(x, motion.fps, believed) if context else torch.zeros(seen.shape)
+    if learn and motion.confidence is not None:
+        doubt = learned_doubt(motion.confidence, seen & ~believed, seen, motion.fps)
+        against = torch.where(doubt < 0, torch.where(against > 0, against, doubt), against + doubt)
+    return believed_points(steps, against) if (against != 0).any() else (believed, score)
 
+# %% ../../../nbs/filters/detect/paths.ipynb #a3180da3
+def confirmed(
+    x: Tensor,  # [t j c], NaN = missing
+    wrong: Tensor,  # [t j] bool
+    fps: float,
+) -> Tensor:  # [t j] bool
+    "The disbelieved runs for which there is evidence."
+    believed = x.isfinite().all(-1) & ~wrong
+    off = run_means(off_the_line(x, believed).clamp(max=10), wrong)
+    body = run_means((surroundings(x, fps, believed) > 0).float(), wrong)
+    return wrong & ((off > 1) | (body > 0.5) | (border_steps(x, wrong) > 2))
+
+# %% ../../../nbs/filters/detect/paths.ipynb #9b9ae949
 def path_gate(
     context: bool = True,  # ask the body too
     learn: bool = True,  # weigh the tracker's confidence as this recording suggests
@@ -225,47 +248,59 @@ def path_gate(
 
     def detect(motion: Motion) -> Found:
         x = motion.positions.masked_fill(~motion.observed[..., None], NAN)
-        seen, longest = motion.observed, max(2, round(LONGEST * motion.fps))
         if len(x) < 3:
-            return Found(x, torch.zeros(seen.shape, dtype=torch.uint8), torch.zeros(seen.shape))
-        steps = learn_steps(x, motion.fps, min(longest, len(x) - 1))
-        believed, score = believed_points(steps, torch.zeros(seen.shape))
-        against = surroundings(x, motion.fps, believed) if context else torch.zeros(seen.shape)
-        if learn and motion.confidence is not None:
-            doubt = learned_doubt(motion.confidence, seen & ~believed, seen, motion.fps)
-            against = torch.where(
-                doubt < 0, torch.where(against > 0, against, doubt), against + doubt
-            )
-        if (against != 0).any():
-            believed, score = believed_points(steps, against)
-        wrong = seen & ~believed
+            none = torch.zeros(motion.observed.shape)
+            return Found(motion.positions, none.to(torch.uint8), none)
+        believed, score = _search(motion, x, context, learn)
+        wrong = confirmed(x, motion.observed & ~believed, motion.fps)
+        score = torch.where(wrong, score, score.clamp(max=0.5))
         return Found(motion.positions, wrong.to(torch.uint8) * REASON["jump"], score)
 
     return detect
 
-# %% ../../../nbs/filters/detect/paths.ipynb #b81b560f
+# %% ../../../nbs/filters/detect/paths.ipynb #2d9583f6
 LOW = 0.6  # likelihood below which DeepLabCut users drop a point
 MANY = 0.05  # share of low points from which on the gate has to prove itself
-WRONG = 0.1  # the least share of the low points that must look wrong then
+WRONG = 0.1  # the least share of the low points that must leap then
+LEAP = 3.0  # times what is usual for a certain point: what counts as a leap
+CERTAIN = 0.2  # of a joint's points must be certain, or its low ones are not judged
 SHORTEST = 5  # frames: below it, nothing can be learned about steps
 
 
+def unlikely_points(
+    motion: Motion,  # with confidence
+    threshold: float = LOW,
+) -> tuple[Tensor, bool]:  # [t j] bool; whether these are all that can be judged
+    "The points of low confidence that are to be left out."
+    seen = motion.observed
+    low = seen & ~(motion.confidence >= threshold)
+    low &= (seen & ~low).sum(0) >= CERTAIN * seen.sum(0)
+    if low.sum() <= MANY * seen.sum():
+        return low, bool(low.any())
+    leaps = low & (off_the_line(motion.positions, seen & ~low) > LEAP)
+    proven = bool(leaps.sum() > WRONG * low.sum())
+    return (low if proven else leaps), proven
+
+# %% ../../../nbs/filters/detect/paths.ipynb #ddd1c94d
 def gate_pays(
     motion: Motion,
     threshold: float = LOW,
 ) -> bool:
     "Whether points of low confidence are worse than others in this recording."
-    if motion.confidence is None:
-        return False
-    seen = motion.observed
-    low = seen & ~(motion.confidence >= threshold)
-    if low.sum() <= MANY * seen.sum():
-        return bool(low.any())
-    wrong = path_gate(learn=False)(motion).reason > 0
-    share = lambda m: float((wrong & m).sum() / m.sum().clamp_min(1))
-    if not (seen & ~low).any():
-        return False  # all are low: the likelihood tells nothing apart
-    return share(low) > max(1.5 * share(seen & ~low) + 0.01, WRONG)
+    return motion.confidence is not None and unlikely_points(motion, threshold)[1]
+
+
+def proven_gate(
+    threshold: float = LOW,  # 0 to 1
+) -> Detector:
+    "Flag points of low confidence, as far as the recording bears it out."
+
+    def detect(motion: Motion) -> Found:
+        wrong, _ = unlikely_points(motion, threshold)
+        score = wrong * (1 - motion.confidence.nan_to_num()).clamp(0, 1)
+        return Found(motion.positions, wrong.to(torch.uint8) * REASON["low likelihood"], score)
+
+    return detect
 
 
 def best_detector(
@@ -279,11 +314,11 @@ def best_detector(
             why.append(
                 f"{len(motion.skeleton.mirror_pairs)} mirror pairs: swaps by continuity and sides"
             )
-        if gate_pays(motion):
-            parts.append(likelihood_gate(LOW))
-            why.append(f"likelihood below {LOW:g} is left out")
-        elif motion.confidence is not None:
-            why.append("likelihood weighed, not cut")
+        if motion.confidence is not None:
+            parts.append(proven_gate())
+            every = f"likelihood below {LOW:g} is left out"
+            some = f"likelihood weighed, and below {LOW:g} left out where a point leaps"
+            why.append(every if gate_pays(motion) else some)
         parts.append(path_gate())
         why.append(f"most plausible paths over {LONGEST:g} s at {motion.fps:g} fps")
     elif motion.confidence is not None:
