@@ -19,7 +19,7 @@ import torch
 
 import motionbook.data.cache as cache
 from motionbook.converters.base import dataset_items
-from motionbook.core.files import extract_archive
+from motionbook.core.archives import extract_archive
 from motionbook.core.motion import Scene
 from motionbook.features.points.body_points import Keypoints
 from motionbook.features.points.dlc_features import DLCFeatures

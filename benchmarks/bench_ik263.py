@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from motionbook.body.smpl22 import motion_to_smpl22
-from motionbook.core.files import extract_archive
+from motionbook.core.archives import extract_archive
 from motionbook.core.motion import resample
 from motionbook.features.humanml3d.ik263 import IK263_LAYOUT, smpl_to_ik263
 from motionbook.formats.registry import read

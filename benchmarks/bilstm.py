@@ -17,7 +17,7 @@ import mocap
 import numpy as np
 import torch
 
-from motionbook.core.files import extract_archive
+from motionbook.core.archives import extract_archive
 from motionbook.core.skeleton import Skeleton
 from motionbook.formats.registry import read
 from motionbook.models.corrector.network import correct, load_corrector

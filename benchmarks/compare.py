@@ -29,7 +29,7 @@ import torch
 import motionbook
 from motionbook.cleanup.compare.compare import compare
 from motionbook.cleanup.compare.trials import contenders
-from motionbook.core.files import extract_archive
+from motionbook.core.archives import extract_archive
 from motionbook.core.motion import Motion, Scene, resample
 from motionbook.core.skeleton import Skeleton
 from motionbook.filters.auto import chosen_detector

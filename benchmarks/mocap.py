@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from motionbook.core.files import extract_archive
+from motionbook.core.archives import extract_archive
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
 from motionbook.filters.cleaner import body_size

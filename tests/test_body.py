@@ -32,9 +32,11 @@ from motionbook.body.smpl import (
     smpl22_rotations,
     smplx_layer,
 )
-from motionbook.core.files import BadFile, extract_archive, load_pickle
+from motionbook.core.archives import extract_archive
+from motionbook.core.files import BadFile
 from motionbook.core.kinematics import global_rotations
 from motionbook.core.motion import fk
+from motionbook.core.pickles import load_pickle
 from motionbook.core.rotation import rotation_angle, rotvec_to_matrix
 from motionbook.core.skeletons import BODY25, COCO17, SMPL22, SMPL24
 from motionbook.synthetic.people import person

@@ -18,8 +18,9 @@ import torch
 from helpers import SAMPLES, edited, same
 from recordings import examples, put
 
-from motionbook.core.files import BadFile, load_pickle
+from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion
+from motionbook.core.pickles import load_pickle
 from motionbook.formats.registry import find_format, formats, read, write
 
 pytestmark = pytest.mark.usefixtures("one_thread")

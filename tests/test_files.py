@@ -18,16 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import motionbook.core.files as files
-from motionbook.core.files import (
-    BadFile,
-    atomic_write,
-    decode,
-    extract_archive,
-    load_npy,
-    load_npz,
-    load_pickle,
-    read_bytes,
-)  # fmt: skip
+from motionbook.core.archives import extract_archive, load_npy, load_npz
+from motionbook.core.files import BadFile, atomic_write, decode, read_bytes  # fmt: skip
+from motionbook.core.pickles import load_pickle
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from motionbook.body.smpl import body_joints
 from motionbook.body.smpl22 import motion_to_smpl22
-from motionbook.core.files import extract_archive, load_pickle
+from motionbook.core.archives import extract_archive
 from motionbook.core.motion import Motion, mirror, resample
+from motionbook.core.pickles import load_pickle
 from motionbook.core.rotation import axis_rotation
 from motionbook.core.skeletons import COCO17, SMPL22, SMPL24
 from motionbook.features.humanml3d.ik263 import (

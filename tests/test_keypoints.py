@@ -224,7 +224,7 @@ def test_real_bodies_come_back(real_data, name):
 
 def test_real_dance_with_missing_points(real_data):
     "AIST++ keypoints hold NaN; they are COCO's 17 points in centimetres."
-    from motionbook.core.files import load_pickle
+    from motionbook.core.pickles import load_pickle
     from motionbook.core.skeletons import COCO17
 
     raw = load_pickle(sorted((real_data / "aistpp" / "keypoints3d").glob("*.pkl"))[0])

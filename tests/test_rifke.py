@@ -115,7 +115,7 @@ def test_round_trip_of_real_clips(golden, clip, dtype, limit):
 
 def smpl_clips(real_data):
     "Poses, trans and joints of AMASS-style files and of AIST++, in double precision, z up."
-    from motionbook.core.files import load_pickle
+    from motionbook.core.pickles import load_pickle
 
     clips = []
     for path in sorted((real_data / "motionlib" / "asap_smpl_npz").rglob("*.npz"))[:8]:
@@ -370,7 +370,7 @@ def test_real_smpl_files(real_data):
 
 def test_real_aist(real_data):
     "60 fps, y up, centimetres scaled by the body: one turn at the door."
-    from motionbook.core.files import load_pickle
+    from motionbook.core.pickles import load_pickle
 
     paths = sorted((real_data / "aistpp").rglob("motions/*.pkl"))
     if not paths:

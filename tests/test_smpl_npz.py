@@ -14,8 +14,9 @@ from test_body import small_model
 
 from motionbook.body.smpl import KINDS, approximate_body, load_body
 from motionbook.cli import main
-from motionbook.core.files import BadFile, load_pickle
+from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene, resample
+from motionbook.core.pickles import load_pickle
 from motionbook.core.rotation import axis_rotation, matrix_to_rotvec, rotvec_to_matrix
 from motionbook.core.skeleton import Skeleton
 from motionbook.core.skeletons import SMPL22

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from motionbook.core.files import extract_archive
+from motionbook.core.archives import extract_archive
 from motionbook.filters.fill.classical import cubic, linear
 from motionbook.filters.fill.coupled import coupled
 from motionbook.filters.fill.kalman import rts

@@ -15,7 +15,9 @@ import numpy as np
 import torch
 
 from .shape import KINDS, BodyModel, approximate_body, checked_kind
-from ..core.files import bad_file, load_pickle, npz_members, parse_npy, read_bytes, reading
+from ..core.archives import npz_members, parse_npy
+from ..core.files import bad_file, read_bytes, reading
+from ..core.pickles import load_pickle
 
 # %% ../../nbs/body/files.ipynb #bd1d86be
 class Inert:

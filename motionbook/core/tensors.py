@@ -19,7 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from .files import BadFile, _Unpickler, bad_file, npz_members, read_bytes
+from .archives import npz_members
+from .files import BadFile, bad_file, read_bytes
+from .pickles import _Unpickler
 
 # %% ../../nbs/core/tensors.ipynb #8e39c007
 STORAGES = {  # torch's name -> numpy's type; bfloat16 is the upper half of a float32

@@ -18,7 +18,8 @@ import torch
 from ..body.stick import SEGMENTS, SEGMENTS_V1, stick_joints
 from ..core.files import bad_file
 from ..core.motion import Scene
-from ..core.skeleton import STICK16, Skeleton, skeleton_from_spec
+from ..core.skeleton import Skeleton, skeleton_from_spec
+from ..core.skeletons import STICK16
 from ..formats.kit.tokens import Tokens, json_tokens, replaced
 from ..formats.original import Original, Part, file_functions
 from .actions import ActionType, action_index

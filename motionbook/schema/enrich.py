@@ -20,7 +20,7 @@ from torch import Tensor
 from ..body.stick import stick_joints
 from ..core.gaps import fill_straight_lines
 from ..core.motion import Motion, Scene
-from ..core.skeleton import STICK16
+from ..core.skeletons import STICK16
 from motionbook.schema.metadata import (
     EmotionMetadata,
     InteractionMetadata,

@@ -13,7 +13,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...core.files import bad_file, load_npy
+from ...core.archives import load_npy
+from ...core.files import bad_file
 from .ik263 import IK263
 from ..representation import Representation
 from ..shared.moments import Clip

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...core.files import atomic_write, bad_file, load_npy, load_npz, read_bytes
+from ...core.archives import load_npy, load_npz
+from ...core.files import atomic_write, bad_file, read_bytes
 from ...core.motion import Motion
 from ..representation import Layout, Representation
 from .checks import check_fps

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...core.files import BadFile, atomic_write, bad_file, load_pickle, read_bytes
+from ...core.files import BadFile, atomic_write, bad_file, read_bytes
 from ...core.motion import Scene
+from ...core.pickles import load_pickle
 from motionbook.formats.dlc.dlc_table import (
     LEVEL_NAMES,
     Table,

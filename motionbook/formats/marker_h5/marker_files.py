@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...core.files import atomic_write, bad_file, load_npy, read_bytes, reading
+from ...core.archives import load_npy
+from ...core.files import atomic_write, bad_file, read_bytes, reading
 from ...core.motion import Motion, Scene
 from ..kit.hdf5 import opened, own_dataset
 from .marker_layout import MarkerColumns, join_columns, marker_skeleton

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...core.files import bad_file, npz_bytes, npz_members, npz_with, parse_npy
+from ...core.archives import npz_bytes, npz_members, npz_with, parse_npy
+from ...core.files import bad_file
 from ...core.motion import Scene
 from ...core.skeleton import Skeleton
 from ...core.skeletons import SKELETONS

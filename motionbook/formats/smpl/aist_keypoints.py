@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...core.files import bad_file, load_pickle
+from ...core.files import bad_file
 from ...core.motion import Scene
+from ...core.pickles import load_pickle
 from ...core.skeletons import COCO17
 from ..original import Change, Original, Part, file_functions
 from .smpl_arrays import exchange_arrays

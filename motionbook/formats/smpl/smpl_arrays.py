@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from ...body.smpl import KINDS
-from ...core.files import bad_file, load_pickle, npz_members, npz_with, parse_npy
+from ...core.archives import npz_members, npz_with, parse_npy
+from ...core.files import bad_file
+from ...core.pickles import load_pickle
 
 # %% ../../../nbs/formats/smpl/smpl_arrays.ipynb #33550ad9
 _WHOLE = ("poses", "smpl_poses", "pose")

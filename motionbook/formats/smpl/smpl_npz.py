@@ -23,7 +23,8 @@ from motionbook.body.smpl import (
     fit_smpl22,
     rest_offsets,
 )
-from ...core.files import atomic_write, bad_file, npz_bytes, read_bytes, reading
+from ...core.archives import npz_bytes
+from ...core.files import atomic_write, bad_file, read_bytes, reading
 from ...core.inverse import joints_below
 from ...core.kinematics import refit
 from ...core.motion import Motion, Scene
