@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import motionbook
 from motionbook.core.files import BadFile
 from motionbook.core.kinematics import refit
 from motionbook.core.motion import Motion, Scene, fk
@@ -618,3 +619,77 @@ def test_a_failed_write_leaves_the_old_file(parse, tmp_path):
     with pytest.raises(ValueError):
         write(Scene((Motion(torch.zeros(3, 22, 2), SMPL22, 30),)), tmp_path / "old.bvh")
     assert (tmp_path / "old.bvh").read_text() == "precious"
+
+
+SMALL = """HIERARCHY
+ROOT Hips
+{
+OFFSET 0 0 0
+CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
+JOINT Leg
+{
+OFFSET 10 -40 0
+CHANNELS 3 Zrotation Xrotation Yrotation
+End Site
+{
+OFFSET 0 -40 0
+}
+}
+JOINT Leg
+{
+OFFSET -10 -40 0
+CHANNELS 3 Zrotation Xrotation Yrotation
+End Site
+{
+OFFSET 0 -40 0
+}
+}
+}
+MOTION
+Frames: 20
+Frame Time: 0.0333333
+"""
+SMALL += "".join(f"{k}.0 90.0 0.0 0 0 0 0 {k}.5 0 0 -{k}.5 0\n" for k in range(20))
+
+
+def test_a_name_that_comes_twice(tmp_path):
+    path = tmp_path / "twice.bvh"
+    path.write_text(SMALL)
+    scene = motionbook.read(path)
+    joints = scene.actors[0].skeleton.joints
+    assert joints == ("Hips", "Leg", "Leg_end", "Leg_2", "Leg_2_end")
+    assert motionbook.write(scene, tmp_path / "same.bvh").read_bytes() == path.read_bytes()
+    x = scene.actors[0].positions.clone()
+    x[4, 4] += 0.05
+    edited = scene.replace(actors=(scene.actors[0].replace(positions=x),))
+    new = motionbook.write(edited, tmp_path / "new.bvh").read_text().split("\n")
+    assert [i for i, (a, b) in enumerate(zip(SMALL.split("\n"), new)) if a != b] == [
+        SMALL[: SMALL.index("\n4.0 90.0") + 1].count("\n")
+    ]
+
+
+@pytest.mark.parametrize(
+    "printed, fps", [("0.017", 60), ("0.011", 90), ("0.016", 62.5), ("0.008", 120), ("0.0417", 24)]
+)
+def test_frame_times_printed_short(printed, fps, tmp_path):
+    path = tmp_path / "short.bvh"
+    path.write_text(SMALL.replace("0.0333333", printed))
+    assert motionbook.read(path).fps == fps
+
+
+@pytest.mark.parametrize("printed", ["1e-300", "1e-9", "1e300", "nan", "-0.03"])
+def test_frame_times_that_no_camera_has(printed, tmp_path):
+    path = tmp_path / "odd.bvh"
+    path.write_text(SMALL.replace("0.0333333", printed))
+    with pytest.raises(BadFile, match="Frame Time above 0"):
+        motionbook.read(path)
+
+
+def test_a_rest_pose_before_the_movement_is_said(tmp_path):
+    path = tmp_path / "rest.bvh"
+    first = "0.0 90.0 0.0 0 0 0 0 0.5 0 0 -0.5 0\n"
+    path.write_text(SMALL.replace(first, "900.0 90.0 -500.0 0 0 0 0 0.0 0 0 0.0 0\n"))
+    scene = motionbook.read(path)
+    assert scene.meta["rest_frame"] == 0 and "left alone" in scene.meta["notes"][-1]
+    path.write_text(SMALL)
+    assert "rest_frame" not in motionbook.read(path).meta

@@ -519,7 +519,7 @@ HEAD = "scorer,n,n,n\nbodyparts,a,a,a\ncoords,x,y,likelihood\n"
         ("", "empty"),
         ("scorer,n,n\n", "header"),
         (HEAD, "at least one frame"),
-        (HEAD + "0,1,2,0.5\n1,3", "line 5"),
+        (HEAD + "0,1,2,0.5\n1,3\n2,3,4,0.5\n", "line 5"),
         (HEAD + "0,1,2,0.5,7,7\n", "expected 4 cells, got 6 (line 4)"),
         (HEAD + "0,1,2,0.5\n1,1,2,0.5,9\n", "line 5"),
         (HEAD + "0,1,2,0.5\n1,1,two,0.5\n", "'two' (line 5, column 3)"),
@@ -536,6 +536,108 @@ def test_bad_csv(text, says, tmp_path):
     with pytest.raises(BadFile) as err:
         read_dlc(path)
     assert says in str(err.value) and "\n" not in str(err.value)
+
+
+def test_a_last_row_that_ends_early(tmp_path):
+    "Missing, as pandas has it; a number that the end of the file cut through is missing too."
+    path = tmp_path / "short.csv"
+    path.write_text(HEAD + "0,1,2,0.5\n1,3\n")
+    scene = read_dlc(path)
+    assert scene.actors[0].observed[:, 0].tolist() == [True, False]
+    assert "the last row has 2 cells of 4" in scene.meta["notes"][0]
+    assert write_dlc(scene, tmp_path / "same.csv").read_bytes() == path.read_bytes()
+    x = scene.actors[0].positions.clone()
+    x[1, 0] = torch.tensor([3.0, 4.0])
+    m = scene.actors[0].replace(positions=x, confidence=torch.full((2, 1), 0.5))
+    write_dlc(scene.replace(actors=(m,)), tmp_path / "full.csv")
+    assert read_dlc(tmp_path / "full.csv").actors[0].positions[1, 0].tolist() == [3, 4]
+    path.write_text(HEAD + "0,1,2,0.5\n1,3,4")
+    assert read_dlc(path).actors[0].observed[:, 0].tolist() == [True, False]
+
+
+def test_an_empty_likelihood_is_not_zero(tmp_path):
+    path = tmp_path / "movement.csv"
+    rows = "".join(f"{i},{i}.5,2.5,\n" for i in range(9))
+    path.write_text(HEAD + rows)
+    scene = read_dlc(path)
+    assert scene.actors[0].confidence is None and scene.actors[0].observed.all()
+    assert write_dlc(scene, tmp_path / "same.csv").read_bytes() == path.read_bytes()
+    path.write_text(HEAD + rows + "9,1.5,2.5,0.25\n")
+    assert read_dlc(path).actors[0].confidence[:, 0].tolist() == [1.0] * 9 + [0.25]
+
+
+def test_an_index_that_leaves_frames_out_leaves_a_hole(tmp_path):
+    path = tmp_path / "hole.csv"
+    path.write_text(HEAD + "".join(f"{i},{i}.5,2.5,0.9\n" for i in (10, 11, 12, 17, 18)))
+    scene = read_dlc(path)
+    m = scene.actors[0]
+    assert m.observed[:, 0].tolist() == [True] * 3 + [False] * 4 + [True] * 2
+    assert m.positions[7, 0, 0] == 17.5 and scene.meta["labels"][3] == "13"
+    assert "leaves out 4 frames" in scene.meta["notes"][0]
+    assert write_dlc(scene, tmp_path / "same.csv").read_bytes() == path.read_bytes()
+    x = m.positions.clone()
+    x[7, 0, 0] = 20.0
+    write_dlc(scene.replace(actors=(m.replace(positions=x),)), tmp_path / "new.csv")
+    assert (tmp_path / "new.csv").read_text() == path.read_text().replace("17,17.5", "17,20.0")
+    path.write_text(HEAD + "".join(f"{i},{i}.5,2.5,0.9\n" for i in (0, 5, 10)))
+    assert len(read_dlc(path)) == 3
+
+
+def test_likelihood_in_percent(tmp_path):
+    path = tmp_path / "percent.csv"
+    path.write_text(HEAD + "0,1.5,2.5,99.5\n1,1.5,2.5,50.0\n2,1.5,2.5,0.5\n")
+    scene = read_dlc(path)
+    assert scene.actors[0].confidence[:, 0].allclose(torch.tensor([0.995, 0.5, 0.005]))
+    assert "percent" in scene.meta["notes"][0]
+    m = scene.actors[0]
+    c = m.confidence.clone()
+    c[1] = 0.25
+    write_dlc(
+        scene.replace(actors=(Motion(m.positions, m.skeleton, m.fps, confidence=c),)),
+        tmp_path / "new.csv",
+    )
+    assert (tmp_path / "new.csv").read_text() == path.read_text().replace("50.0", "25.0")
+
+
+def test_labels_by_hand_say_so(tmp_path):
+    path = tmp_path / "CollectedData.csv"
+    path.write_text(HEAD + "labeled/img003.png,1,2,0.5\nlabeled/img001.png,1,3,0.5\n")
+    scene = read_dlc(path)
+    assert scene.meta["hand_labels"] and "not a track" in scene.meta["notes"][0]
+
+
+@pytest.mark.parametrize("word", ["naN", "-NAN", "1.#IND", "N/A", "null"])
+def test_every_spelling_of_not_a_number(word, tmp_path):
+    path = tmp_path / "odd.csv"
+    path.write_text(HEAD + f"0,1,2,0.5\n1,{word},{word},0.5\n")
+    assert read_dlc(path).actors[0].observed[:, 0].tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    "parts", [["NA", "nan", "None", "null"], ["=1+1", "+nose", "@tail", "-ear"]]
+)
+def test_names_that_a_table_could_take_for_something_else(parts, tmp_path):
+    path = tmp_path / "names.csv"
+    head = [",".join(["scorer", *["n"] * 12])]
+    head += [",".join(["bodyparts", *(p for p in parts for _ in range(3))])]
+    head += [",".join(["coords", *["x", "y", "likelihood"] * 4]), "0" + ",1.5,2.5,0.9" * 4]
+    path.write_text("\n".join(head) + "\n")
+    scene = read_dlc(path)
+    assert scene.actors[0].skeleton.joints == tuple(parts)
+    for name in ("same.csv", "other.h5"):
+        back = read_dlc(write_dlc(scene, tmp_path / name))
+        assert back.actors[0].skeleton.joints == tuple(parts)
+
+
+def test_a_line_without_end_is_refused_soon(tmp_path):
+
+    path = tmp_path / "long.csv"
+    for text in ("scorer," + "a" * (20 << 20), "scorer," + "a," * 2_000_000):
+        path.write_text(text + "\n")
+        start = time.perf_counter()
+        with pytest.raises(BadFile) as err:
+            read_dlc(path)
+        assert time.perf_counter() - start < 5 and len(str(err.value)) < 400
 
 
 def test_two_people_in_one_file(tmp_path):
@@ -555,7 +657,7 @@ def test_strange_but_sensible_csv(tmp_path):
     path.write_text(HEAD + "0,inf,2,0.5\n1,1e300,2,0.5\n2,3,4,7\n3,3,4,\n4,0,0,0.5\n")
     m = read_dlc(path).actors[0]
     assert m.observed[:, 0].tolist() == [False, False, True, True, True]
-    assert m.confidence[:, 0].tolist() == [0, 0, 1, 0, 0.5]
+    assert m.confidence[:, 0].tolist() == [0, 0, 1, 1, 0.5]  # nobody said anything of the fourth
     path.write_text(HEAD + "".join(f"{i},,,\n" for i in range(5)))
     assert not read_dlc(path).actors[0].observed.any()
     for bad in (0, -1, float("nan")):

@@ -6,7 +6,7 @@
 __all__ = ['FORMATS', 'Format', 'register', 'formats', 'format_named', 'find_format', 'recognised', 'read', 'write', 'holds_many',
            'read_all', 'write_all', 'formats_table']
 
-# %% ../../nbs/formats/registry.ipynb #15a64699
+# %% ../../nbs/formats/registry.ipynb #2374ab22
 import importlib
 import os
 from collections.abc import Iterable, Iterator
@@ -17,6 +17,7 @@ from typing import Any
 from ..core.files import BadFile, bad_file, read_bytes, reading
 from ..core.motion import Scene
 from ..core.registry import Registry
+from .kit.first_frame import note_first_frame
 
 # %% ../../nbs/formats/registry.ipynb #4f2237c3
 @dataclass(frozen=True)
@@ -91,81 +92,30 @@ _ours("lightning_pose", (".csv",), "dlc.lightning_pose", "Lightning Pose csv: De
 _ours("sleap", (".analysis.h5", ".h5", ".hdf5"), "sleap.sleap", "SLEAP analysis HDF5: tracks of one or many animals, scores, 2-D",
       "every number of an untouched point, its type and compression, all other datasets")
 
-# %% ../../nbs/formats/registry.ipynb #d46006b0
-_ours(
-    "slp",
-    (".slp",),
-    "sleap.slp",
-    "SLEAP projects and predictions (with the extra `sleap`): tracks, untracked instances, corrections, 2-D",
-    "every record of an untouched point, all other tables; an animal added to a frame is a predicted instance",
-)
-_ours(
-    "nwb",
-    (".nwb",),
-    "nwb.nwb",
-    "NWB files with ndx-pose: pose estimates of one or many animals, 2-D or 3-D",
-    "every number of an untouched point and all other data of the experiment",
-)
-_ours(
-    "keypoint_json",
-    (".json",),
-    "plain.keypoint_json",
-    "plain keypoint JSON of our own: joints, frames, actors, null for missing",
-    "every byte but the tokens of changed numbers; keys it does not know",
-)
-_ours(
-    "mediapipe",
-    (".csv", ".json"),
-    "mediapipe.mediapipe",
-    "MediaPipe pose landmarks (csv wide or long, JSON): image or world coordinates, visibility",
-    "every byte but the tokens of changed numbers; persons added where none was detected are new text",
-)
-_ours(
-    "marker_h5",
-    ("time_sequences.h5", ".h5"),
-    "marker_h5.marker_h5",
-    "marker sequences of OpenCap's enhancer (infoData.npy beside): 20 points, or 16 without arms, 3-D, height and weight",
-    "every other sequence and dataset; type, chunks and layout; infoData.npy",
-    many=True,
-)
-_ours(
-    "npz",
-    (".npz",),
-    "plain.npz",
-    "plain arrays: positions, joints, fps; several actors, 2-D or 3-D",
-    "every other array, the type, order and compression of all",
-)
-_ours(
-    "smpl_npz",
-    (".npz", ".pkl"),
-    "smpl.smpl_npz",
-    "SMPL, SMPL-H and SMPL-X poses as in AMASS; dances of AIST++ (.pkl)",
-    "every other array and type; poses and trans of all frames and joints that did not change",
-)
-_ours(
-    "video_smpl",
-    (".pkl", ".pt", ".pth", ".npy"),
-    "smpl.video_results",
-    "people found in videos by WHAM, GVHMR, TRAM, 4DHumans and VIBE: SMPL poses by frame",
-    "nothing: it is only read",
-    writes=False,
-)
-_ours(
-    "aist_keypoints",
-    (".pkl",),
-    "smpl.aist_keypoints",
-    "AIST++ keypoints of dancers: pixels of nine cameras, or 3-D",
-    "every other array and number",
-)
-register(
-    Format(
-        "motion",
-        (".motion",),
-        "motionbook.schema.dot_motion",
-        "stick figures of twelve or five segments in JSON, one actor or several",
-        "every byte but the numbers of a changed joint, wherever a segment ends in it",
-    )
-)
+# %% ../../nbs/formats/registry.ipynb #4c51ca7c
+# fmt: off
+_ours("slp", (".slp",), "sleap.slp", "SLEAP projects and predictions (with the extra `sleap`): tracks, untracked instances, corrections, 2-D",
+      "every record of an untouched point, all other tables; an animal added to a frame is a predicted instance")
+_ours("nwb", (".nwb",), "nwb.nwb", "NWB files with ndx-pose: pose estimates of one or many animals, 2-D or 3-D",
+      "every number of an untouched point and all other data of the experiment")
+_ours("keypoint_json", (".json",), "plain.keypoint_json", "plain keypoint JSON of our own: joints, frames, actors, null for missing",
+      "every byte but the tokens of changed numbers; keys it does not know")
+_ours("mediapipe", (".csv", ".json"), "mediapipe.mediapipe", "MediaPipe pose landmarks (csv wide or long, JSON): image or world coordinates, visibility",
+      "every byte but the tokens of changed numbers; persons added where none was detected are new text")
+_ours("marker_h5", ("time_sequences.h5", ".h5"), "marker_h5.marker_h5", "marker sequences of OpenCap's enhancer (infoData.npy beside): 20 points, or 16 without arms, 3-D, height and weight",
+      "every other sequence and dataset; type, chunks and layout; infoData.npy", many=True)
+_ours("npy", (".npy",), "plain.npy", "one array [t j c] of positions, as HumanML3D keeps joints: no names, no rate",
+      "the header; every number of an untouched point")
+_ours("npz", (".npz",), "plain.npz", "plain arrays: positions, joints, fps; several actors, 2-D or 3-D",
+      "every other array, the type, order and compression of all")
+_ours("smpl_npz", (".npz", ".pkl"), "smpl.smpl_npz", "SMPL, SMPL-H and SMPL-X poses as in AMASS; dances of AIST++ (.pkl)",
+      "every other array and type; poses and trans of all frames and joints that did not change")
+_ours("video_smpl", (".pkl", ".pt", ".pth", ".npy"), "smpl.video_results", "people found in videos by WHAM, GVHMR, TRAM, 4DHumans and VIBE: SMPL poses by frame",
+      "nothing: it is only read", writes=False)
+_ours("aist_keypoints", (".pkl",), "smpl.aist_keypoints", "AIST++ keypoints of dancers: pixels of nine cameras, or 3-D",
+      "every other array and number")
+register(Format("motion", (".motion",), "motionbook.schema.dot_motion", "stick figures of twelve or five segments in JSON, one actor or several",
+                "every byte but the numbers of a changed joint, wherever a segment ends in it"));
 
 # %% ../../nbs/formats/registry.ipynb #57acd7da
 def formats() -> tuple[Format, ...]:
@@ -207,7 +157,7 @@ def recognised(
     named = sorted(formats(), key=lambda f: not f.fits(path))
     return any(f.knows(path, head) for f in named)
 
-# %% ../../nbs/formats/registry.ipynb #341b016a
+# %% ../../nbs/formats/registry.ipynb #02792153
 def read(
     path: str | os.PathLike,  # a recording
     format: str | None = None,  # its format's name; None = look inside
@@ -216,7 +166,7 @@ def read(
     "Any recording as a scene; BadFile says in one line what is wrong with it."
     fmt = find_format(path) if format is None else format_named(format)
     with reading(path):
-        return fmt.read(Path(path), **options)
+        return note_first_frame(fmt.read(Path(path), **options))
 
 # %% ../../nbs/formats/registry.ipynb #99342225
 def write(

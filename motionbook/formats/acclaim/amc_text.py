@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Amc', 'parse_amc', 'number_habit', 'replace_angles', 'amc_text']
 
-# %% ../../../nbs/formats/acclaim/amc_text.ipynb #bcd781c8
+# %% ../../../nbs/formats/acclaim/amc_text.ipynb #77e65ff3
 import re
 import warnings
 from dataclasses import dataclass, field
@@ -14,8 +14,10 @@ import numpy as np
 
 from ...core.files import bad_file, decode
 from .asf_text import Asf
+from ..kit.numbers import printf_habit
+from ..kit.tokens import replaced, word_spans
 
-# %% ../../../nbs/formats/acclaim/amc_text.ipynb #239d9a9b
+# %% ../../../nbs/formats/acclaim/amc_text.ipynb #8d71a306
 @dataclass(frozen=True, eq=False)
 class Amc:
     "A motion file."
@@ -29,16 +31,8 @@ class Amc:
     degrees: bool
     notes: tuple[str, ...] = ()  # what is unusual about it
 
-# %% ../../../nbs/formats/acclaim/amc_text.ipynb #fef91c39
+# %% ../../../nbs/formats/acclaim/amc_text.ipynb #32f70b0d
 _FRAME = re.compile(r"^[ \t]*\d+[ \t]*\r?$", re.MULTILINE)
-_SPACE = np.zeros(256, bool)
-_SPACE[[9, 10, 11, 12, 13, 32]] = True
-
-
-def _spans(body: bytes) -> tuple[np.ndarray, np.ndarray]:
-    "Where each word begins and ends."
-    blank = np.concatenate([[True], _SPACE[np.frombuffer(body, np.uint8)], [True]])
-    return np.flatnonzero(blank[:-1] & ~blank[1:]), np.flatnonzero(~blank[:-1] & blank[1:])
 
 
 def _first_frame(text: str, at: int, path) -> list[tuple[str, int]]:
@@ -78,7 +72,7 @@ def _check_lines(lines: list[tuple[str, int]], asf: Asf, path, line: int):
             f"line {line}",
         )
 
-# %% ../../../nbs/formats/acclaim/amc_text.ipynb #6f8bb033
+# %% ../../../nbs/formats/acclaim/amc_text.ipynb #7223a335
 def _broken(body: str, lines: list[tuple[str, int]], path, line: int):
     "Raise for the first line that is not what the first frame promises."
     expected, k, frame = [("", 0), *lines], 0, "?"
@@ -118,12 +112,12 @@ def _is_number(word: str) -> bool:
     except ValueError:
         return False
 
-# %% ../../../nbs/formats/acclaim/amc_text.ipynb #389e5e89
+# %% ../../../nbs/formats/acclaim/amc_text.ipynb #5ce63eca
 def _table(
     body: bytes, lines: list[tuple[str, int]]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     "Numbers of the frames [t 1+c], where they begin and end [t 1+c]; None if the lines are not the same in all frames."
-    start, end = _spans(body)
+    start, end = word_spans(body)
     width = 1 + sum(1 + count for _, count in lines)
     if len(start) % width:
         return None
@@ -155,7 +149,7 @@ def _bulk(data: bytes, count: int) -> np.ndarray | None:
             return None
     return values if len(values) == count and np.isfinite(values).all() else None
 
-# %% ../../../nbs/formats/acclaim/amc_text.ipynb #dad6854d
+# %% ../../../nbs/formats/acclaim/amc_text.ipynb #287aceb9
 def parse_amc(
     data: bytes,  # the file
     asf: Asf,  # the skeleton that it moves
@@ -206,21 +200,13 @@ def _notes(asf: Asf, columns: dict[str, slice], numbers: np.ndarray) -> tuple[st
         )
     return tuple(notes)
 
-# %% ../../../nbs/formats/acclaim/amc_text.ipynb #dc9d1eb7
+# %% ../../../nbs/formats/acclaim/amc_text.ipynb #26749643
 def number_habit(
     doc: Amc,
 ) -> str:  # a format such as "%.6g" or "%.4f"
     "How the file prints its numbers."
-    words = [
-        w
-        for w in doc.text[doc.body : doc.body + 40_000].split()[:2000]
-        if w[0] in "-+.0123456789" and not w.isdigit()
-    ]
-    decimals = {len(w.partition(".")[2]) for w in words}
-    if len(decimals) == 1 and decimals != {0} and not any("e" in w.lower() for w in words):
-        return f"%.{decimals.pop()}f"
-    digits = [len(re.sub(r"[eE].*|\D", "", w).lstrip("0")) for w in words]
-    return f"%.{min(max([6, *digits]), 9)}g"
+    words = doc.text[doc.body : doc.body + 40_000].split()[:2000]
+    return printf_habit([w for w in words if w[0] in "-+.0123456789" and not w.isdigit()])
 
 
 def replace_angles(
@@ -229,18 +215,11 @@ def replace_angles(
     values: np.ndarray,  # [t c] the new numbers; only those at `where` count
 ) -> str:  # the new text
     "The text with some numbers replaced."
-    habit, body = number_habit(doc), doc.text[doc.body :]
-    pieces, last = [doc.text[: doc.body]], 0
-    old, new, (start, end) = (
-        doc.values[where].tolist(),
-        values[where].tolist(),
-        doc.spans[:, where].tolist(),
-    )
-    for was, now, a, b in zip(old, new, start, end):
-        if habit % was != habit % now:
-            pieces += (body[last:a], habit % now)
-            last = b
-    return "".join([*pieces, body[last:]])
+    habit, spans = number_habit(doc), doc.spans[:, where].T.tolist()
+    old, new = ([habit % x for x in v[where].tolist()] for v in (doc.values, values))
+    put = [(*span, now) for span, was, now in zip(spans, old, new) if was != now]
+    start, end, words = zip(*put) if put else ((), (), ())
+    return doc.text[: doc.body] + replaced(doc.text[doc.body :], start, end, words)
 
 
 def amc_text(

@@ -6,7 +6,7 @@
 __all__ = ['UNITS', 'channel_axes', 'channel_columns', 'actor_trees', 'joint_names', 'tree_parents', 'plain_names',
            'rotation_orders', 'channel_rotations', 'adds_to_offset', 'channel_places', 'infer_unit', 'unit_of', 'up_of']
 
-# %% ../../../nbs/formats/bvh/bvh_body.ipynb #20148ef7
+# %% ../../../nbs/formats/bvh/bvh_body.ipynb #7568ac93
 import functools
 from collections.abc import Sequence
 
@@ -17,8 +17,9 @@ from torch import Tensor
 from ...core.rotation import axis_rotation
 from ...core.skeleton import infer_roles, joint_levels, joint_side, name_words
 from .bvh_text import BvhText, Node
+from ..kit.numbers import unique_names
 
-# %% ../../../nbs/formats/bvh/bvh_body.ipynb #d94d2442
+# %% ../../../nbs/formats/bvh/bvh_body.ipynb #7b60830b
 def channel_axes(
     node: Node,
     kind: str,  # "r" or "p"
@@ -34,7 +35,7 @@ def channel_columns(
     "Where a joint's rotation or position channels stand."
     return [node.first + i for i, c in enumerate(node.channels) if c[1] == kind]
 
-# %% ../../../nbs/formats/bvh/bvh_body.ipynb #c5cc3c02
+# %% ../../../nbs/formats/bvh/bvh_body.ipynb #972c128a
 def actor_trees(
     nodes: Sequence[Node],
 ) -> list[list[int]]:  # for each ROOT, the nodes that are joints, in the file's order
@@ -53,10 +54,12 @@ def joint_names(
     nodes: Sequence[Node],
     tree: Sequence[int],  # from `actor_trees`
 ) -> tuple[str, ...]:
-    "The actor's joint names; an end site is called after its parent."
-    taken, names = {nodes[i].name for i in tree}, []
+    "The actor's joint names, the second of one name numbered; an end site is called after its parent."
+    named = [i for i in tree if nodes[i].name]
+    own = dict(zip(named, unique_names([nodes[i].name for i in named])))
+    taken, names = set(own.values()), []
     for i in tree:
-        name = stem = nodes[i].name or f"{nodes[nodes[i].parent].name}_end"
+        name = stem = own.get(i) or f"{own[nodes[i].parent]}_end"
         k = 1
         while not nodes[i].name and name in taken:
             k += 1
@@ -74,7 +77,7 @@ def tree_parents(
     place = {i: j for j, i in enumerate(tree)}
     return tuple(place.get(nodes[i].parent, -1) for i in tree)
 
-# %% ../../../nbs/formats/bvh/bvh_body.ipynb #1476332e
+# %% ../../../nbs/formats/bvh/bvh_body.ipynb #137bfd04
 def plain_names(
     names: Sequence[str],
 ) -> list[str]:  # words in lower case
@@ -88,7 +91,7 @@ def plain_names(
         words = [w[1:] if len(w) > 1 and w[0] == usual else w for w in words]
     return [" ".join(w) for w in words]
 
-# %% ../../../nbs/formats/bvh/bvh_body.ipynb #dfc10aab
+# %% ../../../nbs/formats/bvh/bvh_body.ipynb #451bbf3f
 def rotation_orders(
     file: BvhText,
     tree: Sequence[int],
@@ -121,10 +124,10 @@ def channel_rotations(
             found[at : at + _BLOCK, joints] = made
     return found
 
-# %% ../../../nbs/formats/bvh/bvh_body.ipynb #9ef64f91
+# %% ../../../nbs/formats/bvh/bvh_body.ipynb #d5cf9584
 _BLOCK = 512  # frames
 
-# %% ../../../nbs/formats/bvh/bvh_body.ipynb #7c904703
+# %% ../../../nbs/formats/bvh/bvh_body.ipynb #9078fb62
 def adds_to_offset(
     file: BvhText,
 ) -> bool:
@@ -155,7 +158,7 @@ def channel_places(
     places[~np.isfinite(places).all(-1)] = np.nan
     return places
 
-# %% ../../../nbs/formats/bvh/bvh_body.ipynb #a7dc953d
+# %% ../../../nbs/formats/bvh/bvh_body.ipynb #84178bb7
 UNITS = {  # metres in one unit, and how unusual the unit is
     "cm": (0.01, 0.0), "m": (1.0, 0.0), "mm": (0.001, 0.3), "in": (0.0254, 0.25), "cmu": (0.0254 / 0.45, 0.25),
     "dm": (0.1, 0.5), "ft": (0.3048, 0.5),
@@ -173,7 +176,7 @@ def infer_unit(
         return min(UNITS, key=lambda u: abs(np.log(size * UNITS[u][0] / 1.7)) + UNITS[u][1])
     return next((u for u in ("cm", "m", "mm") if 0.05 <= size * UNITS[u][0] <= 5), "cm")
 
-# %% ../../../nbs/formats/bvh/bvh_body.ipynb #55cbda4f
+# %% ../../../nbs/formats/bvh/bvh_body.ipynb #46476cc4
 def _legs(roles: dict, parents: Sequence[int]) -> list[list[int]]:
     "For each side that has one, the joints from below the hip down to the ankle."
     legs = []
@@ -186,7 +189,7 @@ def _legs(roles: dict, parents: Sequence[int]) -> list[list[int]]:
             legs.append(chain)
     return legs
 
-# %% ../../../nbs/formats/bvh/bvh_body.ipynb #3710a3f5
+# %% ../../../nbs/formats/bvh/bvh_body.ipynb #adfe2345
 def unit_of(
     names: Sequence[str],
     parents: Sequence[int],
@@ -202,7 +205,7 @@ def unit_of(
         reach[level] = reach[up] + lengths[level]
     return infer_unit(float(reach.max()), person=False)
 
-# %% ../../../nbs/formats/bvh/bvh_body.ipynb #277f22cd
+# %% ../../../nbs/formats/bvh/bvh_body.ipynb #691e40a6
 def _upright(x: np.ndarray, roles: dict) -> np.ndarray:
     "[t 3] the direction from the ankles to the hips."
     at = lambda part: np.mean(
@@ -211,7 +214,7 @@ def _upright(x: np.ndarray, roles: dict) -> np.ndarray:
     up = at("hip") - at("ankle")
     return up / np.maximum(np.linalg.norm(up, axis=-1, keepdims=True), 1e-9)
 
-# %% ../../../nbs/formats/bvh/bvh_body.ipynb #c8e26b72
+# %% ../../../nbs/formats/bvh/bvh_body.ipynb #b11f8300
 def up_of(
     names: Sequence[str],
     parents: Sequence[int],

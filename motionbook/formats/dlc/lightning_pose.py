@@ -6,7 +6,7 @@
 __all__ = ['EXTRA', 'MODELS', 'sniff', 'read', 'write', 'is_lightning_pose', 'extra_columns', 'read_lightning_pose',
            'write_lightning_pose']
 
-# %% ../../../nbs/formats/dlc/lightning_pose.ipynb #d7c18c74
+# %% ../../../nbs/formats/dlc/lightning_pose.ipynb #c2685709
 import io
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from ...core.motion import Scene
 from .dlc import CsvDocument, find_header, parse_csv, write_dlc
 from .dlc_table import coordinate_of, table_to_scene
 
-# %% ../../../nbs/formats/dlc/lightning_pose.ipynb #09a11d37
+# %% ../../../nbs/formats/dlc/lightning_pose.ipynb #2078d853
 EXTRA = (
     "x_ens_median",
     "y_ens_median",
@@ -45,7 +45,7 @@ def is_lightning_pose(
         s.startswith(MODELS) and "_tracker" in s for s in scorers
     )
 
-# %% ../../../nbs/formats/dlc/lightning_pose.ipynb #36a0f9ac
+# %% ../../../nbs/formats/dlc/lightning_pose.ipynb #e9bf6311
 def extra_columns(
     doc: CsvDocument,
 ) -> dict[str, np.ndarray]:  # name -> [t j] float32
@@ -63,7 +63,7 @@ def extra_columns(
             out[word][:, j] = values[c]
     return out
 
-# %% ../../../nbs/formats/dlc/lightning_pose.ipynb #e22364a4
+# %% ../../../nbs/formats/dlc/lightning_pose.ipynb #1b00eaa0
 def _values(doc: CsvDocument, columns: list[int]) -> dict[int, np.ndarray]:
     "Columns of a csv as numbers, NaN where they are none."
     import pandas as pd
@@ -102,7 +102,7 @@ def _check_last_row(doc: CsvDocument, path):
             path, f"{counts[0]} cells", f"{counts[1]}", "last row", "the file is cut off"
         )
 
-# %% ../../../nbs/formats/dlc/lightning_pose.ipynb #9efa04eb
+# %% ../../../nbs/formats/dlc/lightning_pose.ipynb #0eba270a
 def read_lightning_pose(
     path: str | Path,  # .csv
     fps: float | None = None,  # frames per second; the files state none, None = 30
@@ -117,7 +117,7 @@ def read_lightning_pose(
         meta = dict(scene.meta) | {"format": "lightning_pose", "columns": tuple(extra)}
         return scene.replace(actors=(first, *scene.actors[1:]), meta=meta)
 
-# %% ../../../nbs/formats/dlc/lightning_pose.ipynb #b79b32f8
+# %% ../../../nbs/formats/dlc/lightning_pose.ipynb #8d3ee897
 def write_lightning_pose(
     scene: Scene,
     path: str | Path,  # .csv
@@ -129,5 +129,5 @@ def write_lightning_pose(
         )
     return write_dlc(scene, path)
 
-# %% ../../../nbs/formats/dlc/lightning_pose.ipynb #7b51efc1
+# %% ../../../nbs/formats/dlc/lightning_pose.ipynb #c9e7b89c
 sniff, read, write = is_lightning_pose, read_lightning_pose, write_lightning_pose

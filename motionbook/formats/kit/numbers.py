@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['USUAL_RATES', 'RATES', 'is_missing', 'Habit', 'find_habit', 'format_number', 'shortest', 'print_number',
-           'printed_rate', 'unique_names']
+           'printf_habit', 'printed_rate', 'unique_names']
 
 # %% ../../../nbs/formats/kit/numbers.ipynb #f2e3aea5
 import re
@@ -87,6 +87,17 @@ def print_number(
 ) -> str:
     "A number in the file's habit; few digits where the file prints them all."
     return shortest(x) if habit.places is None and np.isfinite(x) else format_number(x, habit)
+
+# %% ../../../nbs/formats/kit/numbers.ipynb #160dfdc2
+def printf_habit(
+    words: Sequence[str],  # numbers as they stand in the file
+) -> str:  # a format such as "%.6f" or "%.6g"
+    "How a file prints all of its numbers."
+    decimals = {len(w.partition(".")[2]) for w in words if "." in w}
+    if len(decimals) == 1 and not any("e" in w.lower() for w in words):
+        return f"%.{decimals.pop()}f"
+    digits = [len(re.sub(r"[eE].*|\D", "", w).lstrip("0")) for w in words]
+    return f"%.{min(max([6, *digits]), 9)}g"
 
 # %% ../../../nbs/formats/kit/numbers.ipynb #f92c4341
 USUAL_RATES = (24, 25, 30, 48, 50, 60, 90, 100, 120, 144, 150, 200, 240)  # frames per second

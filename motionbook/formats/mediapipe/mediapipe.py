@@ -6,7 +6,7 @@
 __all__ = ['KINDS', 'sniff', 'read', 'write', 'infer_kind', 'MediaPipeDocument', 'parse_mediapipe', 'read_mediapipe',
            'edit_mediapipe', 'fresh_csv', 'fresh_json', 'write_mediapipe', 'is_mediapipe']
 
-# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #c3c4a42b
+# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #464529c4
 import json
 import os
 import re
@@ -20,7 +20,7 @@ from ...core.files import atomic_write, bad_file, decode, read_bytes, reading
 from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton
 from ...core.skeletons import MEDIAPIPE33
-from ..dlc.dlc import Habit, find_habit, format_number
+from ..kit.numbers import Habit, find_habit, format_number
 from ..kit.tokens import differs, replaced, shortest
 from motionbook.formats.mediapipe.mediapipe_csv import (
     NAMES,
@@ -32,7 +32,7 @@ from motionbook.formats.mediapipe.mediapipe_csv import (
 )
 from .mediapipe_json import json_landmarks
 
-# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #7e2a416d
+# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #4593bed8
 KINDS = ("world", "image", "pixels")
 
 
@@ -51,7 +51,7 @@ def infer_kind(
             return "world"
     return "image"
 
-# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #f959a26a
+# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #f4c2137e
 @dataclass(frozen=True, eq=False)
 class MediaPipeDocument:
     "An original file, where its landmarks stand and what they mean."
@@ -108,7 +108,7 @@ class MediaPipeDocument:
             for m in scene.actors
         )
 
-# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #5665ec81
+# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #5256276e
 def parse_mediapipe(
     raw: bytes,  # the file's content
     path="landmarks",  # for messages
@@ -137,13 +137,13 @@ def parse_mediapipe(
         )
     return MediaPipeDocument(found, key, kind, size if kind == "image" else None)
 
-# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #d19f2c97
+# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #7cc0c086
 def _is_json(raw: bytes) -> bool:
     "Whether a text begins as JSON does."
     head = raw[:64].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
     return head[:1] in (b"[", b"{")
 
-# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #d8858ad5
+# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #c7bf6f15
 def read_mediapipe(
     path: str | os.PathLike,  # .csv or .json
     fps: float | None = None,  # frames per second; None = as the file says, else 30
@@ -193,7 +193,7 @@ def read_mediapipe(
         }
         return Scene(tuple(actors), source=str(path), meta=meta)
 
-# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #7cc8dfa4
+# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #10f4b3ee
 def _skeleton(which: tuple[int, ...]) -> Skeleton:
     "All landmarks, or those that a file has."
     if len(which) == 33:
@@ -202,7 +202,7 @@ def _skeleton(which: tuple[int, ...]) -> Skeleton:
     edges = tuple((at[a], at[b]) for a, b in MEDIAPIPE33.edges if a in at and b in at)
     return Skeleton("mediapipe", tuple(NAMES[i] for i in which), edges=edges)
 
-# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #c9b9cdb6
+# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #eb248950
 def _habit(doc: MediaPipeDocument, coords) -> Habit:
     "How the file prints some coordinates, from a sample."
     at, tokens = doc.found.at[doc.key][..., coords], doc.found.tokens
@@ -219,7 +219,7 @@ def _print(x: float, habit: Habit, comma: bool) -> str:
     text = shortest(x) if habit.places is None and np.isfinite(x) else format_number(x, habit)
     return text.replace(".", ",") if comma else text
 
-# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #4090c77f
+# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #f2f38f89
 def edit_mediapipe(
     doc: MediaPipeDocument,  # the original
     scene: Scene,  # read from it, some numbers changed
@@ -250,7 +250,7 @@ def edit_mediapipe(
         start, end, words = [*start, room.start], [*end, room.end], [*words, text]
     return tokens.encoded(replaced(tokens.body, start, end, words))
 
-# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #e73bed4c
+# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #e5ddc1b3
 def _new_people(doc: MediaPipeDocument, value, sure, where, hx: Habit, hv: Habit, path):
     "Rooms and text for persons that the file does not have in a frame."
     texts: dict[Room, list[str]] = {}
@@ -275,7 +275,7 @@ def _new_people(doc: MediaPipeDocument, value, sure, where, hx: Habit, hv: Habit
         apart = ", " if room.end > room.start else room.after + room.before
         yield room, room.before + apart.join(some) + room.after
 
-# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #3756bd29
+# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #7f26c4e2
 def _fresh_values(scene: Scene, path) -> tuple[str, np.ndarray]:
     "Which landmarks a new file holds, and [t a 33 4]."
     if any(m.skeleton.joints != NAMES for m in scene.actors):
@@ -304,7 +304,7 @@ def _digits(x: np.ndarray) -> np.ndarray:
     "The shortest text of float32."
     return np.where(np.isnan(x), "", x.astype(np.float32).astype(str))
 
-# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #9330da47
+# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #4b08bee6
 def fresh_csv(
     scene: Scene,
     path="landmarks.csv",  # for messages
@@ -356,7 +356,7 @@ def write_mediapipe(
     data = edit_mediapipe(doc, scene, path) if same else fresh(scene, path)
     return atomic_write(path, data, lambda p: _check(p, scene, doc if same else None))
 
-# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #42cf7235
+# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #7fb66d03
 def _check(path: Path, scene: Scene, doc: MediaPipeDocument | None):
     "The new file says what the scene says, to the file's own step."
     flat = scene.actors[0].positions.shape[-1] == 2
@@ -370,12 +370,12 @@ def _check(path: Path, scene: Scene, doc: MediaPipeDocument | None):
     if new.shape != want.shape or not np.allclose(new, want, atol=step, rtol=1e-6, equal_nan=True):
         raise bad_file(path, "the scene's positions", "others")
 
-# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #2271e281
+# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #4b64fcc2
 _ARRAYS = re.compile(
     r"\[\s*+(?:(?:\[\s*+\]|null)\s*+,\s*+)*+\[((?:\s*+\[[^\[\]{}\"]*+\]\s*+,?+)++)\]"
 )  # lists of lists of numbers
 
-# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #25077f90
+# %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #3862aa8e
 def is_mediapipe(
     path: Path,
     head: bytes,  # the first 64 kB

@@ -6,7 +6,7 @@
 __all__ = ['NAME', 'sniff', 'read', 'write', 'KeypointDocument', 'parse', 'read_keypoints', 'edit_keypoints', 'fresh_keypoints',
            'write_keypoints', 'is_keypoints']
 
-# %% ../../../nbs/formats/plain/keypoint_json.ipynb #131d71a2
+# %% ../../../nbs/formats/plain/keypoint_json.ipynb #e747310a
 import json
 import os
 import re
@@ -21,7 +21,7 @@ from ...core.files import atomic_write, bad_file, read_bytes, reading
 from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton
 from ...core.skeletons import SKELETONS
-from ..dlc.dlc import Habit, find_habit, format_number
+from ..kit.numbers import Habit, find_habit, format_number
 from ..kit.tokens import Tokens, differs, json_tokens, replaced, shortest
 from motionbook.formats.kit.units import (
     AXES,
@@ -34,7 +34,7 @@ from motionbook.formats.kit.units import (
     unit_named,
 )
 
-# %% ../../../nbs/formats/plain/keypoint_json.ipynb #8d8811ee
+# %% ../../../nbs/formats/plain/keypoint_json.ipynb #3ab77b1c
 NAME = "motionbook-keypoints"
 
 
@@ -72,7 +72,7 @@ class KeypointDocument:
         mine = [(j, a.shape) for j, a in zip(self.joints, self.at)]
         return mine == [(m.skeleton.joints, tuple(m.positions.shape)) for m in scene.actors]
 
-# %% ../../../nbs/formats/plain/keypoint_json.ipynb #7c9a626e
+# %% ../../../nbs/formats/plain/keypoint_json.ipynb #9fcf661e
 def _need(tree: dict, key: str, kind: type, path, where: str = "top level"):
     if not isinstance(tree.get(key), kind) or not tree[key]:
         what = {list: "a list", str: "text", dict: "an object"}[kind]
@@ -119,7 +119,7 @@ def _ordinals(x: list, shape: tuple[int, ...], path, where: str) -> np.ndarray:
         )
     return at
 
-# %% ../../../nbs/formats/plain/keypoint_json.ipynb #a3926115
+# %% ../../../nbs/formats/plain/keypoint_json.ipynb #6fe7887b
 def _index(entry: Any, joints: tuple[str, ...], tokens: Tokens, path, where: str) -> int:
     "A joint's place; −1 for a root."
     if isinstance(entry, str) and entry in joints:
@@ -172,7 +172,7 @@ def _number(tree: dict, key: str, tokens: Tokens, default: float, path) -> float
 def _word(tree: dict, key: str) -> str:
     return tree[key] if isinstance(tree.get(key), str) else ""
 
-# %% ../../../nbs/formats/plain/keypoint_json.ipynb #41b55b7d
+# %% ../../../nbs/formats/plain/keypoint_json.ipynb #79ebab08
 def parse(
     raw: bytes,  # the file's content
     path="keypoints.json",  # for messages
@@ -199,7 +199,7 @@ def parse(
     frame = _frame(tree, tokens, at[0], joints[0], units, up, path)
     return KeypointDocument(tokens, tuple(at), tuple(sure), tuple(joints), *frame), tree
 
-# %% ../../../nbs/formats/plain/keypoint_json.ipynb #c48fa64a
+# %% ../../../nbs/formats/plain/keypoint_json.ipynb #c401d8c0
 def _confidence(
     actor: dict, shape: tuple[int, int], tokens: Tokens, path, where: str
 ) -> np.ndarray | None:
@@ -242,7 +242,7 @@ def _frame(tree: dict, tokens: Tokens, at: np.ndarray, joints, units, up, path) 
     x = np.where(at < 0, np.nan, tokens.values[at])
     return units or unit_named(said) or infer_units(None, x), up or axis or infer_up(joints, x)
 
-# %% ../../../nbs/formats/plain/keypoint_json.ipynb #48a8d6db
+# %% ../../../nbs/formats/plain/keypoint_json.ipynb #e8f2026d
 def read_keypoints(
     path: str | os.PathLike,  # a .json file
     fps: float | None = None,  # frames per second; None = as the file says
@@ -273,7 +273,7 @@ def read_keypoints(
             tuple(actors), source=str(path), meta=meta | {"units": doc.units, "up": doc.up}
         )
 
-# %% ../../../nbs/formats/plain/keypoint_json.ipynb #b657174a
+# %% ../../../nbs/formats/plain/keypoint_json.ipynb #667083e8
 def _habit(tokens: Tokens, at: np.ndarray) -> Habit:
     "How the file prints numbers, from a sample."
     some = at[at >= 0]
@@ -285,7 +285,7 @@ def _print(x: float, habit: Habit) -> str:
     "A number in the file's habit; few digits where the file prints them all."
     return shortest(x) if habit.places is None and np.isfinite(x) else format_number(x, habit)
 
-# %% ../../../nbs/formats/plain/keypoint_json.ipynb #18b120c2
+# %% ../../../nbs/formats/plain/keypoint_json.ipynb #07d9a00d
 def edit_keypoints(
     doc: KeypointDocument,  # the original
     scene: Scene,  # read from it, some numbers changed
@@ -307,7 +307,7 @@ def edit_keypoints(
         replaced(tokens.body, tokens.start[which], tokens.end[which], list(edits.values()))
     )
 
-# %% ../../../nbs/formats/plain/keypoint_json.ipynb #ae62d2f2
+# %% ../../../nbs/formats/plain/keypoint_json.ipynb #d30405a5
 def _in_file(doc: KeypointDocument, x: np.ndarray) -> np.ndarray:
     "Positions in the file's unit and axes."
     x = x.astype(np.float64) / UNITS.get(doc.units, 1.0)
@@ -325,7 +325,7 @@ def _edits(value, moved, at, habit: Habit) -> dict[int, str]:
     put = moved & ~whole[..., None]
     return edits | {int(k): _print(x, habit) for k, x in zip(at[put], value[put])}
 
-# %% ../../../nbs/formats/plain/keypoint_json.ipynb #e8f68cfa
+# %% ../../../nbs/formats/plain/keypoint_json.ipynb #a7aef808
 def _rows(x: np.ndarray) -> str:
     "[t j …] as nested lists, one line a frame."
     words = np.where(np.isnan(x), "null", x.astype(str))
@@ -346,7 +346,7 @@ def _body(s: Skeleton) -> dict:
         {"joints": s.joints} | ({"parents": s.parents} if s.has_tree else {}) | {"edges": s.edges}
     )
 
-# %% ../../../nbs/formats/plain/keypoint_json.ipynb #802f15da
+# %% ../../../nbs/formats/plain/keypoint_json.ipynb #54d3e2e5
 def fresh_keypoints(
     scene: Scene,
 ) -> bytes:
@@ -379,7 +379,7 @@ def write_keypoints(
     data = edit_keypoints(doc, scene) if same else fresh_keypoints(scene)
     return atomic_write(path, data, lambda p: _check(p, scene, doc if same else None))
 
-# %% ../../../nbs/formats/plain/keypoint_json.ipynb #fda91455
+# %% ../../../nbs/formats/plain/keypoint_json.ipynb #3ae5f911
 def _check(path: Path, scene: Scene, doc: KeypointDocument | None):
     "The new file says what the scene says, to the file's own step."
     new, _ = parse(
@@ -396,7 +396,7 @@ def _check(path: Path, scene: Scene, doc: KeypointDocument | None):
         ):
             raise bad_file(path, "the scene's positions", "others", f"actor {i}")
 
-# %% ../../../nbs/formats/plain/keypoint_json.ipynb #d3bcfdbb
+# %% ../../../nbs/formats/plain/keypoint_json.ipynb #cb8ec2a6
 def is_keypoints(
     path: Path,
     head: bytes,  # the first 64 kB

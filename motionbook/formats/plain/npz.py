@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['read', 'write', 'ArraysFile', 'parse', 'fresh', 'sniff']
 
-# %% ../../../nbs/formats/plain/npz.ipynb #98a0e23b
+# %% ../../../nbs/formats/plain/npz.ipynb #1f1856e7
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from motionbook.formats.kit.units import (
     unit_named,
 )
 from ..original import Original, Part, file_functions
+from .npy import ASSUMED_FPS, skeleton_of_width
 
 # %% ../../../nbs/formats/plain/npz.ipynb #114d40fd
 _TEXT = ("joints", "actors", "name", "text", "units", "up")
@@ -59,6 +60,38 @@ def _shaped(x: np.ndarray | None, shape: tuple[int, ...], key: str, path) -> np.
     if x is not None and x.shape != shape:
         raise bad_file(path, f"{key} {list(shape)}", f"{list(x.shape)}")
     return x
+
+# %% ../../../nbs/formats/plain/npz.ipynb #72c097dd
+_OTHER_NAMES = ("posed_joints", "positions_3d", "joints")
+
+
+def _as_ours(members: dict, path) -> tuple[dict, str]:
+    "Members under the names of this page, and what positions are called in the file."
+    if "positions" in members:
+        return members, "positions"
+    for key in _OTHER_NAMES:
+        x = parse_npy(members[key][1], path, f"array {key!r}") if key in members else np.empty(0)
+        if x.ndim >= 3 and x.dtype.kind == "f":
+            names = {"joints": members["joint_names"]} if "joint_names" in members else {}
+            kept = {k: v for k, v in members.items() if k != "joints" or key != "joints"}
+            return kept | names | {"positions": members[key]}, key
+    return members, "positions"
+
+
+def _assumed(arrays: dict, key: str, fps: float | None) -> tuple[str, ...]:
+    "Fill in names and rate where a file of others has none; notes."
+    notes, x = (), arrays["positions"]
+    if key == "positions" or x is None:
+        return notes
+    if arrays["joints"] is None:
+        body, notes = skeleton_of_width(x.shape[-2])
+        arrays["joints"] = np.array(body.joints)
+    if arrays["fps"] is None and fps is None:
+        arrays["fps"], notes = (
+            np.array(ASSUMED_FPS),
+            (*notes, f"{ASSUMED_FPS:g} frames per second are assumed"),
+        )
+    return notes
 
 # %% ../../../nbs/formats/plain/npz.ipynb #7174c6a7
 def _positions(arrays: dict, path) -> np.ndarray:
@@ -138,7 +171,7 @@ def _whole(x: np.ndarray, key: str, j: int, path) -> np.ndarray:
         raise bad_file(path, f"{key} from {low} to {j - 1}", f"{x[bad][0]}")
     return x.astype(np.int64)
 
-# %% ../../../nbs/formats/plain/npz.ipynb #2285db3e
+# %% ../../../nbs/formats/plain/npz.ipynb #5ef96b18
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ArraysFile(Original):
     "A .npz file as it was, and the arrays that a scene can change."
@@ -146,6 +179,7 @@ class ArraysFile(Original):
     stored: np.ndarray = field(repr=False)  # [t a j c] positions
     sure: np.ndarray | None = field(repr=False)  # [t a j] confidence
     present: np.ndarray = field(repr=False)  # [a j] bool
+    called: str = "positions"  # what the file calls them
 
     @property
     def tolerance(self) -> tuple[float, float]:
@@ -155,7 +189,7 @@ class ArraysFile(Original):
 
     def put(self, changes) -> bytes:
         pairs = [(c.values, c.where) for c in changes]
-        new = {"positions": _exchanged(self.stored, self.present, pairs)}
+        new = {self.called: _exchanged(self.stored, self.present, pairs)}
         if self.sure is not None and self.sure.dtype.kind == "f":
             pairs = [(c.confidence, c.sure) for c in changes]
             new["confidence"] = _exchanged(self.sure, self.present, pairs)
@@ -185,7 +219,7 @@ def _cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     info = np.iinfo(dtype)
     return np.clip(values.round(), info.min, info.max).astype(dtype)
 
-# %% ../../../nbs/formats/plain/npz.ipynb #50822be7
+# %% ../../../nbs/formats/plain/npz.ipynb #dd6dd2c3
 def parse(
     data: bytes,  # the file
     path="arrays.npz",  # for messages
@@ -195,8 +229,9 @@ def parse(
 ) -> ArraysFile:
     "Positions, joints and frame rate from a plain .npz."
     check_options(units=units, up=up)
-    members = npz_members(path, data=data)
+    members, called = _as_ours(npz_members(path, data=data), path)
     arrays = {k: _array(members, k, path) for k in _KEYS}
+    notes = _assumed(arrays, called, fps)
     for key in ("positions", "joints") + ("fps",) * (fps is None):
         _needed(arrays, key, members, path)
     x = _positions(arrays, path)
@@ -211,7 +246,7 @@ def parse(
     frame = {} if c == 2 else _frame(x, joints, units, up, arrays, path)
     return ArraysFile(
         data=data, parts=_parts(x, sure, present, joints, arrays, path), fps=rate,
-        fps_stated=fps is None or fps == arrays["fps"], options={"fps": rate} | frame,
+        fps_stated="fps" in members and fps in (None, arrays["fps"]), notes=notes, called=called, options={"fps": rate} | frame,
         text=() if arrays["text"] is None else tuple(map(str, arrays["text"].reshape(-1))),
         stored=x, sure=sure, present=present, **frame or {"up": "y"},
     )  # fmt: skip
@@ -286,7 +321,7 @@ def fresh(
 
 read, write = file_functions("npz", ArraysFile, parse, fresh)
 
-# %% ../../../nbs/formats/plain/npz.ipynb #159e517c
+# %% ../../../nbs/formats/plain/npz.ipynb #6677e525
 def sniff(
     path: Path,
     head: bytes,  # the first 64 kB
@@ -296,6 +331,8 @@ def sniff(
         return False
     try:
         with zipfile.ZipFile(path) as z:
-            return "positions.npy" in z.namelist()
+            names = {n.removesuffix(".npy") for n in z.namelist()}
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return b"positions.npy" in head
+    others = not any("pose" in n for n in names - set(_OTHER_NAMES))
+    return "positions" in names or (others and bool(names & set(_OTHER_NAMES)))
