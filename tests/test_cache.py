@@ -23,6 +23,7 @@ from motionbook.core.motion import Motion, Scene, mirror
 from motionbook.core.rotation import axis_rotation
 from motionbook.core.skeletons import SMPL22
 from motionbook.data import cache
+from motionbook.data import workers as processes
 from motionbook.data.cache import precompute, read_index, representation_of
 from motionbook.data.clips import FeatureClips, validate_cache
 from motionbook.data.split_files import make_splits
@@ -66,7 +67,7 @@ def whole(takes, tmp_path_factory) -> dict[str, bytes]:
 
 def test_any_number_of_workers_gives_the_same_bytes(takes, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        cache.threading, "active_count", lambda: 2
+        processes.threading, "active_count", lambda: 2
     )  # new processes, as in a notebook
     features_command("markers", takes, tmp_path, workers=2, validate=True, split="make", stats=True)
     assert contents(tmp_path) == whole
@@ -83,7 +84,7 @@ def test_two_workers_on_the_command_line_give_the_same_bytes(takes, whole, tmp_p
 SLOW = """
 import sys, time
 from motionbook.data import to_features
-from motionbook.data import cache
+from motionbook.data import cache, workers
 plain = cache.encode_scene
 def slowly(*a):
     time.sleep(0.05)
@@ -200,7 +201,7 @@ import test_cache as t
 from pathlib import Path
 good = [i for i in t.dataset_items(sys.argv[1])[1] if "broken" not in i.key]
 if sys.argv[3] == "new":
-    t.cache.threading.active_count = lambda: 2
+    t.processes.threading.active_count = lambda: 2
 try:
     t.precompute(good, t.MarkerFeatures(), sys.argv[2], t.fragile, workers=2)
 except Exception as err:
@@ -217,6 +218,150 @@ def test_a_worker_that_dies_is_an_error_and_not_the_end(takes, tmp_path, kind):
     assert done.returncode == 0, done.stderr[-2000:]
     assert "stopped: A" in done.stdout and "terminated" in done.stdout
     assert done.stdout.endswith("16 True\n")
+
+
+SLEEPS = """
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from motionbook.data import cache
+from motionbook.converters.base import dataset_items
+from motionbook.features.points.markers import MarkerFeatures
+def slowly(path):
+    os.write(1, b"go\\n")
+    time.sleep(60)
+good = dataset_items(sys.argv[1])[1]
+if sys.argv[3] == "new":
+    from motionbook.data import workers
+    workers.threading.active_count = lambda: 2
+    from motionbook.formats.registry import read as slowly
+    cache.encode_scenes = lambda *a: (os.write(1, b"go\\n"), time.sleep(60))
+try:
+    cache.precompute(good, MarkerFeatures(), sys.argv[2], slowly, workers=3)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def start_sleeping(takes, out, kind: str, go: int) -> tuple[subprocess.Popen, set[int]]:
+    "A run that is at work, and the processes that belong to it."
+    run = [sys.executable, "-c", SLEEPS, takes, out, kind]
+    p = subprocess.Popen(run, stdout=subprocess.PIPE, cwd=ROOT, text=True)
+    for _ in range(go):
+        assert p.stdout.readline() == "go\n"
+    deadline = time.time() + 60
+    while len(mine := children(p.pid)) < (2 if kind == "copies" else 1) and time.time() < deadline:
+        time.sleep(0.05)
+    assert mine, "there are no workers"
+    return p, mine
+
+
+def children(pid: int) -> set[int]:
+    found = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True).stdout
+    pairs = [tuple(map(int, line.split())) for line in found.splitlines()[1:]]
+    return {c for c, parent in pairs if parent == pid}
+
+
+def alive(pids: set[int], seconds: float) -> set[int]:
+    "Those that still live after so long."
+    deadline = time.time() + seconds
+    while (left := {p for p in pids if running(p)}) and time.time() < deadline:
+        time.sleep(0.05)
+    return left
+
+
+def running(pid: int) -> bool:
+    try:
+        return "zombie" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("kind", ["copies", "new"])
+def test_no_worker_outlives_a_parent_that_is_killed(takes, tmp_path, kind):
+    p, mine = start_sleeping(takes, tmp_path, kind, 3 if kind == "copies" else 1)
+    os.kill(p.pid, signal.SIGKILL)
+    p.wait()
+    p.stdout.close()
+    assert not alive(mine, 5 if kind == "copies" else 30)  # a new one may still be importing
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("kind", ["copies", "new"])
+def test_ctrl_c_ends_everything_within_a_second(takes, tmp_path, kind):
+    p, mine = start_sleeping(takes, tmp_path, kind, 3 if kind == "copies" else 1)
+    begin = time.time()
+    os.kill(p.pid, signal.SIGINT)
+    while (line := p.stdout.readline()) not in ("interrupted\n", ""):
+        pass
+    took = time.time() - begin  # tasks of a minute are running
+    assert line and p.wait(30) == 0
+    p.stdout.close()
+    assert took < 3 and not alive(mine, 3 if kind == "copies" else 30), took
+
+
+def test_a_full_disk_names_the_file_and_keeps_what_is_done(takes, whole, tmp_path, monkeypatch):
+    import errno
+
+    from motionbook.core import files
+
+    fill, written = files._fill, []
+
+    def full(temp, data):
+        if temp.suffix == ".npy":
+            written.append(temp)
+            if len(written) > 5:
+                raise OSError(errno.ENOSPC, "No space left on device", str(temp))
+        fill(temp, data)
+
+    with monkeypatch.context() as m:
+        m.setattr(files, "_fill", full)
+        m.setattr(cache, "LOADED", 1)
+        with pytest.raises(BadFile, match=r"\.npy.*a full disk.*5 of 17 recordings are done"):
+            features_command("markers", takes, tmp_path)
+    assert len(list(tmp_path.rglob("*.npy"))) == 5 and not list(tmp_path.rglob(".*.tmp*"))
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.npy")}
+    features_command("markers", takes, tmp_path, validate=True, split="make", stats=True)
+    assert contents(tmp_path) == whole and all(p.stat().st_mtime_ns == t for p, t in before.items())
+
+
+def test_two_runs_on_one_folder_do_not_hurt_each_other(takes, whole, tmp_path):
+    line = f"features markers {takes} --out {tmp_path} --validate --split make --stats"
+    run = [sys.executable, "-m", "motionbook.cli", *line.split()]
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    both = [subprocess.Popen(run, **pipes) for _ in range(2)]
+    for p in both:
+        assert p.communicate(timeout=120) and p.returncode == 0
+    assert contents(tmp_path) == whole
+
+
+@pytest.mark.parametrize(
+    "name", ["features.json", "index.jsonl", "quarantine.jsonl", ".notes/x.json"]
+)
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\x00", b"[1]\n", b'{"key": 1}\n'])
+def test_damaged_receipts_heal(takes, whole, tmp_path, name, damage):
+    for k, data in whole.items():
+        (tmp_path / k).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / k).write_bytes(data)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(damage)
+    (tmp_path / "p0" / ".take00.0a1b.tmp.npy").write_bytes(b"half")
+    features_command("markers", takes, tmp_path, validate=True, split="make", stats=True)
+    assert contents(tmp_path) == whole
+
+
+def test_another_reader_makes_again_what_it_would_read_otherwise(takes, tmp_path):
+    _, items = dataset_items(takes)
+    precompute(items, MarkerFeatures(), tmp_path)
+    assert {e["reader"] for e in read_index(tmp_path) if e["files"]} == {"read"}
+    precompute(items, MarkerFeatures(), tmp_path, load=twice_as_fast)
+    assert {e["reader"] for e in read_index(tmp_path) if e["files"]} == {"twice_as_fast"}
+
+
+def twice_as_fast(path: str) -> Scene:
+    "A reader that leaves out every other frame."
+    scene = read(path)
+    return scene.map(lambda m: Motion(m.positions[::2], m.skeleton, m.fps))
 
 
 DAMAGE = {

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BIAS', 'ROOT', 'contact_ratio', 'DatasetStatistics', 'EvaluatorStatistics', 'to_evaluator']
 
-# %% ../../../nbs/features/humanml3d/ik263_stats.ipynb #46619561
+# %% ../../../nbs/features/humanml3d/ik263_stats.ipynb #2ca4ee1a
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
@@ -20,7 +20,7 @@ from ..representation import Representation
 from ..shared.moments import Clip
 from ..shared.normalize import Normalizer
 
-# %% ../../../nbs/features/humanml3d/ik263_stats.ipynb #73d7a859
+# %% ../../../nbs/features/humanml3d/ik263_stats.ipynb #8f9e928e
 BIAS = 25.0  # by which the evaluators' spreads of the root and the contacts are smaller
 ROOT = ("yaw", "velocity_xz", "height", "contacts")  # the parts that have it
 
@@ -31,22 +31,17 @@ def contact_ratio(
     of: Representation,  # with a part "contacts"
 ) -> float:  # about 1 for a data set, about 1 / 25 for an evaluator, 0 if contacts never change
     "How the spread of the contacts compares to the one that their mean asks for."
-    p = mean[of.layout["contacts"]].double().clamp(0, 1)
-    return float(
-        std[of.layout["contacts"]].double().mean() / (p * (1 - p)).sqrt().mean().clamp_min(1e-12)
-    )
+    mean, std = (v[of.layout["contacts"]].double() for v in (mean, std))
+    p = mean.clamp(0, 1)
+    return float(std.mean() / (p * (1 - p)).sqrt().mean().clamp_min(1e-12))
 
-# %% ../../../nbs/features/humanml3d/ik263_stats.ipynb #3552d583
+# %% ../../../nbs/features/humanml3d/ik263_stats.ipynb #154b1151
 class _Family(Normalizer):
     "Statistics that know which of the two public families they belong to."
 
     family: ClassVar[str] = ""
-    expected: ClassVar[float] = (
-        1.0  # ratio of the contacts' spread to the one that their mean asks for
-    )
-    files: ClassVar[
-        tuple[tuple[str, str], ...]
-    ] = ()  # names of mean and spread, in order of preference
+    expected: ClassVar[float] = 1.0  # spread of the contacts, in what their mean asks for
+    files: ClassVar[tuple[tuple[str, str], ...]] = ()  # mean and spread, the first pair goes first
 
     def __post_init__(self):
         super().__post_init__()
@@ -54,9 +49,7 @@ class _Family(Normalizer):
             raise ValueError(
                 f"expected features with contacts, as 263-D and 251-D have them, got {self.layout}"
             )
-        mean, std = (v[self.layout["contacts"]] for v in (self.mean, self.std))
-        p = mean.clamp(0, 1)
-        ratio = float(std.mean() / (p * (1 - p)).sqrt().mean().clamp_min(1e-12))
+        ratio = 1.0 if _contacts_are_plain(self) else contact_ratio(self.mean, self.std, self)
         if not self.expected / 3 < ratio < self.expected * 3:
             raise ValueError(
                 f"expected statistics of the {self.family} family, whose contacts spread {self.expected:g} times what their mean asks for, got {ratio:.3g}; "
@@ -67,33 +60,34 @@ class _Family(Normalizer):
     def read(
         cls,
         folder: str | Path,  # with mean and spread as .npy
-        of: Representation
-        | None = None,  # what the numbers are; None = HumanML3D's 263 at 20 frames a second
+        of: Representation | None = None,  # what the numbers are; None = HumanML3D's 263
     ) -> "_Family":
         "A pair of published files."
         of = IK263() if of is None else of
-        folder = Path(folder)
-        there = [p for p in cls.files if all((folder / n).is_file() for n in p)]
-        if not there:
-            raise bad_file(
-                folder,
-                "files " + " or ".join(" and ".join(p) for p in cls.files),
-                "neither",
-                fix=f"give the folder with the {cls.family}'s statistics",
-            )
-        pairs = [[torch.from_numpy(load_npy(folder / n)).double() for n in p] for p in there]
-        fits = [p for p in pairs if all(x.shape == (of.layout.width,) for x in p)]
-        if not fits:
-            got = " and ".join(f"{n} {list(x.shape)}" for n, x in zip(there[0], pairs[0]))
-            raise bad_file(
-                folder,
-                f"{of.layout.width} numbers for {of.name}",
-                got,
-                fix="251 numbers are KIT-ML's, 263 HumanML3D's",
-            )
-        return cls(of.layout, *fits[0], of.name, of.fps)
+        return cls(of.layout, *_stored_pair(Path(folder), cls, of), of.name, of.fps)
+
+# %% ../../../nbs/features/humanml3d/ik263_stats.ipynb #091d8481
+def _contacts_are_plain(s: Normalizer) -> bool:
+    "Whether the contacts are left as they are, as `motionbook features --stats` leaves them."
+    mean, std = (v[s.layout["contacts"]] for v in (s.mean, s.std))
+    return bool((mean == 0).all() and (std == 1).all())
 
 
+def _stored_pair(folder: Path, kind: type[_Family], of: Representation) -> list[Tensor]:
+    "Mean and spread of the right width, from the first pair of names that is there."
+    there = [p for p in kind.files if all((folder / n).is_file() for n in p)]
+    if not there:
+        names = "files " + " or ".join(" and ".join(p) for p in kind.files)
+        fix = f"give the folder with the {kind.family}'s statistics"
+        raise bad_file(folder, names, "neither", fix=fix)
+    pairs = [[torch.from_numpy(load_npy(folder / n)).double() for n in p] for p in there]
+    if fits := [p for p in pairs if all(x.shape == (of.layout.width,) for x in p)]:
+        return fits[0]
+    got = " and ".join(f"{n} {list(x.shape)}" for n, x in zip(there[0], pairs[0]))
+    fix = "251 numbers are KIT-ML's, 263 HumanML3D's"
+    raise bad_file(folder, f"{of.layout.width} numbers for {of.name}", got, fix=fix)
+
+# %% ../../../nbs/features/humanml3d/ik263_stats.ipynb #44aaaa5d
 class DatasetStatistics(_Family):
     "What models of a data set are trained with."
 
@@ -104,8 +98,7 @@ class DatasetStatistics(_Family):
     def of_clips(
         cls,
         clips: Iterable[Clip],  # features [t d] or .npy files
-        of: Representation
-        | None = None,  # what the features are; None = HumanML3D's 263 at 20 frames a second
+        of: Representation | None = None,  # what the features are; None = HumanML3D's 263
     ) -> "DatasetStatistics":
         "Statistics as HumanML3D computes them: one spread for each part."
         return cls.fit(clips, IK263() if of is None else of, group="part", floor=1e-6, plain=())
@@ -131,7 +124,7 @@ class EvaluatorStatistics(_Family):
         ("kit_mean.npy", "kit_std.npy"),
     )
 
-# %% ../../../nbs/features/humanml3d/ik263_stats.ipynb #04e7b5ea
+# %% ../../../nbs/features/humanml3d/ik263_stats.ipynb #cf0b232e
 def to_evaluator(
     features: Tensor,  # [... d] normalised with the data set's statistics
     dataset: DatasetStatistics,
