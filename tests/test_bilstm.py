@@ -7,11 +7,11 @@ import torch
 
 from motionbook.core.skeleton import Skeleton
 from motionbook.core.skeletons import COCO17, MARKER20
+from motionbook.models.corrector.body import learn_body
 from motionbook.models.corrector.estimates import classical_estimates
 from motionbook.models.corrector.loss import (
     LOSS_WEIGHTS,
     corrector_losses,
-    learn_body,
     total_loss,
 )
 from motionbook.models.corrector.network import (

@@ -5,7 +5,7 @@ import pickle
 import pytest
 import torch
 
-from motionbook.models.corrector.loss import learn_movement
+from motionbook.models.corrector.body import learn_movement
 from motionbook.models.corrector.network import BiLSTMConfig, SkeletonCorrector, correct
 from motionbook.models.corrector.prior import (
     EXACT,

@@ -7,7 +7,7 @@ __all__ = ['SURE', 'ENOUGH', 'LONGEST', 'TOGETHER', 'WITHIN', 'Seats', 'seats', 
            'correct_long', 'at_times', 'corrected_at_own_rate', 'learned_filler', 'is_model', 'load_model',
            'LearnedCleaner']
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #14719c54
+# %% ../../../nbs/models/corrector/cleaner.ipynb #ec4b05fc
 from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ from .rigid import learned_pairs, near_pairs, pair_lengths
 from .window import body_heights
 from ..layers import CONFIG
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #b61b9631
+# %% ../../../nbs/models/corrector/cleaner.ipynb #9b4f4ea8
 class Seats(NamedTuple):
     "Which joints of a recording a model takes, and where."
 
@@ -63,7 +63,7 @@ def seats(
         raise ValueError(f"expected {model.config.dims}-D positions for this model, got {dims}-D")
     return Seats(*human_places(skeleton))
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #379970c2
+# %% ../../../nbs/models/corrector/cleaner.ipynb #c4153c1a
 SURE = 0.003  # body heights: a pair of the recording's own that varies more is not taken as rigid
 ENOUGH = 90  # frames that tell
 
@@ -98,7 +98,7 @@ def knowing(
     finally:
         model.rigid = usual
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #f78a25bb
+# %% ../../../nbs/models/corrector/cleaner.ipynb #c43a6190
 LONGEST = 240  # frames of the longest window
 TOGETHER = 16  # windows that are corrected at once
 
@@ -140,14 +140,14 @@ def correct_long(
     mean = torch.where(weight[..., None] > 0, total / weight[..., None].clamp_min(1e-9), torch.nan)
     return mean[..., :-1], mean[..., -1]
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #43db8778
+# %% ../../../nbs/models/corrector/cleaner.ipynb #5219d5f1
 def _measured(model: SkeletonCorrector, x: Tensor) -> tuple[Tensor, Tensor]:
     "[1] the body's height and [1 p] the lengths of its rigid pairs."
     height = model.sizes(x[None])
     at = x[None] / height
     return height, pair_lengths(model.rigid, at, noise_levels(at)).length
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #6baba53f
+# %% ../../../nbs/models/corrector/cleaner.ipynb #a680b277
 def at_times(
     x: Tensor,  # [t j c], NaN = missing
     at: Tensor,  # [n] frames, fractions between
@@ -180,7 +180,7 @@ def corrected_at_own_rate(
         ..., 0
     ]
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #b31df6cf
+# %% ../../../nbs/models/corrector/cleaner.ipynb #513033a7
 def _smoothly(x: Tensor, at: Tensor, straight: bool = False) -> Tensor:
     "A curve through frames that does not overshoot, read at other times; ends are held. NaN joints stay NaN."
     from scipy.interpolate import PchipInterpolator, interp1d
@@ -192,7 +192,7 @@ def _smoothly(x: Tensor, at: Tensor, straight: bool = False) -> Tensor:
     curve = interp1d(t, values, axis=0) if straight else PchipInterpolator(t, values)
     return torch.from_numpy(curve(where)).to(x.dtype).masked_fill(gone, torch.nan)
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #2b5a7ed5
+# %% ../../../nbs/models/corrector/cleaner.ipynb #8b3e8088
 def learned_filler(
     model: SkeletonCorrector,
     skeleton: Skeleton,  # of the recording
@@ -226,7 +226,7 @@ def learned_filler(
 
     return fill
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #9ddb250a
+# %% ../../../nbs/models/corrector/cleaner.ipynb #88701348
 def _filled(model: SkeletonCorrector, who: Seats, x: Tensor, fps: float) -> tuple[Tensor, Tensor]:
     "The model's answer in the recording's own joints; NaN for those it does not know."
     put = torch.full((len(x), model.places, x.shape[-1]), torch.nan)
@@ -236,7 +236,7 @@ def _filled(model: SkeletonCorrector, who: Seats, x: Tensor, fps: float) -> tupl
     out[:, who.joints], error[:, who.joints] = y[:, who.places], sigma[:, who.places]
     return out, error
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #2c475eea
+# %% ../../../nbs/models/corrector/cleaner.ipynb #46a7eb1d
 WITHIN = ("", "model")  # where in a folder a model may be
 
 
@@ -266,7 +266,7 @@ def load_model(
         )
     return SkeletonCorrector.from_pretrained(place)
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #b8eb1732
+# %% ../../../nbs/models/corrector/cleaner.ipynb #b5e1dec7
 @dataclass(frozen=True)
 class LearnedCleaner:
     "A trained corrector behind the `Cleaner` protocol."

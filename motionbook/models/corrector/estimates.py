@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['NOISY', 'RATIO', 'SHRINK', 'ROUNDS', 'STEPS', 'ESTIMATES', 'GAUSS', 'QUIET', 'windows_to_joints', 'joints_to_windows',
            'known_distances', 'noise_levels', 'gaussian_smooth', 'running_median', 'kalman_windows',
-           'times_roughness_windows', 'window_coupling', 'positive_part', 'learned_coupling', 'coupled_windows',
-           'Estimates', 'classical_estimates']
+           'times_roughness_windows', 'window_coupling', 'positive_part', 'learned_coupling', 'shrink_coupling',
+           'conjugate_gradients', 'solve_windows', 'coupled_windows', 'Estimates', 'classical_estimates']
 
-# %% ../../../nbs/models/corrector/estimates.ipynb #58df2442
+# %% ../../../nbs/models/corrector/estimates.ipynb #7ebd1763
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from ...filters.fill.classical import fill_linear, neighbours
 from ...filters.fill.coupled import banded_solver, roughness
 from ...filters.fill.kalman import Model, rts_positions
 
-# %% ../../../nbs/models/corrector/estimates.ipynb #056aea7a
+# %% ../../../nbs/models/corrector/estimates.ipynb #354f895c
 def windows_to_joints(
     x: Tensor,  # [b t j ...]
 ) -> Tensor:  # [t b·j ...]
@@ -35,7 +36,7 @@ def joints_to_windows(
     "The way back."
     return x.unflatten(1, (windows, -1)).transpose(0, 1)
 
-# %% ../../../nbs/models/corrector/estimates.ipynb #a04285bd
+# %% ../../../nbs/models/corrector/estimates.ipynb #339eff99
 def known_distances(
     known: Tensor,  # [b t j] bool
     far: int = 60,  # frames, where there is none
@@ -48,7 +49,7 @@ def known_distances(
     ahead = torch.where(after >= len(flat), far, after - at)
     return joints_to_windows(torch.stack([back, ahead], -1).clamp(max=far), len(known))
 
-# %% ../../../nbs/models/corrector/estimates.ipynb #73a66112
+# %% ../../../nbs/models/corrector/estimates.ipynb #8b8e65b7
 def noise_levels(
     x: Tensor,  # [b t j c], NaN = missing
 ) -> Tensor:  # [b] standard deviation per coordinate; 0 where too little is known
@@ -59,7 +60,7 @@ def noise_levels(
     size = third.nanmedian(1).values.nanmedian(1).values.nan_to_num()
     return size / ((1 - 2 / (9 * x.shape[-1])) ** 1.5 * math.sqrt(20))
 
-# %% ../../../nbs/models/corrector/estimates.ipynb #0ba0251c
+# %% ../../../nbs/models/corrector/estimates.ipynb #6ae228ed
 def gaussian_smooth(
     x: Tensor,  # [b t j c], no gaps
     frames: float,  # standard deviation
@@ -82,7 +83,7 @@ def running_median(
     ends = lambda a: a.expand(-1, half, -1, -1)
     return torch.cat([ends(x[:, :1]), x, ends(x[:, -1:])], 1).unfold(1, frames, 1).median(-1).values
 
-# %% ../../../nbs/models/corrector/estimates.ipynb #82fd03e7
+# %% ../../../nbs/models/corrector/estimates.ipynb #ab214511
 NOISY = 1.5e-3  # of the body's size: above it a window counts as noisy
 RATIO: dict[Model, tuple[float, float]] = {  # process over measurement noise: noisy, clean
     "velocity": (0.1, 1e3),
@@ -106,7 +107,7 @@ def kalman_windows(
     )
     return joints_to_windows(y, len(x))
 
-# %% ../../../nbs/models/corrector/estimates.ipynb #0a9b6c40
+# %% ../../../nbs/models/corrector/estimates.ipynb #ee93f928
 SHRINK = 0.1, 0.02  # towards independence: without a learned coupling, with one
 ROUNDS, STEPS = 6, 8  # of coupling and positions in turn; of conjugate gradients in each
 
@@ -131,7 +132,7 @@ def window_coupling(
     c = z @ times_roughness_windows(z, bands).mT / z.shape[-1]
     return (c + c.mT) / 2
 
-# %% ../../../nbs/models/corrector/estimates.ipynb #550ae697
+# %% ../../../nbs/models/corrector/estimates.ipynb #a7a6581a
 def positive_part(
     c: Tensor,  # [n n] symmetric
 ) -> Tensor:  # [n n]
@@ -160,8 +161,14 @@ def learned_coupling(
     mean = (c / level.clamp_min(1e-12)[:, None, None] * both).sum(0) / both.sum(0).clamp_min(1)
     return positive_part(mean / mean.trace().clamp_min(1e-12))
 
-# %% ../../../nbs/models/corrector/estimates.ipynb #a22e24d6
-def _shrunk(c: Tensor, present: Tensor, dims: int, floor: Tensor, prior: Tensor | None) -> Tensor:
+# %% ../../../nbs/models/corrector/estimates.ipynb #1ef51598
+def shrink_coupling(
+    c: Tensor,  # [b d d]
+    present: Tensor,  # [b j] bool
+    dims: int,  # coordinates of a point
+    floor: Tensor,  # [b] the least standard deviation
+    prior: Tensor | None,  # [d d] a learned coupling
+) -> Tensor:  # [b d d]
     "A coupling that can be inverted: towards independence, and towards the learned one."
     n, trace = present.sum(1).clamp_min(1), c.diagonal(dim1=1, dim2=2).sum(1)
     local = c.unflatten(2, (-1, dims)).unflatten(1, (-1, dims))
@@ -175,20 +182,20 @@ def _shrunk(c: Tensor, present: Tensor, dims: int, floor: Tensor, prior: Tensor 
     there = present.repeat_interleave(dims, 1)
     return out + trace[:, None, None] * prior * (there[:, None] & there[:, :, None])
 
-
-def _solved(data, weight, z, precision, bands):
-    "A fixed number of preconditioned conjugate gradient steps for every window."
-    diagonal = precision.diagonal(dim1=1, dim2=2)
-    ab = (bands[:, None, None] * diagonal[None, ..., None]).contiguous()
-    ab[0] += weight
-    factor = banded_solver(ab.flatten(1, 2))
-    improve = lambda r: factor(r.flatten(0, 1)).view_as(r)
-    pull = lambda a: weight * a + times_roughness_windows(precision @ a, bands)
-    dot = lambda a, b: (a * b).sum((1, 2), keepdim=True)
-    rest = weight * data - pull(z)
+# %% ../../../nbs/models/corrector/estimates.ipynb #8edfc647
+def conjugate_gradients(
+    pull: Callable[[Tensor], Tensor],  # a symmetric matrix times a vector
+    improve: Callable[[Tensor], Tensor],  # about its inverse times a vector
+    z: Tensor,  # [b ...] where to start
+    rest: Tensor,  # [b ...] what z does not explain
+    dims: tuple[int, ...],  # axes of one vector
+    steps: int,
+) -> Tensor:  # [b ...]
+    "A fixed number of preconditioned steps, for each of many systems."
+    dot = lambda a, b: (a * b).sum(dims, keepdim=True)
     step = improve(rest)
     size = dot(rest, step)
-    for _ in range(STEPS):
+    for _ in range(steps):
         push = pull(step)
         rate = size / dot(step, push).clamp_min(1e-300)
         z, rest = z + rate * step, rest - rate * push
@@ -197,7 +204,24 @@ def _solved(data, weight, z, precision, bands):
         step = better + size / old.clamp_min(1e-300) * step
     return z
 
-# %% ../../../nbs/models/corrector/estimates.ipynb #f876f89d
+# %% ../../../nbs/models/corrector/estimates.ipynb #f1f1f93a
+def solve_windows(
+    data: Tensor,  # [b d t] what was seen
+    weight: Tensor,  # [b d t] how sure it is; 0 = hidden
+    z: Tensor,  # [b d t] where to start
+    precision: Tensor,  # [b d d] inverse coupling
+    bands: Tensor,  # [4 t], from `roughness`
+) -> Tensor:  # [b d t]
+    "Positions near the data, smooth, and coupled."
+    diagonal = precision.diagonal(dim1=1, dim2=2)
+    ab = (bands[:, None, None] * diagonal[None, ..., None]).contiguous()
+    ab[0] += weight
+    factor = banded_solver(ab.flatten(1, 2))
+    improve = lambda r: factor(r.flatten(0, 1)).view_as(r)
+    pull = lambda a: weight * a + times_roughness_windows(precision @ a, bands)
+    return conjugate_gradients(pull, improve, z, weight * data - pull(z), (1, 2), STEPS)
+
+# %% ../../../nbs/models/corrector/estimates.ipynb #1ee6c7ab
 def coupled_windows(
     x: Tensor,  # [b t j c] float64, NaN = missing
     known: Tensor,  # [b t j] bool
@@ -218,11 +242,11 @@ def coupled_windows(
     weight = held.mT.repeat_interleave(c, 1) / sd[:, None, None] ** 2
     bands = roughness(t, fps)
     for _ in range(ROUNDS if t > 2 else 0):
-        cov = _shrunk(window_coupling(z, bands), present, c, 0.01 * sd, prior)
-        z = _solved(data, weight, z, torch.linalg.inv(cov), bands)
+        cov = shrink_coupling(window_coupling(z, bands), present, c, 0.01 * sd, prior)
+        z = solve_windows(data, weight, z, torch.linalg.inv(cov), bands)
     return z.unflatten(1, (j, c)).permute(0, 3, 1, 2) + middle[:, None, None]
 
-# %% ../../../nbs/models/corrector/estimates.ipynb #759d05f7
+# %% ../../../nbs/models/corrector/estimates.ipynb #faeae339
 ESTIMATES = ("linear", "gauss", "wide gauss", "median", "velocity", "acceleration", "coupled")
 GAUSS = 0.04, 0.1  # seconds
 QUIET = 3e-4  # of the body's size: the noise that clean windows are credited with

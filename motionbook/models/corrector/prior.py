@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['SHARE', 'RANK', 'OFFSET', 'EXACT', 'KEPT', 'PATTERNS', 'MotionPrior', 'middle_of', 'main_patterns', 'learned_prior',
-           'prior_covariance', 'hidden_given_seen', 'smoothed_by_patterns', 'PriorFiller']
+           'prior_covariance', 'hidden_given_seen', 'smoothed_by_patterns', 'list_pieces', 'hold_last_frame',
+           'fill_pieces', 'fill_window', 'smallest_set', 'inverse_of', 'fill_clean', 'smooth_noisy', 'PriorFiller']
 
-# %% ../../../nbs/models/corrector/prior.ipynb #3c9ce4b5
+# %% ../../../nbs/models/corrector/prior.ipynb #2b44006f
 import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -14,9 +15,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .estimates import positive_part
+from .estimates import conjugate_gradients, positive_part
 
-# %% ../../../nbs/models/corrector/prior.ipynb #80a43368
+# %% ../../../nbs/models/corrector/prior.ipynb #ca71bbb0
 SHARE = 0.5  # of the covariance that comes from whole windows
 RANK = 300  # patterns that are kept of it
 OFFSET = 0.05  # body heights: how far the middle of what is seen may be from the middle of the body
@@ -31,7 +32,7 @@ class MotionPrior(NamedTuple):
     times: Tensor  # [d l l] a root of the covariance over time along each direction
     factor: Tensor  # [l·d r] patterns of whole windows
 
-# %% ../../../nbs/models/corrector/prior.ipynb #80277d18
+# %% ../../../nbs/models/corrector/prior.ipynb #2156574b
 def _centred(x: Tensor, there: Tensor, rounds: int = 4) -> tuple[Tensor, Tensor]:
     "[n l j c], [n j] -> the mean pose [j c], and windows relative to it with zeros for joints that are not there."
     mean = x.new_zeros(x.shape[2:])
@@ -69,7 +70,7 @@ def _root(cov: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(cov)
     return vectors * values.clamp_min(0).sqrt()[:, None]
 
-# %% ../../../nbs/models/corrector/prior.ipynb #219dc475
+# %% ../../../nbs/models/corrector/prior.ipynb #42ea5e9f
 def middle_of(
     x: Tensor,  # [n l j c] finite where there
     mean: Tensor,  # [j c] the mean pose
@@ -80,7 +81,7 @@ def middle_of(
     off = off.where(there[:, None, :, None], 0.0)
     return off.sum((1, 2)) / (x.shape[1] * there.sum(1).clamp_min(1))[:, None]
 
-
+# %% ../../../nbs/models/corrector/prior.ipynb #9a36bc92
 def main_patterns(
     times: Callable[[Tensor], Tensor],  # [n r] -> the covariance times it
     n: int,
@@ -96,7 +97,7 @@ def main_patterns(
     size, turn = torch.linalg.eigh(q.T @ times(q))
     return ((q @ turn) * size.clamp_min(0).sqrt()).flip(1)[:, :rank]
 
-
+# %% ../../../nbs/models/corrector/prior.ipynb #4962270b
 def learned_prior(
     windows: Tensor,  # [n l j c] clean, turned, in body heights; a joint is whole in a window or not there
     rank: int = RANK,
@@ -119,7 +120,7 @@ def learned_prior(
     padded = math.sqrt(SHARE) * torch.nn.functional.pad(whole, (0, rank - whole.shape[1]))
     return MotionPrior(*(v.float() for v in (mean, basis, times, padded)))
 
-# %% ../../../nbs/models/corrector/prior.ipynb #59c386a2
+# %% ../../../nbs/models/corrector/prior.ipynb #bf3add42
 def prior_covariance(
     prior: MotionPrior,
     joints: Tensor,  # [k] which of its joints
@@ -135,7 +136,7 @@ def prior_covariance(
     shift = OFFSET * torch.eye(c, dtype=cov.dtype).repeat(frames * len(joints), 1)
     return cov.addmm_(factor, factor.T).addmm_(shift, shift.T)
 
-# %% ../../../nbs/models/corrector/prior.ipynb #8bb27a55
+# %% ../../../nbs/models/corrector/prior.ipynb #8b00fb4a
 def hidden_given_seen(
     precision: Tensor,  # [n n]
     x: Tensor,  # [b n] relative to the mean; anything where hidden
@@ -150,7 +151,7 @@ def hidden_given_seen(
         x[i, at] = -torch.cholesky_solve(pull[i, at][:, None], chol)[:, 0]
     return x
 
-# %% ../../../nbs/models/corrector/prior.ipynb #a7209be4
+# %% ../../../nbs/models/corrector/prior.ipynb #5989de35
 def smoothed_by_patterns(
     patterns: Tensor,  # [n r] orthogonal columns
     rest: Tensor,  # [n] variance that they leave
@@ -163,46 +164,131 @@ def smoothed_by_patterns(
     weight = known / (noise[:, None] ** 2 + rest)
     scale = 1 / (1 + patterns.square().sum(0) * weight.mean(1, keepdim=True))
     pull = lambda c: c + (weight * (c @ patterns.T)) @ patterns
-    dot = lambda a, b: (a * b).sum(1, keepdim=True)
     left = (weight * x.where(known, 0.0)) @ patterns
-    c, step = torch.zeros_like(left), scale * left
-    size = dot(left, step)
-    for _ in range(steps):
-        push = pull(step)
-        rate = size / dot(step, push).clamp_min(1e-300)
-        c, left = c + rate * step, left - rate * push
-        old, size = size, dot(left, scale * left)
-        step = scale * left + size / old.clamp_min(1e-300) * step
-    return c @ patterns.T
+    start = torch.zeros_like(left)
+    return conjugate_gradients(pull, lambda r: scale * r, start, left, (1,), steps) @ patterns.T
 
-# %% ../../../nbs/models/corrector/prior.ipynb #82338d19
-def _pieces(length: int, frames: int) -> list[tuple[int, int]]:
+# %% ../../../nbs/models/corrector/prior.ipynb #8d963b4c
+def list_pieces(
+    length: int,  # frames of a window
+    frames: int,  # of a piece
+) -> list[tuple[int, int]]:  # first frame and the one after the last
     "Overlapping stretches that cover a window."
     last = max(0, length - frames)
-    starts = [*range(0, last, max(1, frames // 3)), last]
-    return [(s, min(length, s + frames)) for s in starts]
+    return [(s, min(length, s + frames)) for s in (*range(0, last, max(1, frames // 3)), last)]
 
 
-def _padded(x: Tensor, frames: int) -> Tensor:
-    "[b t ...] -> [b frames ...], the last frame held; False for masks."
+def hold_last_frame(
+    x: Tensor,  # [b t ...]
+    frames: int,
+) -> Tensor:  # [b frames ...]
+    "A shorter window made longer; masks are false there."
     more = frames - x.shape[1]
     if more <= 0:
         return x
     last = x[:, -1:].expand(-1, more, *x.shape[2:])
     return torch.cat([x, torch.zeros_like(last) if x.dtype == torch.bool else last], 1)
 
-# %% ../../../nbs/models/corrector/prior.ipynb #84bf8916
+
+def fill_pieces(
+    fill: Callable[..., Tensor],  # windows of `frames` frames -> [b frames j c]
+    frames: int,
+    x: Tensor,  # [b t j c]
+    *more: Tensor,  # [b t ...] what `fill` takes besides
+) -> Tensor:  # [b t j c]
+    "Windows of any length, piece by piece, the pieces fading into each other."
+    total, weight = torch.zeros_like(x), x.new_zeros(x.shape[1])
+    for s, e in list_pieces(x.shape[1], frames):
+        y = fill(*(hold_last_frame(a[:, s:e], frames) for a in (x, *more)))
+        ramp = torch.hann_window(e - s + 2, periodic=False, dtype=x.dtype)[1:-1]
+        total[:, s:e] += ramp[:, None, None] * y[:, : e - s]
+        weight[s:e] += ramp
+    return total / weight[:, None, None]
+
+# %% ../../../nbs/models/corrector/prior.ipynb #c2dc0687
+def fill_window(
+    filler: "PriorFiller",
+    x: Tensor,  # [b l j c] float64; anything where not known
+    known: Tensor,  # [b l j] bool
+    start: Tensor,  # [b l j c] a first guess without gaps
+    there: Tensor,  # [b j] bool: joints that are known at all
+    noise: Tensor,  # [b]
+    noisy: Tensor,  # [b] bool
+) -> Tensor:  # [b l j c]; zeros for joints that are not there
+    "Windows of the prior's length."
+    mean = filler.prior.mean.double()
+    at = mean + middle_of(start, mean, there)[:, None, None]
+    z = torch.where(known[..., None], x - at, 0.0)
+    holes = ~noisy & (~known & there[:, None]).any((1, 2))
+    kinds = [smallest_set(filler.sets, k) for k in there]
+    for joints in dict.fromkeys(k for k, h in zip(kinds, holes.tolist()) if h):
+        who = holes & torch.tensor([k == joints for k in kinds])
+        z[who] = fill_clean(filler, z[who], known[who], joints)
+    if noisy.any():
+        z[noisy] = smooth_noisy(filler, z[noisy], known[noisy], noise[noisy])
+    return (z + at) * there[:, None, :, None]
+
+
+def smallest_set(
+    sets: tuple[tuple[int, ...], ...],  # the small ones first
+    there: Tensor,  # [j] bool
+) -> tuple[int, ...]:
+    "The smallest set that has these joints."
+    mine = set(there.nonzero()[:, 0].tolist())
+    return next(s for s in sets if mine <= set(s))
+
+# %% ../../../nbs/models/corrector/prior.ipynb #b374dde4
+def inverse_of(
+    filler: "PriorFiller",
+    joints: tuple[int, ...],
+) -> Tensor:  # [n n]
+    "Of the covariance of these joints."
+    if joints not in filler.inverses:
+        cov = prior_covariance(filler.prior, torch.tensor(joints))
+        cov.diagonal().add_(EXACT**2)
+        for old in list(filler.inverses)[: max(0, len(filler.inverses) + 1 - KEPT)]:
+            del filler.inverses[old]
+        filler.inverses[joints] = torch.cholesky_inverse(torch.linalg.cholesky(cov))
+    return filler.inverses[joints]
+
+
+def fill_clean(
+    filler: "PriorFiller",
+    z: Tensor,  # [b l j c] relative to the mean
+    known: Tensor,  # [b l j] bool
+    joints: tuple[int, ...],  # those that these windows have, or more
+) -> Tensor:  # [b l j c]
+    "What is hidden, from what is seen."
+    cols = torch.tensor(joints)
+    hidden = (~known[:, :, cols])[..., None].expand(-1, -1, -1, z.shape[-1])
+    part = z[:, :, cols].flatten(1)
+    part = hidden_given_seen(inverse_of(filler, joints), part, hidden.flatten(1))
+    return z.index_copy(2, cols, part.view(hidden.shape))
+
+# %% ../../../nbs/models/corrector/prior.ipynb #4279ce96
+def smooth_noisy(
+    filler: "PriorFiller",
+    z: Tensor,  # [b l j c] relative to the mean
+    known: Tensor,  # [b l j] bool
+    noise: Tensor,  # [b]
+) -> Tensor:  # [b l j c]
+    "Everything, weighed against the noise."
+    if filler.strong is None:
+        cov = prior_covariance(filler.prior, torch.arange(len(filler.prior.mean)))
+        g = main_patterns(lambda q: cov @ q, len(cov), PATTERNS)
+        filler.strong = g, (cov.diagonal() - g.square().sum(1)).clamp_min(0)
+    seen = known[..., None].expand_as(z).flatten(1)
+    return smoothed_by_patterns(*filler.strong, z.flatten(1), seen, noise).view_as(z)
+
+# %% ../../../nbs/models/corrector/prior.ipynb #974bf0a2
 KEPT = 4  # inverses that are kept: each takes up to 140 MB
 PATTERNS = 400  # for noisy windows
 
 
 class PriorFiller:
-    "Fills windows by a learned prior."
+    "Fills windows by a learned prior; what is computed for a set of joints is kept."
 
-    def __init__(
-        self,
-        prior: MotionPrior,
-    ):
+    def __init__(self, prior: MotionPrior):
         self.prior, self.frames = prior, prior.times.shape[1]
         self.inverses: dict[tuple[int, ...], Tensor] = {}
         self.strong: tuple[Tensor, Tensor] | None = None
@@ -229,62 +315,8 @@ class PriorFiller:
         noisy: Tensor,  # [b] bool: also smooth what is known
     ) -> Tensor:  # [b t j c]; zeros for joints that are never known
         "The most likely positions."
-        there, t = known.any(1), x.shape[1]
-        if t == self.frames:
-            return self._windows(x, known, start, there, noise, noisy)
-        total, weight = torch.zeros_like(x), x.new_zeros(t)
-        for s, e in _pieces(t, self.frames):
-            fit = lambda a, s=s, e=e: _padded(a[:, s:e], self.frames)
-            y = self._windows(fit(x), fit(known), fit(start), there, noise, noisy)
-            ramp = torch.hann_window(e - s + 2, periodic=False, dtype=x.dtype)[1:-1]
-            total[:, s:e] += ramp[:, None, None] * y[:, : e - s]
-            weight[s:e] += ramp
-        return total / weight[:, None, None]
-
-    def _windows(self, x, known, start, there, noise, noisy) -> Tensor:
-        "Windows of the prior's length."
-        at = (
-            self.prior.mean.double()
-            + middle_of(start, self.prior.mean.double(), there)[:, None, None]
-        )
-        z = torch.where(known[..., None], x - at, 0.0)
-        holes = ~noisy & (~known & there[:, None]).any((1, 2))
-        kinds = [self._set_of(k) for k in there]
-        for joints in dict.fromkeys(k for k, h in zip(kinds, holes.tolist()) if h):
-            who = holes & torch.tensor([k == joints for k in kinds])
-            z[who] = self._clean(z[who], known[who], joints)
-        if noisy.any():
-            z[noisy] = self._noisy(z[noisy], known[noisy], noise[noisy])
-        return (z + at) * there[:, None, :, None]
-
-    def _set_of(self, there: Tensor) -> tuple[int, ...]:
-        "The smallest set that has these joints."
-        mine = set(there.nonzero()[:, 0].tolist())
-        return next(s for s in self.sets if mine <= set(s))
-
-    def _clean(self, z: Tensor, known: Tensor, joints: tuple[int, ...]) -> Tensor:
-        "[b l j c] what is hidden, from what is seen."
-        cols = torch.tensor(joints)
-        hidden = (~known[:, :, cols])[..., None].expand(-1, -1, -1, z.shape[-1])
-        part = z[:, :, cols].flatten(1)
-        part = hidden_given_seen(self._inverse(joints), part, hidden.flatten(1))
-        return z.index_copy(2, cols, part.view(hidden.shape))
-
-    def _noisy(self, z: Tensor, known: Tensor, noise: Tensor) -> Tensor:
-        "[b l j c] everything, weighed against the noise."
-        if self.strong is None:
-            cov = prior_covariance(self.prior, torch.arange(len(self.prior.mean)))
-            g = main_patterns(lambda q: cov @ q, len(cov), PATTERNS)
-            self.strong = g, (cov.diagonal() - g.square().sum(1)).clamp_min(0)
-        seen = known[..., None].expand_as(z).flatten(1)
-        return smoothed_by_patterns(*self.strong, z.flatten(1), seen, noise).view_as(z)
-
-    def _inverse(self, joints: tuple[int, ...]) -> Tensor:
-        "Of the covariance of these joints; the oldest one kept goes."
-        if joints not in self.inverses:
-            cov = prior_covariance(self.prior, torch.tensor(joints))
-            cov.diagonal().add_(EXACT**2)
-            for old in list(self.inverses)[: max(0, len(self.inverses) + 1 - KEPT)]:
-                del self.inverses[old]
-            self.inverses[joints] = torch.cholesky_inverse(torch.linalg.cholesky(cov))
-        return self.inverses[joints]
+        there = known.any(1)
+        fill = lambda x, known, start: fill_window(self, x, known, start, there, noise, noisy)
+        if x.shape[1] == self.frames:
+            return fill(x, known, start)
+        return fill_pieces(fill, self.frames, x, known, start)

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['CorrectorLoop', 'SEED', 'RAYLEIGH', 'MODEL', 'CORRECTOR', 'CorrectorTraining', 'corrector_split', 'corrector_loss',
-           'calibrate', 'movement_helps', 'learn_from_clips', 'TrainedCorrector', 'train_corrector', 'train_on_clips',
-           'clean_windows']
+           'hidden_points', 'calibrate', 'clean_windows', 'movement_helps', 'learn_from_clips', 'TrainedCorrector',
+           'train_corrector', 'train_on_clips']
 
-# %% ../../../nbs/models/corrector/recipe.ipynb #b143e942
+# %% ../../../nbs/models/corrector/recipe.ipynb #44da91cf
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -18,17 +18,12 @@ from torch import Tensor, nn
 
 from ...core.config import Parts, with_defaults
 from ...data.splits import Split, same_clips, split_by
+from .body import forget_movement, learn_body, learn_movement
 from .breaking import Breaking, BrokenWindows, varied_windows
-from motionbook.models.corrector.loss import (
-    LOSS_WEIGHTS,
-    corrector_losses,
-    forget_movement,
-    learn_body,
-    learn_movement,
-)
+from .loss import LOSS_WEIGHTS, corrector_losses, local_truth
 from .network import FIRST, BiLSTMConfig, SkeletonCorrector
 from .recordings import Clip, Clips, load_clips
-from .window import VIEWS
+from .window import VIEWS, Prepared
 from ...training.command import Recipe
 from ...training.config import TrainConfig
 from ...training.loop import Fitted, fit
@@ -122,7 +117,18 @@ def corrector_loss(
 
     return loss
 
-# %% ../../../nbs/models/corrector/recipe.ipynb #033a7315
+# %% ../../../nbs/models/corrector/recipe.ipynb #7cadada0
+def hidden_points(
+    model: SkeletonCorrector,
+    data: BrokenWindows,  # held out
+) -> tuple[Prepared, Tensor, Tensor]:  # windows, their truth [b t j c], [b t j] what is hidden
+    "The first epoch's windows, and which of their points show what a corrector is worth."
+    data.set_epoch(0)
+    p, truth = data.batch(list(range(data.draws)))
+    target, valid = local_truth(model, p, truth)
+    return p, target, valid & ~p.known
+
+
 RAYLEIGH = 1.1774  # median distance of a point whose confidence is 1 - exp(-d² / 2σ²)
 
 
@@ -132,40 +138,43 @@ def calibrate(
     data: BrokenWindows,  # held out
 ) -> float:  # what error bars are multiplied by from now on
     "Set the scale of a corrector's error bars."
-    data.set_epoch(0)
-    p, truth = data.batch(list(range(data.draws)))
-    model.eval()
-    y = model(p)
-    target = p.local(model._padded(truth))
-    hidden = ~p.known & p.present[:, None] & target.isfinite().all(-1)
+    p, target, hidden = hidden_points(model, data)
+    y = model.eval()(p)
     ratio = ((y.positions - target).norm(dim=-1) / y.sigma)[hidden]
     if len(ratio):
         model.error_scale.mul_(ratio.median() / RAYLEIGH)
     return float(model.error_scale)
 
-# %% ../../../nbs/models/corrector/recipe.ipynb #49bb2e4b
-MODEL = "model"  # in a run's folder
+# %% ../../../nbs/models/corrector/recipe.ipynb #4a90592c
+def clean_windows(
+    clips: Sequence,  # of `Clip`
+    window: int,  # frames
+    most: int = 2000,
+) -> Tensor:  # [b t j c]
+    "Windows side by side, evenly over all clips."
+    starts = [
+        (c.positions, i) for c in clips for i in range(0, len(c.positions) - window + 1, window)
+    ]
+    every = max(1, -(-len(starts) // most))
+    return torch.stack([x[i : i + window] for x, i in starts[::every]])
 
-
+# %% ../../../nbs/models/corrector/recipe.ipynb #546e3739
 @torch.no_grad()
 def movement_helps(
     model: SkeletonCorrector,
     data: BrokenWindows,  # held out
 ) -> bool:
     "Whether the learned movement comes closer to what is hidden than the coupled smoother does."
-    data.set_epoch(0)
-    p, truth = data.batch(list(range(data.draws)))
-    target = p.local(model._padded(truth))
-    hidden = ~p.known & p.present[:, None] & target.isfinite().all(-1)
+    p, target, hidden = hidden_points(model, data)
     off = lambda name: (p.estimates[:, VIEWS.index(name)] - target).norm(dim=-1)[hidden].mean()
     return bool(off("movement") < off("coupled"))
 
-
+# %% ../../../nbs/models/corrector/recipe.ipynb #6bb0dfc7
 def learn_from_clips(
     model: SkeletonCorrector,
     train: Sequence[Clip],
     held: Sequence[Clip],
-    c: "CorrectorTraining",
+    c: CorrectorTraining,
 ) -> SkeletonCorrector:
     "What is known of the body before any training; movement only if it helps on held-out clips."
     if model.direct:
@@ -177,6 +186,9 @@ def learn_from_clips(
     learn_movement(model, varied_windows(*varied))
     data = BrokenWindows(model, held, c.breaking, c.window, min(128, c.draws), seed=c.seed + 2)
     return model if movement_helps(model, data) else forget_movement(model)
+
+# %% ../../../nbs/models/corrector/recipe.ipynb #f6b2db7f
+MODEL = "model"  # in a run's folder
 
 
 class TrainedCorrector(NamedTuple):
@@ -200,7 +212,7 @@ def train_corrector(
     found = load_clips(paths, c.fps, c.window, c.body, c.gaps, c.datasets, c.columns)
     return train_on_clips(found, folder, c, resume, about)
 
-
+# %% ../../../nbs/models/corrector/recipe.ipynb #a62068e2
 def train_on_clips(
     found: Clips,
     folder: str | Path,
@@ -264,19 +276,6 @@ def _about(found: Clips, split: Split, c: CorrectorTraining, fitted: Fitted) -> 
         "ended_by": fitted.reason,
         "training": c.flat(),
     }
-
-# %% ../../../nbs/models/corrector/recipe.ipynb #4a90592c
-def clean_windows(
-    clips: Sequence,  # of `Clip`
-    window: int,  # frames
-    most: int = 2000,
-) -> Tensor:  # [b t j c]
-    "Windows side by side, evenly over all clips."
-    starts = [
-        (c.positions, i) for c in clips for i in range(0, len(c.positions) - window + 1, window)
-    ]
-    every = max(1, -(-len(starts) // most))
-    return torch.stack([x[i : i + window] for x, i in starts[::every]])
 
 # %% ../../../nbs/models/corrector/recipe.ipynb #77a76710
 CORRECTOR = Recipe(CorrectorTraining, train_corrector)

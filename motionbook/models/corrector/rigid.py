@@ -6,13 +6,13 @@
 __all__ = ['LOOSE', 'OFTEN', 'ALIKE', 'REACH', 'MOST', 'STIFF', 'STEPS', 'PACE', 'pair_distances', 'near_pairs', 'learned_pairs',
            'Pairs', 'measured_lengths', 'body_scale', 'pair_lengths', 'keep_lengths']
 
-# %% ../../../nbs/models/corrector/rigid.ipynb #e3e62936
+# %% ../../../nbs/models/corrector/rigid.ipynb #a08d78bb
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-# %% ../../../nbs/models/corrector/rigid.ipynb #6f770951
+# %% ../../../nbs/models/corrector/rigid.ipynb #8eca7bf5
 LOOSE = 0.008  # of the body's height: a pair whose distance varies more is not rigid
 OFTEN = 0.95  # of all windows have to keep to that: in many of them someone just stands
 ALIKE = 0.15  # of the length: where people differ more, it is not a bone
@@ -42,7 +42,7 @@ def near_pairs(
         step[a, b] = step[b, a] = 1.0
     return torch.linalg.matrix_power(step, REACH) > 0
 
-
+# %% ../../../nbs/models/corrector/rigid.ipynb #9158cf07
 def learned_pairs(
     windows: Tensor,  # [b t j c] clean, NaN = missing
     size: Tensor,  # [b] body heights, in the same unit
@@ -61,7 +61,7 @@ def learned_pairs(
     slack = slack.clamp_min(STIFF)
     return torch.stack([length, slack, spread]).where(rigid, 0.0).nan_to_num()
 
-# %% ../../../nbs/models/corrector/rigid.ipynb #75fe2a8e
+# %% ../../../nbs/models/corrector/rigid.ipynb #b0dd0b8f
 def _one_window(x: Tensor) -> tuple[Tensor, Tensor]:
     "[t j c] -> mean distance and its variation, [j j] each."
     far = pair_distances(x)
@@ -79,7 +79,7 @@ def _stiffest(slack: Tensor, length: Tensor) -> Tensor:
     rigid = rigid.view(k, k) & fit
     return rigid | rigid.T
 
-# %% ../../../nbs/models/corrector/rigid.ipynb #d3e8b001
+# %% ../../../nbs/models/corrector/rigid.ipynb #6fa425dd
 class Pairs(NamedTuple):
     "Rigid pairs of a batch of windows, ready to be enforced."
 
@@ -101,7 +101,7 @@ def measured_lengths(
     length = (middle.square() - extra).clamp_min(0).sqrt().maximum(0.5 * middle)
     return length, 1.77 * noise[:, None] / seen.clamp_min(1).sqrt()
 
-
+# %% ../../../nbs/models/corrector/rigid.ipynb #bad240f6
 def body_scale(
     learned: Tensor,  # [3 j j], from `learned_pairs`
     x: Tensor,  # [b t j c] body heights, NaN = missing
@@ -114,7 +114,7 @@ def body_scale(
     usual, slack, spread = learned[:, ends[:, 0], ends[:, 1]].float()
     return _scaled(x, ends, noise, usual, slack, spread)[0].exp()
 
-
+# %% ../../../nbs/models/corrector/rigid.ipynb #53e5eb36
 def pair_lengths(
     learned: Tensor,  # [3 j j], from `learned_pairs`
     x: Tensor,  # [b t j c] body heights, NaN = missing
@@ -134,7 +134,7 @@ def pair_lengths(
     length = torch.where(seen.isfinite(), scaled + trust * (seen - scaled), scaled)
     return Pairs(ends, length, slack)
 
-# %% ../../../nbs/models/corrector/rigid.ipynb #ca271d97
+# %% ../../../nbs/models/corrector/rigid.ipynb #a64255d8
 def _scaled(x: Tensor, ends: Tensor, noise: Tensor, usual: Tensor, slack: Tensor, spread: Tensor):
     "[b] logarithm of the body's scale; [b p] lengths that are seen, their errors and weights."
     seen, error = measured_lengths(x.float(), ends, noise.float())
@@ -151,7 +151,7 @@ def _middle(x: Tensor, weight: Tensor) -> Tensor:
     half = (share >= 0.5 * share[:, -1:]).float().argmax(1, keepdim=True)
     return x.gather(1, order).gather(1, half)[:, 0].nan_to_num().where(weight.sum(1) > 0, 0.0)
 
-# %% ../../../nbs/models/corrector/rigid.ipynb #83e92cb5
+# %% ../../../nbs/models/corrector/rigid.ipynb #0ddcf8d4
 STEPS, PACE = 8, 1.3  # rounds, and how much of each correction is made
 
 
@@ -180,7 +180,7 @@ def keep_lengths(
             z = z + step * (push.flatten(1, 2) @ share.mT).view_as(z)
     return z.mT
 
-# %% ../../../nbs/models/corrector/rigid.ipynb #8ee94f04
+# %% ../../../nbs/models/corrector/rigid.ipynb #bc3c3c88
 def _signs(ends: Tensor, k: int) -> Tensor:
     "[j p]: +1 for the first end of a pair, -1 for the other."
     sign = torch.nn.functional.one_hot(ends, k)  # [p 2 j]
