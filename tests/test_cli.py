@@ -103,7 +103,7 @@ def test_odd_arguments(broken, tmp_path):
     (tmp_path / "empty").mkdir()
     refused(motionbook("info", tmp_path / "empty"), "fold")
     refused(motionbook("clean", tmp_path / "nowhere", "-o", tmp_path / "out"))
-    assert motionbook("clean", broken).returncode == 2
+    assert motionbook("clean").returncode == 2
 
 
 def test_help_shows_an_example():

@@ -5,84 +5,101 @@
 # %% auto #0
 __all__ = ['corrections', 'write_corrections', 'read_corrections', 'apply_corrections']
 
-# %% ../../nbs/cleanup/corrections.ipynb #7163d2cc
+# %% ../../nbs/cleanup/corrections.ipynb #bc4eb968
 import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..core.files import atomic_write, bad_file, read_text
+from ..core.gaps import changed_points
 from ..core.kinematics import refit
 from ..core.motion import Motion, Scene, fk
 from ..filters.cleaner import REASON, REASONS, Cleaned
 
-# %% ../../nbs/cleanup/corrections.ipynb #6d70f18b
+# %% ../../nbs/cleanup/corrections.ipynb #c8e11d78
 AXES = "xyz"
 
 
-def _rows(cleaned: Cleaned, a: int, poses: bool) -> dict[str, np.ndarray]:
-    "The columns of one actor's changed points, frame by frame."
-    motion, before = cleaned.scene.actors[a], cleaned.original.actors[a]
-    changed = cleaned.changed()[a]
-    poses = poses and motion.rotations is not None and before.rotations is not None
-    changed = changed | _turned(motion, before) if poses else changed
-    t, j = changed.nonzero(as_tuple=True)
-    names = np.array(motion.skeleton.joints, dtype=object)
-    reason = cleaned.reason[a][t, j].long()
-    columns = dict(
-        apply=np.ones(len(t), int),
-        actor=np.full(len(t), a),
-        frame=t.numpy(),
-        time_s=t.numpy() / motion.fps,
-        point=names[j.numpy()],
-        why=np.array(REASONS, dtype=object)[reason.numpy()],
-        confidence=cleaned.confidence[a][t, j].numpy().round(3),
-        unit=np.full(len(t), "px" if motion.positions.shape[-1] == 2 else "m", dtype=object),
-    )
-    for when, m in (("before", before), ("after", motion)):
-        for c in range(motion.positions.shape[-1]):
-            columns[f"{when}_{AXES[c]}"] = m.positions[t, j, c].numpy()
-        if m.confidence is not None:
-            columns[f"{when}_likelihood"] = m.confidence[t, j].numpy()
-    return columns | ({"after_pose": _pose_words(motion, t, j)} if poses else {})
-
-
-def _turned(motion: Motion, before: Motion) -> Tensor:
-    "[t j] joints whose rotation, or place on their parent, differs; NaN is as good as NaN."
-    turned = _differ(motion.rotations, before.rotations).any(-1)
+def find_turned(motion: Motion, before: Motion) -> Tensor:
+    "[t j] joints whose rotation, or place on their parent, differs."
+    turned = changed_points(before.rotations.flatten(2), motion.rotations.flatten(2))
     if motion.offsets is None:
         return turned
     old = before.skeleton.rest_offsets if before.offsets is None else before.offsets
-    return turned | _differ(motion.offsets, old.expand_as(motion.offsets))
+    return turned | changed_points(old.expand_as(motion.offsets), motion.offsets)
 
-
-def _differ(a: Tensor, b: Tensor) -> Tensor:
-    return ((a != b) & ~(a.isnan() & b.isnan())).any(-1)
-
-
-def _pose_words(motion: Motion, t: Tensor, j: Tensor) -> list[str]:
+# %% ../../nbs/cleanup/corrections.ipynb #a7030fa1
+def spell_poses(motion: Motion, t: Tensor, j: Tensor) -> list[str]:
     "The rotation, row by row, and where the file moves joints about the offset: 9 or 12 numbers."
     x = motion.rotations[t, j].flatten(1)
     x = x if motion.offsets is None else torch.cat([x, motion.offsets[t, j]], 1)
     return [" ".join(map(str, row)) for row in x.numpy()]
 
-# %% ../../nbs/cleanup/corrections.ipynb #ee5ac59b
+# %% ../../nbs/cleanup/corrections.ipynb #141a06d4
+def list_changes(cleaned: Cleaned, a: int, poses: bool) -> dict[str, np.ndarray]:
+    "The columns of one actor's changed points, frame by frame."
+    motion, before = cleaned.scene.actors[a], cleaned.original.actors[a]
+    poses = poses and motion.rotations is not None and before.rotations is not None
+    changed = cleaned.changed()[a]
+    changed = changed | find_turned(motion, before) if poses else changed
+    t, j = changed.nonzero(as_tuple=True)
+    flat, words = motion.positions.shape[-1] == 2, lambda names: np.array(names, dtype=object)
+    columns = dict(
+        apply=np.ones(len(t), int),
+        actor=np.full(len(t), a),
+        frame=t.numpy(),
+        time_s=t.numpy() / motion.fps,
+        point=words(motion.skeleton.joints)[j.numpy()],
+        why=words(REASONS)[cleaned.reason[a][t, j].long().numpy()],
+        confidence=cleaned.confidence[a][t, j].numpy().round(3),
+        unit=np.full(len(t), "px" if flat else "m", dtype=object),
+    )
+    columns |= list_values("before", before, t, j) | list_values("after", motion, t, j)
+    return columns | ({"after_pose": spell_poses(motion, t, j)} if poses else {})
+
+
+def list_values(when: str, m: Motion, t: Tensor, j: Tensor) -> dict[str, np.ndarray]:
+    "The columns of coordinates and likelihood."
+    x = {
+        f"{when}_{a}": m.positions[t, j, c].numpy()
+        for c, a in enumerate(AXES[: m.positions.shape[-1]])
+    }
+    return x | ({} if m.confidence is None else {f"{when}_likelihood": m.confidence[t, j].numpy()})
+
+# %% ../../nbs/cleanup/corrections.ipynb #4dd07a85
 def corrections(
     cleaned: Cleaned,
     poses: bool = False,  # with the rotation of each joint that moved or turned, where there are any
-) -> Any:  # a pandas DataFrame: apply, actor, frame, time_s, point, why, confidence, unit, before_x …, after_x …
+):  # a pandas DataFrame: apply, actor, frame, time_s, point, why, confidence, unit, before_x …, after_x …
     "One row for every point that changed, in metres or pixels, ordered by actor and frame."
     import pandas as pd
 
-    return pd.concat(
-        [pd.DataFrame(_rows(cleaned, a, poses)) for a in range(len(cleaned.scene.actors))],
-        ignore_index=True,
-    )
+    actors = range(len(cleaned.scene.actors))
+    tables = [pd.DataFrame(list_changes(cleaned, a, poses)) for a in actors]
+    return pd.concat(tables, ignore_index=True)
 
-# %% ../../nbs/cleanup/corrections.ipynb #ff144cd5
+# %% ../../nbs/cleanup/corrections.ipynb #41f82f43
+FORMULA = tuple(
+    "=+-@\t\r\n'＝＋－＠"
+)  # beginnings that are not left alone; spaces before them do not count
+
+
+def guard_cells(cells: Sequence[str]) -> list[str]:
+    "Text that no spreadsheet runs."
+    return ["'" + c if c.lstrip(" ").startswith(FORMULA) else c for c in cells]
+
+
+def unguard_cells(cells: Sequence[str]) -> list[str]:
+    "The text that was guarded."
+    return [
+        c[1:] if c.startswith("'") and c[1:].lstrip(" ").startswith(FORMULA) else c for c in cells
+    ]
+
+# %% ../../nbs/cleanup/corrections.ipynb #90947e92
 def write_corrections(
     cleaned: Cleaned,
     path: str | Path,  # a .csv
@@ -92,98 +109,108 @@ def write_corrections(
     numbers = table.columns.str.match("before_|after_") & (table.columns != "after_pose")
     for name in table.columns[numbers]:
         table[name] = [str(v) if np.isfinite(v) else "" for v in table[name].to_numpy(np.float32)]
+    for name in table.columns.intersection(["point", "after_pose"]):
+        table[name] = guard_cells(table[name].fillna(""))
     table["time_s"] = table["time_s"].round(4)
     return atomic_write(path, table.to_csv(index=False, lineterminator="\n"))
 
-# %% ../../nbs/cleanup/corrections.ipynb #c9149da7
+# %% ../../nbs/cleanup/corrections.ipynb #c4a7b6f5
 def read_corrections(
     path: str | Path,
     scene: Scene,  # the recording that the table belongs to
-) -> Any:  # a pandas DataFrame of the rows to apply
+):  # a pandas DataFrame: the rows to apply
     "Read and check a corrections table; rows with `apply` 0 are left out."
+    dims = scene.actors[0].positions.shape[-1]
+    numbers = ["actor", "frame", *(f"after_{a}" for a in AXES[:dims])]
+    table = read_cells(path)
+    if gone := [c for c in [*numbers[:2], "point", *numbers[2:]] if c not in table]:
+        raise bad_file(
+            path, f"columns {', '.join(numbers)} and point", f"no {', '.join(gone)}", where="line 1"
+        )
+    for c in numbers:
+        table[c] = check_numbers(path, c, table[c])
+    for c in table.columns.intersection(["point", "after_pose"]):
+        table[c] = unguard_cells(table[c])
+    check_rows(path, table, scene)
+    check_poses(path, table)
+    off = (
+        table["apply"].str.strip().str.lower().str.fullmatch(r"0+(\.0*)?|false|no")
+        if "apply" in table
+        else False
+    )
+    return table[~off] if "apply" in table else table
+
+# %% ../../nbs/cleanup/corrections.ipynb #a4ad3948
+def read_cells(path):
+    "A table of text, as it stands."
     import pandas as pd
 
-    dims = scene.actors[0].positions.shape[-1]
-    need = ["actor", "frame", "point", *(f"after_{a}" for a in AXES[:dims])]
     try:
-        table = pd.read_csv(io.StringIO(read_text(path)), dtype={"point": str, "after_pose": str})
+        return pd.read_csv(io.StringIO(read_text(path)), dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as e:
-        raise bad_file(
-            path,
-            "a table with a header row",
-            str(e).strip(),
-            fix="export it again as comma-separated text",
-        ) from e
-    gone = [c for c in need if c not in table]
-    if gone:
-        raise bad_file(path, f"columns {', '.join(need)}", f"no {', '.join(gone)}", where="line 1")
-    _check_numbers(path, table, [c for c in need if c != "point"])
-    _check_rows(path, table, scene)
-    _check_poses(path, table)
-    return table[table["apply"] != 0] if "apply" in table else table
+        fix = "export it again as comma-separated text"
+        raise bad_file(path, "a table with a header row", str(e).strip(), fix=fix) from e
 
-# %% ../../nbs/cleanup/corrections.ipynb #29f7ef3c
-def _line(mask) -> str:
+# %% ../../nbs/cleanup/corrections.ipynb #15890b8f
+NOTHING = ("", "nan", "na", "n/a", "none", "null", "#n/a")  # words for no number
+
+
+def line_of(mask) -> str:
+    "The first line at fault."
     return f"line {int(np.flatnonzero(mask)[0]) + 2}"
 
 
-def _numbers(column):
-    "A column as numbers; NaN where it holds something else."
+def check_numbers(path, name: str, cells):
+    "Whole numbers where frames are counted, finite or empty ones elsewhere."
     import pandas as pd
 
-    return pd.to_numeric(column, errors="coerce")
+    whole = name in ("actor", "frame")
+    numbers = pd.to_numeric(cells, errors="coerce")
+    wrong = (~cells.str.strip().str.lower().isin(NOTHING) & numbers.isna()) | np.isinf(numbers)
+    wrong |= (numbers.isna() | (numbers % 1 != 0)) if whole else False
+    if wrong.any():
+        raise bad_file(
+            path, f"{'whole ' * whole}numbers in {name}", repr(cells[wrong].iloc[0]), line_of(wrong)
+        )
+    return numbers.astype(int) if whole else numbers
 
-
-def _check_numbers(path, table, columns):
-    "Whole numbers where frames are counted, finite or empty ones elsewhere."
-    for c in columns:
-        numbers = _numbers(table[c])
-        whole = c in ("actor", "frame")
-        wrong = (table[c].notna() & numbers.isna()) | np.isinf(numbers)
-        wrong |= (numbers.isna() | (numbers % 1 != 0)) if whole else False
-        if wrong.any():
-            raise bad_file(
-                path,
-                f"{'whole ' if whole else ''}numbers in {c}",
-                repr(table[c][wrong].iloc[0]),
-                where=_line(wrong),
-            )
-        table[c] = numbers.astype(int) if whole else numbers
-
-
-def _check_rows(path, table, scene: Scene):
+# %% ../../nbs/cleanup/corrections.ipynb #cd194c98
+def check_rows(path, table, scene: Scene):
     "Actors, frames and points that the recording has."
-    off = ~table["actor"].between(0, len(scene.actors) - 1)
-    if off.any():
-        raise bad_file(
-            path,
-            f"actor 0 to {len(scene.actors) - 1}",
-            str(table["actor"][off].iloc[0]),
-            where=_line(off),
-        )
-    off = ~table["frame"].between(0, len(scene) - 1)
-    if off.any():
-        raise bad_file(
-            path,
-            f"frame 0 to {len(scene) - 1}",
-            str(table["frame"][off].iloc[0]),
-            where=_line(off),
-            fix="is it the table of this recording?",
-        )
+    last = {"actor": len(scene.actors) - 1, "frame": len(scene) - 1}
+    for name, most in last.items():
+        if (off := ~table[name].between(0, most)).any():
+            fix = "is it the table of this recording?" if name == "frame" else ""
+            raise bad_file(
+                path, f"{name} 0 to {most}", str(table[name][off].iloc[0]), line_of(off), fix
+            )
     known = [set(m.skeleton.joints) for m in scene.actors]
     off = np.array([p not in known[a] for p, a in zip(table["point"], table["actor"])], dtype=bool)
     if off.any():
-        raise bad_file(
-            path, "a point of this recording", repr(table["point"][off].iloc[0]), where=_line(off)
-        )
+        got = repr(table["point"][off].iloc[0])
+        raise bad_file(path, "a point of this recording", got, line_of(off))
 
-# %% ../../nbs/cleanup/corrections.ipynb #9d8f6f58
+
+def check_poses(path, table):
+    "Nine numbers a joint, or twelve."
+    if "after_pose" not in table:
+        return
+    number = r"(?:nan|-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+    words = table["after_pose"].str.strip()
+    size = words.str.split().map(len)
+    wrong = (words != "") & ~words.str.fullmatch(f"{number}(?:\\s+{number})*")
+    wrong |= (size > 0) & ((size != size.max()) | ~size.isin((9, 12)))
+    if wrong.any():
+        expected = "9 or 12 numbers in after_pose, the same in every row, or nothing"
+        raise bad_file(path, expected, repr(str(words[wrong].iloc[0])[:60]), line_of(wrong))
+
+# %% ../../nbs/cleanup/corrections.ipynb #71562a5d
 def apply_corrections(
     scene: Scene,
-    table: Any,  # a pandas DataFrame from `read_corrections` or `corrections`
+    table,  # a pandas DataFrame, from `read_corrections` or `corrections`
 ) -> Cleaned:
     "The recording with the table's values, as if a cleaner had returned them."
-    parts = [_applied(m, table[table["actor"] == a]) for a, m in enumerate(scene.actors)]
+    parts = [apply_rows(m, table[table["actor"] == a]) for a, m in enumerate(scene.actors)]
     actors, reason, confidence = zip(*parts)
     return Cleaned(
         scene.replace(actors=actors),
@@ -197,95 +224,86 @@ def apply_corrections(
         (f"{len(table)} corrections applied",),
     )
 
-# %% ../../nbs/cleanup/corrections.ipynb #b5f16dee
-def _applied(motion: Motion, rows) -> tuple[Motion, Tensor, Tensor]:
-    "One actor with its rows' values."
-    t = torch.as_tensor(rows["frame"].to_numpy(copy=True))
-    j = torch.tensor(motion.skeleton.indices(rows["point"].tolist()), dtype=torch.long)
-    after = rows[[f"after_{AXES[c]}" for c in range(motion.positions.shape[-1])]].to_numpy(
-        np.float32, copy=True
+# %% ../../nbs/cleanup/corrections.ipynb #6ff0d938
+def apply_rows(motion: Motion, rows) -> tuple[Motion, Tensor, Tensor]:
+    "One actor with its rows' values; reason [t j], confidence [t j]."
+    at = (
+        torch.as_tensor(rows["frame"].to_numpy(copy=True)),
+        torch.tensor(motion.skeleton.indices(rows["point"].tolist()), dtype=torch.long),
     )
-    positions = motion.positions.clone()
-    positions[t, j] = torch.as_tensor(after)
-    changed = torch.zeros(positions.shape[:2], dtype=torch.bool)
-    changed[t, j] = True
-    reason, confidence = torch.zeros(changed.shape, dtype=torch.uint8), motion.observed.float()
-    words = rows["why"].fillna("").tolist() if "why" in rows else [""] * len(rows)
-    named = torch.tensor([REASON.get(w) or REASON["noise"] for w in words], dtype=torch.uint8)
-    same = (
-        torch.tensor([w == "" for w in words], dtype=torch.bool)
-        & ~_differ(positions, motion.positions)[t, j]
-    )
-    reason[t, j] = named.masked_fill(same, 0)  # a joint that only turned
+    after = [read_column(rows, f"after_{a}") for a in AXES[: motion.positions.shape[-1]]]
+    positions = motion.positions.index_put(at, torch.stack(after, -1))
+    reason = torch.zeros(positions.shape[:2], dtype=torch.uint8)
+    reason[at] = name_reasons(rows, changed_points(motion.positions, positions)[at])
+    confidence = motion.observed.float()
     if "confidence" in rows:
-        confidence[t, j] = _column(rows, "confidence").nan_to_num(0).clamp(0, 1)
+        confidence[at] = read_column(rows, "confidence").nan_to_num(0).clamp(0, 1)
     if motion.rotations is not None:
-        return _posed(motion, positions, changed, rows, t, j), reason, confidence
+        return pose_motion(motion, positions, rows, at), reason, confidence
     likelihood = motion.confidence
     if likelihood is not None and "after_likelihood" in rows:
-        likelihood = likelihood.index_put((t, j), _column(rows, "after_likelihood"))
+        likelihood = likelihood.index_put(at, read_column(rows, "after_likelihood"))
     return motion.replace(positions=positions, confidence=likelihood), reason, confidence
 
+# %% ../../nbs/cleanup/corrections.ipynb #23e26d4e
+def name_reasons(rows, moved: Tensor) -> Tensor:
+    "[n] uint8: the reason of each row; what a person added is noise."
+    words = rows["why"].fillna("").tolist() if "why" in rows else [""] * len(rows)
+    named = torch.tensor([REASON.get(w) or REASON["noise"] for w in words], dtype=torch.uint8)
+    silent = torch.tensor([w == "" for w in words], dtype=torch.bool)
+    return named.masked_fill(silent & ~moved, 0)
 
-def _column(rows, name: str) -> Tensor:
+
+def read_column(rows, name: str) -> Tensor:
     "A column of numbers."
-    return torch.as_tensor(_numbers(rows[name]).to_numpy(np.float32, copy=True))
+    import pandas as pd
 
-# %% ../../nbs/cleanup/corrections.ipynb #f2732448
-_SAME = 2e-5  # metres
+    return torch.as_tensor(
+        pd.to_numeric(rows[name], errors="coerce").to_numpy(np.float32, copy=True)
+    )
+
+# %% ../../nbs/cleanup/corrections.ipynb #9228d67e
+SAME_PLACE = 2e-5  # metres
 
 
-def _posed(motion: Motion, positions: Tensor, changed: Tensor, rows, t, j) -> Motion:
+def pose_motion(motion: Motion, positions: Tensor, rows, at: tuple[Tensor, Tensor]) -> Motion:
     "The motion with the table's places, and its rotations where they lead there."
-    told, frames = _told(motion, positions, rows, t, j)
+    changed = torch.zeros(positions.shape[:2], dtype=torch.bool)
+    changed[at] = True
+    told, frames = take_poses(motion, positions, rows, at)
     rest = changed & ~frames[:, None]
     return refit(told, positions, rest).motion if rest.any() else told
 
 
-def _told(motion: Motion, positions: Tensor, rows, t, j) -> tuple[Motion, Tensor]:
+def take_poses(motion: Motion, positions: Tensor, rows, at) -> tuple[Motion, Tensor]:
     "The motion with the table's rotations in the frames [t] in which they fit its places."
     frames = torch.zeros(len(motion), dtype=torch.bool)
-    if "after_pose" not in rows or rows["after_pose"].isna().all():
+    words = rows["after_pose"].fillna("").str.split() if "after_pose" in rows else []
+    there = torch.tensor([len(w) > 0 for w in words], dtype=torch.bool)
+    if not there.any():
         return motion, frames
-    words = rows["after_pose"].fillna("").str.split()
-    there = torch.as_tensor(words.map(len).to_numpy() > 0)
+    rest, at = motion.skeleton.rest_offsets, tuple(i[there] for i in at)
     numbers = torch.tensor([[float(w) for w in p] for p in words if p])
-    t, j = t[there], j[there]
-    rotations = motion.rotations.index_put((t, j), numbers[:, :9].reshape(-1, 3, 3))
-    offsets = motion.offsets
+    rotations = motion.rotations.index_put(at, numbers[:, :9].reshape(-1, 3, 3))
+    before = rest if motion.offsets is None else motion.offsets
+    moved = numbers.shape[1] == 12 or motion.offsets is not None
+    offsets = before.expand_as(positions).clone() if moved else before
     if numbers.shape[1] == 12:
-        old = motion.skeleton.rest_offsets if offsets is None else offsets
-        offsets = old.expand_as(positions).clone().index_put((t, j), numbers[:, 9:])
-    used = motion.skeleton.rest_offsets if offsets is None else offsets
-    root = positions[:, motion.skeleton.parents.index(-1)]
-    made, _ = fk(rotations.double(), used.double(), root.double(), motion.skeleton.parents)
-    frames[t] = True
-    frames &= ~((made - positions).norm(dim=-1) > _SAME).any(1)
+        offsets[at] = numbers[:, 9:]
+    frames[at[0]] = True
+    frames &= lead_there(motion, rotations, offsets, positions)
     pick = lambda new, old: torch.where(frames.view(-1, *[1] * (new.ndim - 1)), new, old)
-    kept = offsets
-    if offsets is not None:
-        kept = pick(offsets, used if motion.offsets is None else motion.offsets)
     told = motion.replace(
         positions=pick(positions, motion.positions),
         rotations=pick(rotations, motion.rotations),
-        offsets=kept,
+        offsets=pick(offsets, before.expand_as(offsets)) if moved else None,
     )
     return told, frames
 
-
-def _check_poses(path, table):
-    "Nine numbers a joint, or twelve."
-    if "after_pose" not in table:
-        return
-    number = r"(?:nan|-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
-    words = table["after_pose"].fillna("").str.strip()
-    size = words.str.split().map(len)
-    wrong = (words != "") & ~words.str.fullmatch(f"{number}(?:\\s+{number})*")
-    wrong |= (size > 0) & ((size != size.max()) | ~size.isin((9, 12)))
-    if wrong.any():
-        raise bad_file(
-            path,
-            "9 or 12 numbers in after_pose, the same in every row, or nothing",
-            repr(str(words[wrong].iloc[0])[:60]),
-            where=_line(wrong),
-        )
+# %% ../../nbs/cleanup/corrections.ipynb #ed53d3bd
+def lead_there(motion: Motion, rotations: Tensor, offsets: Tensor, positions: Tensor) -> Tensor:
+    "[t] whether the rotations lead to the places."
+    parents = motion.skeleton.parents
+    root = positions[:, parents.index(-1)]
+    made, _ = fk(rotations.double(), offsets.double(), root.double(), parents)
+    return ~((made - positions).norm(dim=-1) > SAME_PLACE).any(1)

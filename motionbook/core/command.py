@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['UNSAFE', 'FPS', 'JSON', 'COMMANDS', 'OWN', 'printable', 'json_line', 'Option', 'option', 'one_of', 'Files', 'Command',
-           'same_file', 'lies_in', 'check_apart', 'OneLineParser', 'add_command', 'check_files', 'execute']
+           'same_file', 'lies_in', 'check_apart', 'OneLineParser', 'add_command', 'check_files', 'execute', 'call']
 
 # %% ../../nbs/core/command.ipynb #a84c50f5
 import argparse
@@ -202,7 +202,7 @@ def add_command(
         p.add_argument(*o.flags, **o.settings)
     return p
 
-# %% ../../nbs/core/command.ipynb #3507dcd5
+# %% ../../nbs/core/command.ipynb #641da3b7
 def check_files(
     command: Command,
     args: Namespace,
@@ -214,7 +214,7 @@ def check_files(
     for flag, path in named("input"):
         if not os.path.lexists(path) or not path.exists():
             raise ValueError(
-                f"{flag} {path}: expected an existing file or folder, got none; check the path".strip()
+                f"{flag} {path}: expected an existing file or folder, it is not there; check the path".strip()
             )
     more = command.plan(args) if command.plan else Files()
     maybe = tuple((flag, p) for flag, p in named("maybe") if p.exists())
@@ -287,3 +287,16 @@ def execute(
         for line in lines:
             print(printable(line) if not args.json else line)
         return 0
+
+# %% ../../nbs/core/command.ipynb #c3758430
+def call(
+    command: Command,
+    *words: object,  # what would be typed after its name
+) -> int:  # exit code
+    "A command by itself."
+    top = OneLineParser("motionbook")
+    p = add_command(top.add_subparsers(), command)
+    argv = [str(w) for w in words]
+    if command.late:
+        command.late(p, argv)
+    return execute(command, top.parse_args([command.name, *argv]))

@@ -5,10 +5,8 @@
 # %% auto #0
 __all__ = ['is_alive', 'follow_parent']
 
-# %% ../../nbs/core/processes.ipynb #a2b76760
+# %% ../../nbs/core/processes.ipynb #fd62ba70
 import os
-import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -33,26 +31,10 @@ def is_alive(
     except (OSError, IndexError):
         return True
 
-# %% ../../nbs/core/processes.ipynb #3062e771
+# %% ../../nbs/core/processes.ipynb #a6eb18f9
 def follow_parent():
     "End this process when its parent is gone; for the start of a worker."
-    parent = os.getppid()
-    if sys.platform == "linux" and _ask_kernel() and os.getppid() == parent:
-        return
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-
-# %% ../../nbs/core/processes.ipynb #bbd590c5
-_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
-
-
-def _ask_kernel() -> bool:
-    "Whether Linux will send a signal to this process when its parent dies."
-    try:
-        import ctypes
-
-        return ctypes.CDLL(None).prctl(_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0) == 0
-    except (OSError, AttributeError):
-        return False
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
 
 
 def _watch(parent: int):

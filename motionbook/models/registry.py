@@ -7,8 +7,8 @@ __all__ = ['method_in']
 
 # %% ../../nbs/models/registry.ipynb #2ec722a0
 from pathlib import Path
+from typing import Any
 
-from ..filters.cleaner import Trained
 from ..filters.methods import METHODS
 
 # %% ../../nbs/models/registry.ipynb #ff68e586
@@ -21,7 +21,7 @@ METHODS.add(
 # %% ../../nbs/models/registry.ipynb #1c744f8d
 def method_in(
     folder: str | Path,  # a checkpoint
-) -> Trained:
+) -> Any:  # a `filters.cleaner.Trained`
     "The method in a folder; BadFile says what is missing or altered."
     from motionbook.models.corrector.method import checkpoint_method
 

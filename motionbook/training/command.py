@@ -11,16 +11,13 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple, get_origin
 
-from pydantic import BaseModel
-
-from ..core.config import flat_fields, load_config
 from ..core.registry import Registry
 
 # %% ../../nbs/training/command.ipynb #e2794fdc
 class Recipe(NamedTuple):
     "How one kind of model is trained."
 
-    config: type[BaseModel]
+    config: type  # a pydantic model
     train: Callable  # (paths, folder, config, resume) -> what has .fitted, .split and .clips
 
 
@@ -41,9 +38,11 @@ def recipe(
 # %% ../../nbs/training/command.ipynb #5595acdc
 def add_options(
     p: argparse.ArgumentParser,
-    config: type[BaseModel],
+    config: type,  # a pydantic model
 ):
     "An option for every field."
+    from motionbook.core.config import flat_fields
+
     for name, (_, field) in flat_fields(config).items():
         many = get_origin(field.annotation) is tuple
         usual = json_text(field.default)
@@ -96,6 +95,8 @@ def train(
     resume: bool = True,  # go on with a run that is in the folder
 ) -> dict[str, Any]:  # what became of it, plain values
     "Train a model by a recipe."
+    from motionbook.core.config import load_config
+
     r = recipe(name)
     done = r.train(paths, folder, load_config(r.config, config, overrides=fields or {}), resume)
     return {

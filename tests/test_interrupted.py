@@ -1,0 +1,267 @@
+"Runs that are killed, stopped, repeated and run at the same time: whole files, no leftovers, the same bytes."
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from motionbook import write
+from motionbook.cleanup.folder import clean_folder
+from motionbook.core.landing import LEFT, clear_leftovers, landing
+from motionbook.core.processes import is_alive
+from motionbook.filters.corrupt.corruption import add_jumps
+from motionbook.synthetic.animals import mouse
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory):
+    "A folder of three short recordings."
+    box = tmp_path_factory.mktemp("days")
+    for k in range(3):
+        write(
+            add_jumps(mouse(seconds=4, seed=k), rate=0.02, generator=k).scene,
+            box / f"d{k}" / "m.csv",
+        )
+    return box
+
+
+def start(*words, cwd):
+    line = [sys.executable, "-m", "motionbook.cli", *map(str, words)]
+    return subprocess.Popen(
+        line, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def seen(folder):
+    "Every file that is not a receipt, with its hash."
+    files = (p for p in sorted(folder.rglob("*")) if p.is_file() and ".motionbook" not in p.parts)
+    return {
+        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files
+    }
+
+
+def left(folder):
+    return [p for p in folder.rglob("*") if LEFT.fullmatch(p.name)]
+
+
+def test_receipts_look_at_everything(days, tmp_path):
+    out = tmp_path / "out"
+    run = lambda **more: [
+        o.status for o in clean_folder(days, out, reports=True, method="hold", **more)
+    ]
+    assert run() == ["cleaned"] * 3 and run() == ["kept"] * 3
+    assert run(max_gap=0.5) == ["cleaned"] * 3 and run() == ["cleaned"] * 3
+    (out / "d0" / "m.csv.corrections.csv").unlink()
+    (out / "d1" / "m.csv.html").unlink()
+    (out / "d2" / "m.csv").write_text("edited")
+    assert run() == ["cleaned"] * 3
+    for damage in ("", "null", "[]", '{"input": 3}', "\x00\xff"):
+        (out / ".motionbook" / "d1" / "m.csv.json").write_text(damage)
+        assert run() == ["kept", "cleaned", "kept"]
+    table = out / "d0" / "m.csv.corrections.csv"
+    table.write_text(table.read_text() + "\n")
+    assert run() == ["kept"] * 3, "a person may edit the table"
+
+
+def test_weights_and_skeletons_count(tmp_path, monkeypatch):
+    from motionbook.cleanup import folder
+
+    (tmp_path / "a.amc").write_text("x")
+    (tmp_path / "a.asf").write_text("one")
+    before = folder.make_receipt(tmp_path / "a.amc", False, {})
+    (tmp_path / "a.asf").write_text("two")
+    assert folder.make_receipt(tmp_path / "a.amc", False, {}) != before
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "w").write_text("1")
+    options = {"method": str(tmp_path / "model")}
+    before = folder.make_receipt(tmp_path / "a.amc", False, options)
+    (tmp_path / "model" / "w").write_text("2")
+    folder.hash_weights.cache_clear()
+    assert folder.make_receipt(tmp_path / "a.amc", False, options) != before
+
+
+def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(days, tmp_path):
+    out = tmp_path / "out"
+    (out / "d0").mkdir(parents=True)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    dead = out / "d0" / f".m.{gone.pid}-0123456789ab.tmp.csv"
+    living = out / "d0" / f".m.{os.getpid()}-0123456789ab.tmp.csv"
+    stage = out / f".landing-{gone.pid}-0123456789ab"
+    stage.mkdir()
+    for p in (dead, living, stage / "m.csv"):
+        p.write_text("half")
+    assert [o.status for o in clean_folder(days, out, method="hold")] == ["cleaned"] * 3
+    assert not dead.exists() and not stage.exists() and living.exists()
+    assert "m.csv" not in {o.path for o in clean_folder(out, tmp_path / "again", method="hold")}
+
+
+@pytest.mark.parametrize("fails", [1, 2, 3])
+def test_a_disk_that_fills_at_any_file_leaves_all_three_as_they_were(
+    days, tmp_path, monkeypatch, fails
+):
+    from motionbook.cleanup.pipeline import clean_file
+
+    out, page = tmp_path / "o.csv", tmp_path / "o.html"
+    clean_file(days / "d0" / "m.csv", out, "hold", report=page)
+    before, calls, plain = seen(tmp_path), [], os.fsync
+
+    def full(fd):
+        calls.append(fd)
+        if len(calls) == fails:
+            raise OSError(28, "No space left on device")
+        plain(fd)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ValueError, match="full disk"):
+        clean_file(days / "d0" / "m.csv", out, "pchip", report=page)
+    assert seen(tmp_path) == before and not left(tmp_path)
+
+
+@pytest.mark.parametrize("fails", range(1, 8))
+def test_a_rename_that_fails_brings_everything_back(tmp_path, monkeypatch, fails):
+    names = [tmp_path / n for n in ("m.csv", "m.table", "m.html")]
+    for p in names:
+        p.write_text("old")
+    calls, plain = [], os.replace
+
+    def broken(a, b):
+        calls.append(a)
+        if len(calls) == fails:
+            raise OSError(5, "Input/output error")
+        plain(a, b)
+
+    try:
+        with landing(*names) as where:
+            for p in where:
+                p.write_text("new")
+            monkeypatch.setattr(os, "replace", broken)
+        assert fails == 7
+    except ValueError:
+        assert fails < 7
+    assert {p.read_text() for p in names} == {"new" if fails == 7 else "old"}
+    assert sorted(tmp_path.iterdir()) == sorted(names)
+
+
+def test_two_runs_on_one_folder(days, tmp_path):
+    out = tmp_path / "out"
+    runs = [
+        start("clean", days, "-o", out, "--method", m, "--report", cwd=tmp_path)
+        for m in ("hold", "linear")
+    ]
+    assert [p.communicate()[1] and p.returncode for p in runs] in (
+        [0, 0],
+        ["", ""],
+        [0, ""],
+        ["", 0],
+    )
+    assert [p.returncode for p in runs] == [0, 0]
+    assert not left(out)
+    whole = {}
+    for m in ("hold", "linear"):
+        clean_folder(days, tmp_path / m, reports=True, method=m)
+        whole[m] = seen(tmp_path / m)
+    mixed = seen(out)
+    for k in range(3):
+        pair = [f"d{k}/m.csv", f"d{k}/m.csv.corrections.csv"]
+        assert [mixed[n] for n in pair] in [[w[n] for n in pair] for w in whole.values()]
+
+
+@POSIX
+@pytest.mark.parametrize("wait", [0.05, 0.6, 1.5, 4.0])
+def test_ctrl_c_ends_in_one_line(days, tmp_path, wait):
+    p = start("compare", days / "d0" / "m.csv", "--minutes", "5", cwd=tmp_path)
+    time.sleep(wait + 0.3)
+    p.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    out, err = p.communicate(timeout=30)
+    if wait > 0.5:
+        assert p.returncode == 130 and "stopped" in err and err.count("\n") == 1, err
+    assert time.monotonic() - began < 5  # a busy machine; alone it is well under a second
+
+
+@POSIX
+def test_no_worker_outlives_its_parent(tmp_path):
+    code = """
+import os, sys, time
+from motionbook.data import cache
+if __name__ == "__main__":
+    with cache._pool(1) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        time.sleep(60)
+"""
+    p = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    worker = int(p.stdout.readline())
+    assert is_alive(worker)
+    p.kill()
+    p.wait()
+    for _ in range(60):
+        if not is_alive(worker):
+            break
+        time.sleep(0.05)
+    assert not is_alive(worker)
+
+
+def kill_once(days, tmp_path, words, out, rng, whole):
+    "Kill one run at a random moment; what must hold then, and after the next run."
+    p = start(*words, cwd=tmp_path)
+    time.sleep(rng.uniform(0, 1) * kill_once.seconds)
+    p.kill()
+    p.communicate()
+    there = seen(tmp_path)
+    mains = [n for n in there if n.endswith("m.csv") and ".landing" not in n]
+    for n in mains:
+        table = f"{n}.corrections.csv"
+        assert table not in there or (there[n], there[table]) in whole["pairs"], (
+            f"{n} has another's table"
+        )
+    p = start(*words, cwd=tmp_path)
+    assert p.communicate() and p.returncode == 0
+    assert not left(tmp_path)
+    assert seen(tmp_path) == whole["files"]
+
+
+@pytest.mark.slow
+@POSIX
+@pytest.mark.parametrize("kind", ["single", "folder", "report"])
+def test_killed_at_random_moments(days, tmp_path, kind):
+    times = int(os.environ.get("MOTIONBOOK_KILLS", "34"))
+    src, out = (days, "out") if kind == "folder" else (days / "d0" / "m.csv", "m.csv")
+    words = [
+        "clean",
+        src,
+        "-o",
+        out,
+        "--method",
+        "linear",
+        *(["--report"] if kind == "report" else []),
+    ]
+    other = [w if w != "linear" else "hold" for w in words]
+    runs, pairs = {}, set()
+    for name, line in (("hold", other), ("linear", words)):
+        began = time.monotonic()
+        assert start(*line, cwd=tmp_path).wait() == 0
+        kill_once.seconds = 1.1 * (time.monotonic() - began)
+        runs[name] = seen(tmp_path)
+        pairs |= {
+            (h, runs[name][f"{n}.corrections.csv"])
+            for n, h in runs[name].items()
+            if n.endswith("m.csv")
+        }
+    rng, line = random.Random(kind), [words, other]
+    for k in range(times):
+        name = ("linear", "hold")[k % 2]
+        kill_once(days, tmp_path, line[k % 2], out, rng, {"files": runs[name], "pairs": pairs})
+    print(json.dumps({"kind": kind, "kills": times}))
+
+
+def test_clear_leftovers_of_a_folder_that_is_not_there(tmp_path):
+    assert clear_leftovers(tmp_path / "none") == []

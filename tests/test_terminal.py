@@ -1,0 +1,213 @@
+"What reaches a terminal, a spreadsheet, and a person in a hurry."
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from motionbook import Motion, Scene, Skeleton, read, write
+from motionbook.cli import main
+from motionbook.core.command import UNSAFE
+from motionbook.synthetic.people import person
+
+ODD = ("NA", "nan", "None", "null", "=1+1", "+x", "-y", "@SUM(A1)", "'q")
+
+
+def table(path, names, frames=60, jumps=True):
+    "A DeepLabCut table of these body parts, with a few leaps."
+    rng = np.random.default_rng(0)
+    x = (
+        np.sin(np.arange(frames)[:, None, None] / 9) * 5
+        + np.arange(len(names))[:, None] * 40.0
+        + [3.0, 9.0]
+    )
+    x = x + rng.normal(0, 0.1, x.shape)
+    if jumps:
+        x[20, :] += 200
+    rows = [["scorer"] + ["me"] * 3 * len(names)]
+    rows += [
+        ["bodyparts"] + [n for n in names for _ in range(3)],
+        ["coords"] + ["x", "y", "likelihood"] * len(names),
+    ]
+    rows += [[t, *(v for p in x[t] for v in (*p.round(4), 0.99))] for t in range(frames)]
+    with open(path, "w", newline="", encoding="utf-8") as f:
+        csv.writer(f, lineterminator="\n").writerows(rows)
+    return path
+
+
+def shown(done):
+    "Everything that a terminal would get, line ends aside."
+    return UNSAFE.findall((done.out + done.err).replace("\n", ""))
+
+
+def test_odd_names_survive_the_table(tmp_path):
+    path = table(tmp_path / "m.csv", ODD)
+    assert main(["clean", str(path), "-o", str(tmp_path / "a.csv"), "--json"]) == 0
+    made = tmp_path / "a.csv.corrections.csv"
+    with open(made, newline="") as f:
+        rows = list(csv.DictReader(f))
+    assert {r["point"].removeprefix("'") for r in rows} >= {"NA", "nan", "None", "null", "=1+1"}
+    texts = [c for r in rows for k, c in r.items() if k in ("point", "why", "unit")]
+    assert not [c for c in texts if c.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    again = ["clean", str(path), "-o", str(tmp_path / "b.csv"), "--apply", str(made), "--json"]
+    assert main(again) == 0
+    assert (
+        (tmp_path / "b.csv").read_bytes() == (tmp_path / "a.csv").read_bytes() != path.read_bytes()
+    )
+
+
+def test_poses_do_not_begin_like_a_formula(tmp_path):
+    walk = Scene((person("walk", 1, 30),))
+    p = walk.actors[0].positions.clone()
+    write(walk, tmp_path / "w.bvh")
+    text = (tmp_path / "w.bvh").read_text().splitlines()
+    at = len(text) - 12
+    text[at] = " ".join(str(float(v) + 70) for v in text[at].split())
+    (tmp_path / "w.bvh").write_text("\n".join(text) + "\n")
+    assert main(["clean", str(tmp_path / "w.bvh"), "-o", str(tmp_path / "o.bvh"), "--json"]) == 0
+    with open(tmp_path / "o.bvh.corrections.csv", newline="") as f:
+        cells = [r["after_pose"] for r in csv.DictReader(f)]
+    assert cells and not [c for c in cells if c.startswith(("=", "+", "-", "@"))]
+    given = ["--apply", str(tmp_path / "o.bvh.corrections.csv"), "--json"]
+    assert main(["clean", str(tmp_path / "w.bvh"), "-o", str(tmp_path / "b.bvh"), *given]) == 0
+    assert (tmp_path / "b.bvh").read_bytes() == (tmp_path / "o.bvh").read_bytes()
+    assert len(p) == 30
+
+
+NASTY = ("tail\x1b[2J\x1b]0;owned\x07", "nose\x9b31m", "ear\u202etxt", "del\x7f")
+
+
+def test_no_control_character_reaches_the_terminal(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    x = torch.randn(90, 4, 3).cumsum(0)
+    x[40:44, 1] = torch.nan
+    motion = Motion(x, Skeleton("s", NASTY), 30, name="actor\x1b[31m")
+    write(Scene((motion,)), "a\x1b[2Jb.npz")
+    name = "a\x1b[2Jb.npz"
+    lines = [["info", name], ["info", name, "--json"], ["info", "."], ["clean", name, "-o", "o\x1b.npz"],
+             ["clean", name, "-o", "c.npz", "--json"], ["view", name, "-o", "v\x1b.html"], ["compare", name],
+             ["info", "none\x1b.csv"], ["clean", name, "-o", "x\x1b.doc"], ["clean", name, "--method", "\x1bx"]]  # fmt: skip
+    for line in lines:
+        main(line)
+        assert shown(capsys.readouterr()) == [], line
+    (tmp_path / "t\x1b.csv").write_bytes(b"scorer,a\x1b[2J\nbodyparts\nrubbish\x1b\n")
+    (tmp_path / "t\x1b.trc").write_bytes(b"PathFileType\t4\x1b[2J\n")
+    for broken in ("t\x1b.csv", "t\x1b.trc"):
+        assert main(["clean", broken, "-o", "y.csv"]) == 2
+        assert shown(capsys.readouterr()) == []
+    with pytest.raises(SystemExit):
+        main(["clean", name, "--\x1bodd"])
+    assert shown(capsys.readouterr()) == []
+    assert json.loads(json.dumps(NASTY)) == list(NASTY)
+
+
+def run(*words, cwd, env=None):
+    words = [w if isinstance(w, bytes) else str(w).encode() for w in words]
+    code = "import sys, os; from motionbook.cli import main; c = main(); sys.stderr.write(''); sys.exit(c)"
+    line = [sys.executable, "-c", code, *words]
+    return subprocess.run(line, cwd=cwd, capture_output=True, env=os.environ | (env or {}))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are Linux's")
+@pytest.mark.parametrize("env", [{}, {"LANG": "C", "LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}])
+def test_names_that_are_no_utf8(tmp_path, env):
+    folder = os.fsencode(tmp_path) + b"/d\xff\xe9"
+    os.mkdir(folder)
+    table(os.fsdecode(folder + b"/m\xff.csv"), ("näse", "ohr", "schwanz"))
+    done = run("info", b"d\xff\xe9/m\xff.csv", cwd=tmp_path, env=env)
+    assert done.returncode == 0 and b"dlc" in done.stdout, done.stderr
+    done = run("clean", b"d\xff\xe9", "-o", b"o\xff", "--report", cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+    made = {p for p in os.listdir(os.fsencode(tmp_path) + b"/o\xff") if not p.startswith(b".")}
+    names = {b"m\xff.csv", b"m\xff.csv.corrections.csv", b"m\xff.csv.html", b"quarantine.jsonl"}
+    assert made == names
+
+
+LIGHT = "import sys, time, runpy\nfrom motionbook.cli import main\ntry: code = main(sys.argv[1:])\nexcept SystemExit as e: code = e.code\nprint(code, time.process_time(), 'torch' in sys.modules)"
+
+
+def cost(cwd, *words):
+    "Exit code, seconds of CPU, whether PyTorch was loaded, and what was said."
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, *words], cwd=cwd, capture_output=True, text=True
+    )
+    code, seconds, heavy = done.stdout.split()[-3:]
+    return int(code), float(seconds), heavy == "True", done.stderr
+
+
+SLIPS = {
+    "--help": "",
+    "clean --help": "",
+    "info nothere.csv": "nothere.csv",
+    "clean nothere -o x": "nothere",
+    "clean m.csv -o m.bvh": "points in pictures",
+    "clean m.csv -o m.doc": "ends in",
+    "view m.csv -o m.doc": "ends in",
+    "clean m.csv --method pchpi": "did you mean pchip?",
+    "clean m.csv --max-gap -1": "--max-gap",
+    "clean m.csv --fidelity outlier": "did you mean outliers?",
+    "claen m.csv": "did you mean clean?",
+    "clean m.csv --fidelty all": "did you mean --fidelity?",
+    "clean m.csv --video m.csv": "--export-frames",
+    "compare m.csv --methods hold,lineer": "did you mean linear?",
+    "features keypoints nothere": "nothere",
+    "train bilstm nothere": "nothere",
+    "train bilstn .": "did you mean bilstm?",
+    "features hml263 .": "did you mean ik263?",
+}
+
+
+@pytest.mark.parametrize("line", SLIPS)
+def test_slips_are_told_at_once(line, tmp_path):
+    table(tmp_path / "m.csv", ("nose", "tail"))
+    code, seconds, heavy, err = cost(tmp_path, *line.split())
+    assert code == (0 if "--help" in line else 2) and SLIPS[line] in err, err
+    assert err.count("\n") == (0 if "--help" in line else 1), err
+    assert not heavy and seconds < 0.3, (heavy, seconds)
+    assert os.listdir(tmp_path) == ["m.csv"]
+
+
+def test_faults_have_suggestions_too(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table(tmp_path / "m.csv", ("nose", "tail"))
+    assert main(["view", "m.csv", "--corrupt", "jump"]) == 2
+    assert "did you mean add_jumps?" in capsys.readouterr().err
+
+
+def test_outputs_have_names_when_nobody_gives_one(tmp_path):
+    table(tmp_path / "m.csv", ("nose", "tail", "ear"))
+    (tmp_path / "days").mkdir()
+    table(tmp_path / "days" / "a.csv", ("nose", "tail", "ear"))
+    assert main(["clean", str(tmp_path / "m.csv"), "--json"]) == 0
+    assert main(["clean", str(tmp_path / "days"), "--json"]) == 0
+    assert (tmp_path / "m.clean.csv").exists() and (tmp_path / "days.clean" / "a.csv").exists()
+
+
+def test_counts_agree(tmp_path, capsys):
+    path = table(tmp_path / "m.csv", ("nose", "tail", "ear"))
+    capsys.readouterr()
+    assert main(["clean", str(path), "-o", str(tmp_path / "a.csv"), "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    rows = (tmp_path / "a.csv.corrections.csv").read_text().count("\n") - 1
+    assert made["changed"] == rows
+    assert sum(made["found"].values()) - made["left"] + made["moved_along"] == made["changed"]
+
+
+def test_no_returns_to_the_start_of_a_line_in_a_pipe(tmp_path):
+    (tmp_path / "days").mkdir()
+    table(tmp_path / "days" / "a.csv", ("nose", "tail", "ear"))
+    for words in (["clean", "days", "-o", "o"], ["compare", "days/a.csv", "--minutes", "0.02"]):
+        done = run(*words, cwd=tmp_path)
+        assert done.returncode == 0 and b"\r" not in done.stdout + done.stderr, done.stderr
+
+
+def test_a_table_read_back_is_the_recording(tmp_path):
+    path = table(tmp_path / "m.csv", ODD, jumps=False)
+    assert read(path).actors[0].skeleton.joints == ODD
+    assert time.process_time() > 0
