@@ -9,11 +9,11 @@ import json
 import pytest
 import torch
 from helpers import same
-from motionbook.features.registry import REPRESENTATIONS, describe, rebuild, representation
 
 from motionbook import Motion, Scene
 from motionbook.core.motion import resample
 from motionbook.core.rotation import axis_rotation
+from motionbook.features.representation import REPRESENTATIONS, describe, rebuild, representation
 from motionbook.synthetic.animals import mouse
 from motionbook.synthetic.people import person, person_markers
 

@@ -188,7 +188,8 @@ def rebuild(
 # %% ../../nbs/features/representation.ipynb #6b250279
 def _name_of(cls: type) -> str:
     for name in REPRESENTATIONS:
-        if str(REPRESENTATIONS.entry(name).target).endswith(f":{cls.__name__}"):
+        target = REPRESENTATIONS.entry(name).target
+        if target is cls or str(target).endswith(f":{cls.__name__}"):
             return name
     raise ValueError(
         f"{cls.__name__} is not among the representations {', '.join(REPRESENTATIONS)}"

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Moment', 'changes', 'doubt', 'spread_peaks', 'worst_moments', 'contact_sheet']
 
-# %% ../../nbs/viz/contact.ipynb #7e842c3d
+# %% ../../nbs/viz/contact.ipynb #f78ac088
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from torch import Tensor
 from ..core.files import atomic_write
 from ..core.motion import Motion, Scene
 from .ink import draw_layer, sign, sign_font
-from .layers import Layer, project
+from .layers import Layer, View, project
 from .movie import Movie, check_fit, movie_frames, open_movie, placed_layers
 
 # %% ../../nbs/viz/contact.ipynb #3735591d
@@ -73,7 +73,7 @@ def spread_peaks(
         left[max(k - apart + 1, 0) : k + apart] = 0
     return found
 
-# %% ../../nbs/viz/contact.ipynb #012ad9b8
+# %% ../../nbs/viz/contact.ipynb #3f5597f5
 def worst_moments(
     before: Scene,
     after: Scene | None = None,  # None = the tracker's own doubt
@@ -103,11 +103,8 @@ def worst_moments(
 def _why(before: Scene, after: Scene | None, t: int, k: int, j: int) -> str:
     b = before.actors[k]
     if after is None:
-        return (
-            "no likelihood"
-            if b.confidence is None
-            else f"likelihood {float(b.confidence[t, j]):.2f}"
-        )
+        sure = b.confidence
+        return "no likelihood" if sure is None else f"likelihood {float(sure[t, j]):.2f}"
     a = after.actors[k]
     if not bool(b.observed[t, j]):
         return "filled"
@@ -116,7 +113,7 @@ def _why(before: Scene, after: Scene | None, t: int, k: int, j: int) -> str:
     far = float((a.positions[t, j] - b.positions[t, j]).norm())
     return f"{100 * far:.1f} cm" if a.positions.shape[-1] == 3 else f"{far:.1f} px"
 
-# %% ../../nbs/viz/contact.ipynb #7c0784ec
+# %% ../../nbs/viz/contact.ipynb #690f4c2e
 def _square(shown: Sequence[Layer], m: Moment, joint: str) -> tuple[np.ndarray, float]:
     "Middle and width of the part to cut out: most of the repaired body, and both places of the point unless they are far apart."
     body = shown[-1].motion.positions[m.frame]
@@ -124,11 +121,8 @@ def _square(shown: Sequence[Layer], m: Moment, joint: str) -> tuple[np.ndarray, 
     here, body = (p[p.isfinite().all(-1)].numpy() for p in (here, torch.cat([body, here])))
     if not len(here):
         return (np.median(body, 0), 100.0) if len(body) else (np.zeros(2), 100.0)
-    reach = max(
-        1.6 * float(np.median(np.abs(body - here[0]).max(-1))),
-        1e-3 * float(np.abs(here[0]).max()),
-        1e-6,
-    )
+    around = 1.6 * float(np.median(np.abs(body - here[0]).max(-1)))
+    reach = max(around, 1e-3 * float(np.abs(here[0]).max()), 1e-6)
     spread = 0.65 * float(np.abs(here - here[0]).max())
     if spread > 2 * reach:
         return here[0], 4 * reach
@@ -142,18 +136,12 @@ def _cut_out(picture: np.ndarray | None, middle: np.ndarray, width: float, tile:
     if picture is None:
         return np.full((tile, tile, 3), 255, np.uint8)
     x, y = middle - width / 2 + 0.5  # whole numbers are the middles of pixels
-    box = (tile / width, tile / width)
+    step, smooth = width / tile, (Image.Transform.AFFINE, Image.Resampling.BILINEAR)
+    place, grey = (step, 0, x, 0, step, y), (235, 237, 240)
     image = Image.fromarray(picture)
-    cut = image.transform(
-        (tile, tile),
-        Image.Transform.AFFINE,
-        (1 / box[0], 0, x, 0, 1 / box[1], y),
-        Image.Resampling.BILINEAR,
-        fillcolor=(235, 237, 240),
-    )
-    return np.array(cut)
+    return np.array(image.transform((tile, tile), smooth[0], place, smooth[1], fillcolor=grey))
 
-# %% ../../nbs/viz/contact.ipynb #704a3ec6
+# %% ../../nbs/viz/contact.ipynb #c82155b0
 def _tile(
     picture: np.ndarray | None, shown: Sequence[Layer], m: Moment, joint: str, size: int, font
 ) -> np.ndarray:
@@ -165,9 +153,8 @@ def _tile(
     grow = lambda p: (p - middle + width / 2) * (size / width) - 0.5
     for la in shown:
         p = torch.from_numpy(grow(la.motion.positions[m.frame : m.frame + 1].numpy()))
-        draw_layer(
-            tile, cover, la._replace(motion=Motion(p, la.motion.skeleton, 1)), 0, 0.016 * size
-        )
+        here = la._replace(motion=Motion(p, la.motion.skeleton, 1))
+        draw_layer(tile, cover, here, 0, 0.016 * size)
     image = Image.fromarray(tile)
     pen = ImageDraw.Draw(image)
     for la in shown:
@@ -186,7 +173,7 @@ def _captioned(tile: np.ndarray, text: str, font) -> np.ndarray:
     line[:h, : label.shape[1]] = label[:h]
     return np.pad(np.concatenate([tile, line]), ((4, 4), (4, 4), (0, 0)), constant_values=16)
 
-# %% ../../nbs/viz/contact.ipynb #9bc3ab24
+# %% ../../nbs/viz/contact.ipynb #6ec66f02
 def contact_sheet(
     movie: str | Path | None,  # the video that was tracked; None = draw on white
     before: Motion | Scene,
@@ -194,37 +181,29 @@ def contact_sheet(
     out: str | Path,  # .png
     n: int = 12,  # pictures at most
     apart: float | None = None,  # seconds between two; None = by the length of the recording
-    first: int
-    | None = None,  # the video's frame at which the tracks begin; None = they cover it all
+    first: int | None = None,  # the video's frame where the tracks begin; None = they cover it all
     scale: float = 1.0,  # pixels of this video for one of the tracked one
     offset: tuple[float, float] = (0.0, 0.0),  # added after scaling, pixels
-    view: str | tuple[float, float] = "oblique",  # for 3-D recordings, as in `viz.layers`
+    view: View = "oblique",  # for 3-D recordings, as in `viz.layers`
     tile: int = 240,  # pixels, the side of a picture
 ) -> Path:  # the file
     "A sheet of the worst moments: before red, after green, with frame, point and change."
-    scenes = {
-        k: Scene((v,)) if isinstance(v, Motion) else v
-        for k, v in (("before", before), ("after", after))
-        if v is not None
-    }
+    given = {k: v for k, v in (("before", before), ("after", after)) if v is not None}
+    scenes = {k: Scene((v,)) if isinstance(v, Motion) else v for k, v in given.items()}
     moments = worst_moments(scenes["before"], scenes.get("after"), n, apart)
     if not moments:
         raise ValueError(
             "nothing to show: before and after agree everywhere and no point has a likelihood below 1"
         )
-    shown = placed_layers(
-        {k: _flat(s, view) if movie is None else s for k, s in scenes.items()}, None, scale, offset
-    )
+    flat = {k: _flat(s, view) if movie is None else s for k, s in scenes.items()}
+    shown = placed_layers(flat, None, scale, offset)
     found = None if movie is None else open_movie(movie)
     if found:
         check_fit(found, shown, first)
-    pictures = _pictures(found, moments, first or 0)
-    return atomic_write(
-        Path(out),
-        lambda temp: _sheet(moments, shown, pictures, len(scenes), tile).save(temp, format="PNG"),
-    )
+    sheet = _sheet(moments, shown, _pictures(found, moments, first or 0), len(scenes), tile)
+    return atomic_write(Path(out), lambda temp: sheet.save(temp, format="PNG"))
 
-# %% ../../nbs/viz/contact.ipynb #64d552a4
+# %% ../../nbs/viz/contact.ipynb #dd766719
 def _flat(scene: Scene, view) -> Scene:
     "A 3-D scene as it is seen, y down; a 2-D one as it is."
     if scene.actors[0].positions.shape[-1] == 2:
@@ -256,14 +235,9 @@ def _sheet(
     font, per = sign_font(round(tile * 1.6)), len(shown) // scenes
     tiles = []
     for m, picture in zip(moments, pictures):
-        pair = [
-            la._replace(color=la.color or "#e5484d")
-            for k, la in enumerate(shown)
-            if k % per == m.actor
-        ]
+        pair = [la._replace(color=la.color or "#e5484d") for la in shown[m.actor :: per]]
         tiles.append(_tile(picture, pair, m, pair[0].motion.skeleton.joints[m.joint], tile, font))
     wide = min(4, len(tiles))
     tiles += [np.full_like(tiles[0], 16)] * (-len(tiles) % wide)
-    return Image.fromarray(
-        np.concatenate([np.concatenate(tiles[k : k + wide], 1) for k in range(0, len(tiles), wide)])
-    )
+    rows = [np.concatenate(tiles[k : k + wide], 1) for k in range(0, len(tiles), wide)]
+    return Image.fromarray(np.concatenate(rows))

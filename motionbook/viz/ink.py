@@ -34,7 +34,7 @@ def discs(
     np.maximum.at(cover.reshape(-1), index, share[inside].astype(np.float32))
     return index
 
-# %% ../../nbs/viz/ink.ipynb #33951155
+# %% ../../nbs/viz/ink.ipynb #c264fb21
 def bone_discs(
     ends: np.ndarray,  # [n 2 2] first and second end, pixels
     size: tuple[int, int],  # width and height of the picture
@@ -48,15 +48,14 @@ def bone_discs(
     within = (a > -20) & (a < np.array(size) + 20)
     lo = np.where(level, np.where(within, 0, 2), t.min(0)).max(-1).clip(0)
     hi = np.where(level, 1, t.max(0)).min(-1).clip(max=1)
-    count = np.where(
-        hi >= lo, np.ceil((hi - lo) * np.linalg.norm(d, axis=-1) / step) + 1, 0
-    ).astype(int)
+    discs_each = np.ceil((hi - lo) * np.linalg.norm(d, axis=-1) / step) + 1
+    count = np.where(hi >= lo, discs_each, 0).astype(int)
     bone = np.repeat(np.arange(len(ends)), count)
     k = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
     along = lo[bone] + (hi - lo)[bone] * k / np.maximum(count[bone] - 1, 1)
     return a[bone] + along[:, None] * d[bone], bone
 
-# %% ../../nbs/viz/ink.ipynb #9c041c72
+# %% ../../nbs/viz/ink.ipynb #29f0a858
 FAINTEST = 0.15  # of a point of likelihood 0
 
 
@@ -72,11 +71,9 @@ def draw_layer(
     m, s = layer.motion, layer.motion.skeleton
     p = m.positions[frame].numpy().astype(float)
     seen = np.isfinite(p).all(-1)
-    strength = (
-        np.ones(len(s))
-        if m.confidence is None or not likelihood
-        else m.confidence[frame].nan_to_num().numpy().clip(FAINTEST, 1)
-    )
+    strength = np.ones(len(s))
+    if likelihood and m.confidence is not None:
+        strength = m.confidence[frame].nan_to_num().numpy().clip(FAINTEST, 1)
     edges = np.array(s.edges, dtype=int).reshape(-1, 2)
     drawn = seen[edges].all(-1)
     of_edge = np.array([layer.color or c for c in edge_colors(s)], dtype=object)
@@ -99,7 +96,7 @@ def _ink(picture: np.ndarray, cover: np.ndarray, touched: np.ndarray, color: str
     pixels[touched] = np.rint(pixels[touched] * (1 - part) + rgb * part).astype(np.uint8)
     share[touched] = 0
 
-# %% ../../nbs/viz/ink.ipynb #9b5cb233
+# %% ../../nbs/viz/ink.ipynb #fec7d431
 def sign_font(
     height: int,  # of the picture, pixels
 ) -> Any:  # a font of PIL
@@ -126,13 +123,8 @@ def sign(
         y = pad // 2 + k * line
         if color:
             pen.rectangle((pad, y + line // 3, pad + line * 2 // 3, y + 2 * line // 3), fill=color)
-        pen.text(
-            (pad + (line if color else 0), y + line / 2),
-            text,
-            fill="#e8ebf0",
-            font=font,
-            anchor="lm",
-        )
+        start = (pad + (line if color else 0), y + line / 2)
+        pen.text(start, text, fill="#e8ebf0", font=font, anchor="lm")
     return np.asarray(image)
 
 

@@ -5,71 +5,26 @@
 # %% auto #0
 __all__ = ['meshcat_html', 'save_meshcat', 'Live', 'show']
 
-# %% ../../nbs/viz/meshcat.ipynb #6a6a4b95
+# %% ../../nbs/viz/meshcat.ipynb #8ad52604
 import base64
-import hashlib
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
 from ..core.files import atomic_write
-from ..core.motion import Motion, Scene
-from .layers import Layer
-from motionbook.viz.meshcat_tree import (
-    MAX_BYTES,
-    colored_layers,
-    frame_step,
-    meshcat_commands,
-)
+from .layers import Layer, Recordings
+from .meshcat_tree import MAX_BYTES, colored_layers, frame_step, meshcat_commands
+from .player import read_asset, script_hash
 
-# %% ../../nbs/viz/meshcat.ipynb #7dc15440
-_SCRIPT = """
-const raw = Uint8Array.from(atob(document.getElementById("commands").textContent.trim()), c => c.charCodeAt(0));
-const view = new DataView(raw.buffer);
-window.viewer = new MeshCat.Viewer(document.getElementById("meshcat-pane"));
-for (let at = 0; at < raw.length;) {
-  const n = view.getUint32(at, true);
-  viewer.handle_command_bytearray(raw.slice(at + 4, at + 4 + n));
-  at += 4 + n;
-}
-const play = viewer.animator;
-if (matchMedia("(prefers-reduced-motion: reduce)").matches) play.pause();
-addEventListener("keydown", e => {
-  if (e.code !== "Space" || e.target.tagName === "INPUT") return;
-  e.preventDefault();
-  play.playing ? play.pause() : play.play();
-});
-"""
-_CSS = """
-body { margin: 0; background: #1b1e25 }
-#meshcat-pane { width: 100vw; height: 100vh; overflow: hidden }
-#legend { position: absolute; left: 14px; top: 12px; color: #e8ebf0; font: 13px/1.7 system-ui, sans-serif; pointer-events: none }
-#legend b { font-weight: 600 } #legend i { display: inline-block; width: 22px; height: 5px; border-radius: 3px; margin-right: 8px; vertical-align: 3px }
-#legend small { color: #9aa3b2 }
-"""
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; script-src {hashes}">
-<title>{title}</title><style>{css}</style></head><body>
-<div id="meshcat-pane"></div><div id="legend">{legend}</div>
-<script>{viewer}</script>
-<script type="application/octet-stream" id="commands">{data}</script>
-<script>{script}</script></body></html>
-"""
-
-
+# %% ../../nbs/viz/meshcat.ipynb #4a9d415f
 @lru_cache
 def _viewer() -> str:
     "MeshCat's viewer, as installed."
     source = (files("meshcat") / "viewer" / "dist" / "main.min.js").read_text(encoding="utf-8")
     return source.replace("</script", "<\\/script")
-
-
-def _sha(script: str) -> str:
-    return "'sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() + "'"
 
 
 def _packed(commands: Sequence[dict]) -> bytes:
@@ -83,22 +38,16 @@ def _packed(commands: Sequence[dict]) -> bytes:
 def _legend(shown: Sequence[Layer], title: str, step: int) -> str:
     "Title, colours, and how many frames there are."
     lines = [f"<b>{html.escape(title)}</b><br>"] if title else []
-    lines += [
-        f'<i style="background:{la.color}"></i>{html.escape(la.label)}<br>'
-        for la in shown
-        if la.color
-    ]
+    colored = [la for la in shown if la.color]
+    lines += [f'<i style="background:{la.color}"></i>{html.escape(la.label)}<br>' for la in colored]
     m = max((la.motion for la in shown), key=len)
     thinned = f", thinned: one in {step} is shown" if step > 1 else ""
     note = f"{len(m):,} frames at {m.fps:g} fps{thinned}"
     return "".join([*lines, f"<small>{note}<br>drag: turn · wheel: zoom · space: pause</small>"])
 
-# %% ../../nbs/viz/meshcat.ipynb #0697aedb
+# %% ../../nbs/viz/meshcat.ipynb #51b296cb
 def meshcat_html(
-    recordings: Motion
-    | Scene
-    | Sequence
-    | Mapping[str, Motion | Scene],  # labelled ones are overlaid
+    recordings: Recordings,  # labelled ones are overlaid
     title: str = "",
     **options,  # those of `meshcat_commands`: colors, loop, max_bytes, center
 ) -> str:  # one HTML page
@@ -107,28 +56,22 @@ def meshcat_html(
     shown = colored_layers(recordings, options.get("colors"))
     data, viewer = base64.b64encode(_packed(commands)).decode("ascii"), _viewer()
     title = str(title) or (shown[0].label if len(shown) == 1 else "")
-    return _PAGE.format(
+    script, css, page = (read_asset(f"meshcat.{kind}") for kind in ("js", "css", "html"))
+    return page.format(
         title=html.escape(title or ", ".join(la.label for la in shown)),
-        hashes=f"{_sha(viewer)} {_sha(_SCRIPT)}",
+        hashes=f"{script_hash(viewer)} {script_hash(script)}",
         legend=_legend(shown, title, frame_step(shown, options.get("max_bytes", MAX_BYTES))),
-        css=_CSS,
-        viewer=viewer,
-        data=data,
-        script=_SCRIPT,
+        **dict(css=css, viewer=viewer, data=data, script=script),
     )
 
 
 def save_meshcat(
-    recordings: Motion
-    | Scene
-    | Sequence
-    | Mapping[str, Motion | Scene],  # labelled ones are overlaid
+    recordings: Recordings,  # labelled ones are overlaid
     path: str | Path,  # .html
     **options,  # those of `meshcat_html`
 ) -> Path:  # the file
     "Write the page, all or nothing."
-    page = meshcat_html(recordings, **options)
-    return atomic_write(Path(path), page)
+    return atomic_write(Path(path), meshcat_html(recordings, **options))
 
 # %% ../../nbs/viz/meshcat.ipynb #a1e67db5
 class _Lowered(dict):
@@ -137,7 +80,7 @@ class _Lowered(dict):
     def lower(self) -> dict:
         return self
 
-# %% ../../nbs/viz/meshcat.ipynb #bbf63783
+# %% ../../nbs/viz/meshcat.ipynb #b4b796f1
 class Live:
     "A MeshCat server and what it shows."
 
@@ -166,7 +109,7 @@ class Live:
 
     def show(
         self,
-        recordings: Motion | Scene | Sequence | Mapping[str, Motion | Scene],
+        recordings: Recordings,
         **options,  # those of `meshcat_commands`
     ) -> "Live":
         "Replace what is shown."
@@ -206,10 +149,7 @@ class Live:
 
 
 def show(
-    recordings: Motion
-    | Scene
-    | Sequence
-    | Mapping[str, Motion | Scene],  # labelled ones are overlaid
+    recordings: Recordings,  # labelled ones are overlaid
     visualizer=None,  # a meshcat.Visualizer to draw into; None = start a server
     **options,  # those of `meshcat_commands`: colors, loop, max_bytes, center
 ) -> Live:  # `.open()`, `.jupyter_cell()`, `.show(…)`, `.close()`

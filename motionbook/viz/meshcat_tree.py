@@ -5,21 +5,29 @@
 # %% auto #0
 __all__ = ['MAX_BYTES', 'DARK_COLORS', 'meshcat_commands', 'colored_layers', 'frame_step']
 
-# %% ../../nbs/viz/meshcat_tree.ipynb #f9d3891b
+# %% ../../nbs/viz/meshcat_tree.ipynb #3a85c54b
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.motion import Motion, Scene
-from .layers import LABEL_COLORS, Layer, edge_colors, joint_colors, layers
+from ..core.gaps import fill_held_values
+from ..core.motion import Motion
+from motionbook.viz.layers import (
+    LABEL_COLORS,
+    Colors,
+    Layer,
+    Recordings,
+    edge_colors,
+    joint_colors,
+    layers,
+)
 from motionbook.viz.tracks import (
     _floats,
-    _held,
     _shown,
     _Stage,
     _stage,
@@ -29,7 +37,7 @@ from motionbook.viz.tracks import (
     to_meshcat,
 )
 
-# %% ../../nbs/viz/meshcat_tree.ipynb #29a7c284
+# %% ../../nbs/viz/meshcat_tree.ipynb #d8ca169b
 ROOT = "/meshcat/motionbook"
 
 
@@ -47,24 +55,19 @@ def _mesh(
     path: str, shape: dict, color: str, opacity: float, matrix: np.ndarray | None = None
 ) -> dict:
     "A command that makes an object; geometry, material and object know each other by names."
-    name = hashlib.sha256(path.encode()).hexdigest()[:24]
-    material = dict(
-        uuid=f"m{name}", type="MeshPhongMaterial", color=int(color[1:], 16), opacity=opacity
-    )
+    material = dict(type="MeshPhongMaterial", color=int(color[1:], 16), opacity=opacity)
     material |= dict(transparent=opacity < 1, reflectivity=0.3, shininess=20)
     matrix = np.eye(4) if matrix is None else matrix
-    body = dict(
-        uuid=f"o{name}",
-        type="Mesh",
-        geometry=f"g{name}",
-        material=f"m{name}",
-        matrix=matrix.T.flatten().tolist(),
-    )
+    return _object(path, shape, material, dict(type="Mesh", matrix=matrix.T.flatten().tolist()))
+
+
+def _object(path: str, shape: dict, material: dict, body: dict) -> dict:
+    name = hashlib.sha256(path.encode()).hexdigest()[:24]
     data = dict(
         metadata=dict(version=4.5, type="Object"),
         geometries=[dict(uuid=f"g{name}") | shape],
-        materials=[material],
-        object=body,
+        materials=[dict(uuid=f"m{name}") | material],
+        object=dict(uuid=f"o{name}", geometry=f"g{name}", material=f"m{name}") | body,
     )
     return dict(type="set_object", path=path, object=data)
 
@@ -77,7 +80,7 @@ def _cylinder(radius: float) -> dict:
     shape = dict(type="CylinderGeometry", radiusTop=radius, radiusBottom=radius)
     return shape | dict(height=1.0, radialSegments=8)
 
-# %% ../../nbs/viz/meshcat_tree.ipynb #281bef33
+# %% ../../nbs/viz/meshcat_tree.ipynb #d9f42f15
 STILL = 1e-4  # metres: a bone whose length varies less has one length
 _HALF_UP = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0.5], [0, 0, 1, 0], [0, 0, 0, 1]])
 
@@ -88,7 +91,7 @@ def _skeleton(
     "Objects and animations of one actor."
     m, s = layer.motion, layer.motion.skeleton
     seen, keep = m.observed.numpy(), drawn_joints(m).tolist()
-    x = _held(to_meshcat(m.positions) * stage.scale + stage.shift)
+    x = fill_held_values(to_meshcat(m.positions) * stage.scale + stage.shift).nan_to_num()
     thick, opacity = stage.radius * (1 + 0.2 * number), 1.0 if number == 0 else 0.6
     colors = [layer.color] * len(s) if layer.color else joint_colors(s)
     objects, moves = [], []
@@ -100,7 +103,7 @@ def _skeleton(
     made, moved = _bones(layer, x, thick / 2, opacity, keep, end)
     return objects + made, moves + moved
 
-
+# %% ../../nbs/viz/meshcat_tree.ipynb #0324c745
 def _bones(
     layer: Layer, x: Tensor, radius: float, opacity: float, keep: list[bool], end: float
 ) -> tuple[list[dict], list[dict]]:
@@ -116,10 +119,8 @@ def _bones(
         path = f"{node_path(layer.label, s.joints[a], a)}/to {b}"
         objects.append(_mesh(path, _cylinder(radius), colors[k], opacity, _HALF_UP))
         size = np.stack([np.ones(len(m)), np.maximum(length[:, k], 1e-6), np.ones(len(m))], -1)
-        turn, stretch = (
-            _track("quaternion", "quaternion", q[:, k], m.fps),
-            _track("scale", "vector3", size, m.fps, STILL),
-        )
+        turn = _track("quaternion", "quaternion", q[:, k], m.fps)
+        stretch = _track("scale", "vector3", size, m.fps, STILL)
         moves.append(_clip(path, [turn, stretch, *_shown(seen[:, b], m.fps, end)], end))
     return objects, moves
 
@@ -128,7 +129,7 @@ def _clip(path: str, tracks: list[dict], seconds: float) -> dict:
     "All clips have the whole duration, so that they start again together."
     return dict(path=path, clip=dict(name="motion", fps=1, duration=seconds, tracks=tracks))
 
-# %% ../../nbs/viz/meshcat_tree.ipynb #7722c4ef
+# %% ../../nbs/viz/meshcat_tree.ipynb #2853059f
 MAX_BYTES = 12_000_000  # of motion data in a page
 DARK_COLORS: dict[str, str] = {  # labels with a meaning, on the dark ground
     **LABEL_COLORS,
@@ -138,11 +139,8 @@ DARK_COLORS: dict[str, str] = {  # labels with a meaning, on the dark ground
 
 
 def meshcat_commands(
-    recordings: Motion
-    | Scene
-    | Sequence
-    | Mapping[str, Motion | Scene],  # labelled ones are overlaid
-    colors: Mapping[str, str] | Sequence[str] | None = None,  # by label or in order
+    recordings: Recordings,  # labelled ones are overlaid
+    colors: Colors = None,  # by label or in order
     loop: bool = True,  # play again and again
     max_bytes: int = MAX_BYTES,  # of motion data in a page; more is thinned
     center: bool = True,  # move what is shown over the origin; False = coordinates as recorded
@@ -153,11 +151,9 @@ def meshcat_commands(
     stage = _stage(shown)
     end = max(la.motion.duration for la in shown)
     parts = [_skeleton(la, stage, la.group, end) for la in shown]
-    repeat = math.inf if loop else 1
-    animation = dict(
-        type="set_animation", path="", animations=[c for _, moves in parts for c in moves]
-    )
-    animation["options"] = dict(play=True, repetitions=repeat, clampWhenFinished=True)
+    animation = dict(type="set_animation", path="", animations=[c for _, m in parts for c in m])
+    again = dict(play=True, repetitions=math.inf if loop else 1, clampWhenFinished=True)
+    animation["options"] = again
     return [
         dict(type="delete", path=ROOT),
         *_surroundings(stage, center),
@@ -187,7 +183,7 @@ def frame_step(
     size = sum(len(la.motion) * frame(la.motion.skeleton) for la in shown) * 4 / 3
     return max(1, math.ceil(size / max_bytes))
 
-# %% ../../nbs/viz/meshcat_tree.ipynb #fbeb33c6
+# %% ../../nbs/viz/meshcat_tree.ipynb #f915bf13
 def _thinned(shown: list[Layer], step: int) -> list[Layer]:
     thin = lambda m: Motion(m.positions[::step], m.skeleton, m.fps / step, name=m.name)
     return [la._replace(motion=thin(la.motion)) for la in shown] if step > 1 else shown
@@ -195,15 +191,13 @@ def _thinned(shown: list[Layer], step: int) -> list[Layer]:
 
 def _surroundings(stage: _Stage, center: bool) -> list[dict]:
     "Floor, camera and ground."
-    place = lambda path, x, y, z: dict(
-        type="set_transform", path=path, matrix=[1.0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, x, y, z, 1]
-    )
     put = lambda path, key, value: dict(type="set_property", path=path, property=key, value=value)
     away = -stage.middle if center else torch.zeros(3)
     far = stage.distance + float((stage.middle + away).norm())
     eye = (1.0, 0, 0) if stage.flat else (0.87, 0.3, -0.4)
+    matrix = [1.0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, *away.tolist(), 1]
     return [
-        place(ROOT, *away.tolist()),
+        dict(type="set_transform", path=ROOT, matrix=matrix),
         _lines(f"{ROOT}/floor", _frame(stage) if stage.flat else _floor(stage)),
         put("/Cameras/default/rotated/<object>", "position", [far * v for v in eye]),
         *(put(path, "visible", False) for path in ("/Grid", "/Axes")),
@@ -211,7 +205,7 @@ def _surroundings(stage: _Stage, center: bool) -> list[dict]:
         put("/Background", "bottom_color", [0.09, 0.10, 0.13]),
     ]
 
-
+# %% ../../nbs/viz/meshcat_tree.ipynb #e8cca239
 def _floor(stage: _Stage) -> np.ndarray:
     "[n 2 3] a grid of one metre, or of as many as a large room needs; one line for each side of a cell."
     size = float((stage.high - stage.low)[:2].max())
@@ -234,20 +228,9 @@ def _frame(stage: _Stage) -> np.ndarray:
 
 def _lines(path: str, ends: np.ndarray) -> dict:
     "A command that makes grey lines [n 2 3]."
-    numbers = dict(
-        itemSize=3, type="Float32Array", array=_floats(ends.reshape(-1, 3)), normalized=False
-    )
-    geometry = dict(
-        uuid="g-floor",
-        type="BufferGeometry",
-        data=dict(attributes=dict(position=numbers, normal=numbers)),
-    )
-    material = dict(uuid="m-floor", type="LineBasicMaterial", color=0x59626F)
-    body = dict(uuid="o-floor", type="LineSegments", geometry="g-floor", material="m-floor")
-    data = dict(
-        metadata=dict(version=4.5, type="Object"),
-        geometries=[geometry],
-        materials=[material],
-        object=body,
-    )
-    return dict(type="set_object", path=path, object=data)
+    numbers = dict(itemSize=3, type="Float32Array", array=_floats(ends.reshape(-1, 3)))
+    numbers |= dict(normalized=False)
+    data = dict(attributes=dict(position=numbers, normal=numbers))
+    material = dict(type="LineBasicMaterial", color=0x59626F)
+    shape = dict(type="BufferGeometry", data=data)
+    return _object(path, shape, material, dict(type="LineSegments"))

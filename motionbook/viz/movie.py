@@ -19,7 +19,7 @@ import torch
 from ..core.files import bad_file
 from .layers import Layer, layers
 
-# %% ../../nbs/viz/movie.ipynb #728cf819
+# %% ../../nbs/viz/movie.ipynb #8ed113d6
 class Movie(NamedTuple):
     "What is known of a video before it is read."
 
@@ -40,12 +40,8 @@ def open_movie(
     "Look at a video; BadFile where it is none."
     ffmpeg, path = _ffmpeg(), Path(path)
     if not path.is_file():
-        raise bad_file(
-            path,
-            "a video",
-            "a folder" if path.is_dir() else "no file",
-            fix="give the video that was tracked",
-        )
+        got = "a folder" if path.is_dir() else "no file"
+        raise bad_file(path, "a video", got, fix="give the video that was tracked")
     source = ffmpeg.read_frames(str(path.resolve()), input_params=_LOCAL)
     try:
         meta = next(source)
@@ -58,7 +54,7 @@ def open_movie(
         raise _no_video(path)
     return Movie(path, *meta["size"], _rate(meta, frames), frames, bool(meta.get("audio_codec")))
 
-# %% ../../nbs/viz/movie.ipynb #846c211f
+# %% ../../nbs/viz/movie.ipynb #5e64dda7
 _LOCAL = ["-protocol_whitelist", "file"]  # a playlist in disguise cannot open connections
 
 
@@ -73,12 +69,8 @@ def _ffmpeg():
 
 
 def _no_video(path: Path):
-    return bad_file(
-        path,
-        "a video that ffmpeg reads",
-        "something else or a damaged file",
-        fix="play it once, or convert it to mp4",
-    )
+    got, mend = "something else or a damaged file", "play it once, or convert it to mp4"
+    return bad_file(path, "a video that ffmpeg reads", got, fix=mend)
 
 
 def _rate(meta: dict, frames: int) -> float:
@@ -96,7 +88,7 @@ def _count(path: Path) -> int:
     found = re.findall(r"frame=\s*(\d+)", said)
     return int(found[-1]) if found else 0
 
-# %% ../../nbs/viz/movie.ipynb #af36d3ef
+# %% ../../nbs/viz/movie.ipynb #a0033747
 def movie_frames(
     movie: Movie,
     numbers: Sequence[int] | None = None,  # which frames, ascending; None = all
@@ -105,20 +97,15 @@ def movie_frames(
     options = ["-map", "0:v:0", "-fps_mode", "passthrough"]
     if numbers is not None:
         options += ["-vf", "select=" + "+".join(f"eq(n\\,{int(k)})" for k in numbers)]
-    source = _ffmpeg().read_frames(
-        str(movie.path.resolve()), input_params=_LOCAL, output_params=options
-    )
+    film = str(movie.path.resolve())
+    source = _ffmpeg().read_frames(film, input_params=_LOCAL, output_params=options)
     try:
         next(source)
         for data in source:
             yield np.frombuffer(data, np.uint8).reshape(movie.height, movie.width, 3)
     except RuntimeError:
-        raise bad_file(
-            movie.path,
-            f"{movie.frames:,} whole frames",
-            "a damaged one",
-            fix="convert the video anew",
-        ) from None
+        whole, mend = f"{movie.frames:,} whole frames", "convert the video anew"
+        raise bad_file(movie.path, whole, "a damaged one", fix=mend) from None
     finally:
         source.close()
 
@@ -164,7 +151,7 @@ def _check_inside(movie: Movie, layer: Layer):
             f"(x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f}); give the video that was tracked; a resized or cropped one needs scale and offset, which the function overlay_video takes"
         )
 
-# %% ../../nbs/viz/movie.ipynb #1315c364
+# %% ../../nbs/viz/movie.ipynb #c4773c0a
 def placed_layers(
     recordings: Any,  # what `layers` takes
     colors: Any = None,
@@ -175,9 +162,8 @@ def placed_layers(
     if not (math.isfinite(scale) and scale > 0):
         raise ValueError(f"scale: expected a number above 0, got {scale}")
     shown = layers(recordings, colors)
-    move = lambda m: (
-        m
-        if m.positions.shape[-1] != 2
-        else m.replace(positions=m.positions * scale + torch.tensor(offset, dtype=torch.float32))
-    )
+    if shown[0].motion.positions.shape[-1] != 2:
+        return shown
+    away = torch.tensor(offset, dtype=torch.float32)
+    move = lambda m: m.replace(positions=m.positions * scale + away)
     return [la._replace(motion=move(la.motion)) for la in shown]

@@ -5,18 +5,17 @@
 # %% auto #0
 __all__ = ['overlay_video']
 
-# %% ../../nbs/viz/overlay.ipynb #c8371358
+# %% ../../nbs/viz/overlay.ipynb #4a6452ac
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ..core.files import atomic_write, bad_file
-from ..core.motion import Motion, Scene
 from .ink import draw_layer, paste, sign, sign_font
-from .layers import Layer
+from .layers import Colors, Layer, Recordings
 from motionbook.viz.movie import (
     TOLERANCE,
     Movie,
@@ -27,58 +26,36 @@ from motionbook.viz.movie import (
 )
 from .video import encode_film, film_encoder, progress_bar
 
-# %% ../../nbs/viz/overlay.ipynb #a4e9d829
-def _drawn(
-    movie: Movie,
-    shown: list[Layer],
-    first: int,
-    radius: float,
-    likelihood: bool,
-    side_by_side: bool,
-    labels: bool,
-) -> Iterator[np.ndarray]:
-    "The pictures of the new film."
+# %% ../../nbs/viz/overlay.ipynb #001e4a06
+def _draw_film(movie: Movie, panels: list[list[Layer]], first: int, labels: bool, *look):
+    "The pictures of the new film; `look` is the radius of points, and whether likelihood shows."
     cover, font = np.zeros((movie.height, movie.width), np.float32), sign_font(movie.height)
-    groups = [
-        [la for la in shown if la.group == g] for g in dict.fromkeys(la.group for la in shown)
-    ]
-    panels = groups if side_by_side else [shown]
     legends = [[(la.color, la.label) for la in panel if la.color] for panel in panels]
-    count = max(len(la.motion) for la in shown)
+    count = max(len(la.motion) for panel in panels for la in panel)
     for number, source in enumerate(movie_frames(movie)):
-        frame = number - first
-        if frame < 0:
+        if not 0 <= (frame := number - first) < count:
             continue
-        if frame >= count:
-            return
-        pictures = []
-        for panel, legend in zip(panels, legends):
-            picture = source.copy()
+        pictures = [source.copy() for _ in panels]
+        for picture, panel, legend in zip(pictures, panels, legends):
             for la in panel:
                 if frame < len(la.motion):
-                    draw_layer(picture, cover, la, frame, radius, likelihood)
+                    draw_layer(picture, cover, la, frame, *look)
             if legend and labels:
                 paste(picture, sign(legend, font))
-            pictures.append(picture)
         if labels:
             paste(pictures[0], sign([(None, f"frame {number:,}")], font), bottom=True)
         yield np.concatenate(pictures, 1)
 
-# %% ../../nbs/viz/overlay.ipynb #b022b86a
+# %% ../../nbs/viz/overlay.ipynb #5307ea8f
 def overlay_video(
     movie: str | Path,  # the video that was tracked
-    recordings: Motion
-    | Scene
-    | Mapping[str, Motion | Scene],  # 2-D tracks; labelled ones are drawn over each other
+    recordings: Recordings,  # 2-D tracks; labelled ones are drawn over each other
     out: str | Path,  # .mp4
-    colors: Mapping[str, str]
-    | Sequence[str]
-    | None = None,  # by label or in order; before is red, after green
+    colors: Colors = None,  # by label or in order; before is red, after green
     side_by_side: bool = False,  # each recording on a picture of its own
     likelihood: bool = False,  # points fade with the tracker's likelihood
     radius: float | None = None,  # of points, pixels; None = by the size of the picture
-    first: int
-    | None = None,  # the video's frame at which the tracks begin; None = they cover it all
+    first: int | None = None,  # the video's frame where the tracks begin; None = they cover it all
     scale: float = 1.0,  # pixels of this video for one of the tracked one
     offset: tuple[float, float] = (0.0, 0.0),  # added after scaling, pixels
     labels: bool = True,  # legend and frame numbers
@@ -95,18 +72,17 @@ def overlay_video(
     if found.sound:
         warnings.warn(f"{found.path.name}: the sound is not copied to {out.name}", stacklevel=2)
     radius = max(2.0, found.width / 260) if radius is None else radius
-    pictures = _drawn(found, shown, first or 0, radius, likelihood, side_by_side, labels)
+    groups = dict.fromkeys(la.group if side_by_side else 0 for la in shown)
+    panels = [[la for la in shown if not side_by_side or la.group == g] for g in groups]
+    pictures = map(_even, _draw_film(found, panels, first or 0, labels, radius, likelihood))
     expected = min(max(len(la.motion) for la in shown), found.frames - (first or 0))
-    panels = len({la.group for la in shown}) if side_by_side else 1
-    size = (found.width * panels + found.width * panels % 2, found.height + found.height % 2)
-    shots = _counted(
-        progress_bar((_even(p) for p in pictures), expected, out, progress), expected, found
-    )
-    return atomic_write(
-        out, lambda temp: encode_film(write, temp, shots, found.fps, size, fast=True)
-    )
+    wide = found.width * len(panels)
+    size = (wide + wide % 2, found.height + found.height % 2)
+    shots = _counted(progress_bar(pictures, expected, out, progress), expected, found)
+    film = lambda temp: encode_film(write, temp, shots, found.fps, size, fast=True)
+    return atomic_write(out, film)
 
-# %% ../../nbs/viz/overlay.ipynb #ca3f34f8
+# %% ../../nbs/viz/overlay.ipynb #75465e03
 def _even(picture: np.ndarray) -> np.ndarray:
     "The picture with even sides, its last row and column repeated."
     h, w = picture.shape[:2]
@@ -120,9 +96,8 @@ def _counted(pictures: Iterator[np.ndarray], expected: int, movie: Movie) -> Ite
         n += 1
         yield picture
     if n < expected - max(TOLERANCE, math.ceil(0.001 * expected)):
-        raise bad_file(
-            movie.path,
+        whole, mend = (
             f"{expected:,} frames that can be decoded",
-            f"{n:,}",
-            fix="the video is damaged; convert it anew",
+            "the video is damaged; convert it anew",
         )
+        raise bad_file(movie.path, whole, f"{n:,}", fix=mend)

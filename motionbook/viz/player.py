@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['MAX_ERROR', 'MISSING', 'quantize', 'thinning', 'player_html', 'Player']
 
-# %% ../../nbs/viz/player.ipynb #9fd9cc30
+# %% ../../nbs/viz/player.ipynb #bd5d4de2
 import base64
 import hashlib
 import html
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -23,11 +23,15 @@ import torch
 from torch import Tensor
 
 from ..core.files import atomic_write
-from ..core.motion import Motion, Scene
+from ..core.motion import Motion
 from motionbook.viz.layers import (
     SIDE_COLORS,
     VIEWS,
+    Colors,
+    Flags,
     Layer,
+    Recordings,
+    View,
     body_joints,
     edge_colors,
     extent,
@@ -36,7 +40,7 @@ from motionbook.viz.layers import (
     layers,
 )
 
-# %% ../../nbs/viz/player.ipynb #7b60f287
+# %% ../../nbs/viz/player.ipynb #bacee87e
 MAX_ERROR = {
     3: 0.0005,
     2: 0.05,
@@ -50,9 +54,8 @@ def quantize(
     "Points in 16 bits a coordinate, or None where that is too coarse; `q * scale + offset` gives them back."
     points = points.astype(np.float64)
     gone = ~np.isfinite(points).all(-1, keepdims=True)
-    lo, hi = (
-        f(np.where(gone, s, points), axis=(0, 1)) for f, s in ((np.min, np.inf), (np.max, -np.inf))
-    )
+    lo, hi = np.where(gone, np.inf, points), np.where(gone, -np.inf, points)
+    lo, hi = lo.min((0, 1)), hi.max((0, 1))
     lo, hi = np.where(hi < lo, 0.0, lo), np.where(hi < lo, 0.0, hi)
     scale, offset = np.maximum((hi - lo) / 65534, 1e-12), (hi + lo) / 2
     if (scale / 2 > MAX_ERROR[points.shape[-1]]).any():
@@ -69,7 +72,7 @@ def thinning(
     size = sum(la.motion.positions.numel() for la in shown) * 2 * 4 / 3
     return max(1, math.ceil(size / max_bytes))
 
-# %% ../../nbs/viz/player.ipynb #c0b0ae81
+# %% ../../nbs/viz/player.ipynb #e05c7fa2
 def _cut(
     layer: Layer, flags: Tensor | None, span: tuple[float, float] | None, step: int
 ) -> tuple[Layer, Tensor | None]:
@@ -83,22 +86,17 @@ def _cut(
         )
     short = Motion(m.positions[lo:hi:step], m.skeleton, m.fps / step, name=m.name)
     if flags is not None:
-        pad = -(hi - lo) % step
-        flags = (
-            torch.nn.functional.pad(flags[lo:hi], (0, 0, 0, pad))
-            .reshape(-1, step, flags.shape[1])
-            .any(1)
-        )
+        whole = torch.nn.functional.pad(flags[lo:hi], (0, 0, 0, -(hi - lo) % step))
+        flags = whole.unflatten(0, (-1, step)).any(1)
     return layer._replace(motion=short), flags
 
-# %% ../../nbs/viz/player.ipynb #feda1fc0
+# %% ../../nbs/viz/player.ipynb #18177b65
 def _spread(x: np.ndarray, q: float) -> np.ndarray:
     "A percentile of each coordinate over all points that are there."
     x = x.reshape(-1, x.shape[-1])
     x = x[np.isfinite(x).all(-1)]
-    return (
-        np.percentile(x[:: len(x) // 200_000 + 1], q, axis=0) if len(x) else np.zeros(x.shape[-1])
-    )
+    some = x[:: len(x) // 200_000 + 1]
+    return np.percentile(some, q, axis=0) if len(x) else np.zeros(x.shape[-1])
 
 
 def _frame(shown: list[Layer]) -> dict[str, Any]:
@@ -122,15 +120,14 @@ def _frame(shown: list[Layer]) -> dict[str, Any]:
         follow=len(lo) == 3 and bool(half[::2].max() > 2.2 * body.max()),
     )
 
-
+# %% ../../nbs/viz/player.ipynb #eb529ede
 def _centred(p: np.ndarray) -> np.ndarray:
     "Points relative to the median of their frame, without joints that are no part of the body."
     p = p[np.isfinite(p).all(-1).any(-1)][:, np.isfinite(p).all(-1).any(0)]
-    return (
-        (p - np.nanmedian(p, axis=1, keepdims=True))[:, body_joints(torch.from_numpy(p)).numpy()]
-        if p.size
-        else p
-    )
+    if not p.size:
+        return p
+    body = body_joints(torch.from_numpy(p)).numpy()
+    return (p - np.nanmedian(p, axis=1, keepdims=True))[:, body]
 
 
 def _lowest(p: np.ndarray) -> np.ndarray:
@@ -142,7 +139,7 @@ def _lowest(p: np.ndarray) -> np.ndarray:
 def _plain(x: np.ndarray) -> list[float]:
     return [float(f"{v:.6g}") for v in x]
 
-# %% ../../nbs/viz/player.ipynb #d3fd7a68
+# %% ../../nbs/viz/player.ipynb #75f7d96d
 def _b64(x: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(x).tobytes()).decode("ascii")
 
@@ -152,12 +149,8 @@ def _encode(layer: Layer, flags: Tensor | None) -> dict[str, Any]:
     m, x = layer.motion, layer.motion.positions.numpy()
     found = quantize(x)
     q, scale, offset = found or (x.astype("<f4"), np.zeros(0), np.zeros(0))
-    roles = m.skeleton.roles
-    trail = [
-        roles[r]
-        for r in ("left_wrist", "right_wrist", "left_ankle", "right_ankle", "head")
-        if r in roles
-    ]
+    roles, ends = m.skeleton.roles, "left_wrist right_wrist left_ankle right_ankle head"
+    trail = [roles[r] for r in ends.split() if r in roles]
     return dict(
         label=layer.label,
         group=layer.group,
@@ -177,34 +170,32 @@ def _encode(layer: Layer, flags: Tensor | None) -> dict[str, Any]:
         flags=None if flags is None else _b64(np.packbits(flags.numpy().ravel())),
     )
 
-
+# %% ../../nbs/viz/player.ipynb #3add0a8f
 def _notes(shown: list[Layer], entries: list[dict], thinned: str) -> list[str]:
     "What the reader should know about the numbers."
     worst = max((max(e["scale"]) / 2 for e in entries if e["scale"]), default=0)
-    near = (
-        f"{worst * 1000:.2g} mm"
-        if shown[0].motion.positions.shape[-1] == 3
-        else f"{worst:.1g} pixels"
-    )
-    said = (
-        f"Points are shown to within {near} of the recording."
-        if worst
-        else "Points are shown as recorded."
-    )
-    return [
-        said,
-        thinned[:1].upper() + thinned[1:] + "."
+    solid = shown[0].motion.positions.shape[-1] == 3
+    near = f"{worst * 1000:.2g} mm" if solid else f"{worst:.1g} pixels"
+    points = f"to within {near} of the recording" if worst else "as recorded"
+    frames = (
+        thinned[:1].upper() + thinned[1:]
         if thinned
-        else "Every frame is shown; nothing is interpolated.",
-    ]
+        else "Every frame is shown; nothing is interpolated"
+    )
+    return [f"Points are shown {points}.", f"{frames}."]
 
-# %% ../../nbs/viz/player.ipynb #790bbd71
+# %% ../../nbs/viz/player.ipynb #0162d4bb
 @lru_cache
-def _asset(name: str) -> str:
+def read_asset(name: str) -> str:
     "A file of the package without indents, blank lines and whole-line comments."
     text = (files("motionbook") / "assets" / name).read_text(encoding="utf-8")
     lines = (line.strip() for line in text.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//"))
+
+
+def script_hash(script: str) -> str:
+    "What a page's policy calls the one script that may run."
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def _json(x) -> str:
@@ -213,38 +204,20 @@ def _json(x) -> str:
     return re.sub("[<>&\u2028\u2029]", lambda c: f"\\u{ord(c[0]):04x}", text)
 
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{sha}'">
-<title>{title}</title><style>
-{css}
-</style></head><body><div class="mb" id="motionbook"><noscript>This player needs JavaScript.</noscript></div>
-<script type="application/json" id="motionbook-data">{data}</script>
-<script>{js}</script></body></html>
-"""
-
-
 def _page(spec: dict[str, Any]) -> str:
-    js = _asset("player.js")
-    sha = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()
+    js, css, page = (read_asset(f"player.{kind}") for kind in ("js", "css", "html"))
     title = html.escape(spec["title"] or ", ".join(la["label"] for la in spec["layers"]))
-    return _PAGE.format(sha=sha, title=title, css=_asset("player.css"), data=_json(spec), js=js)
+    return page.format(sha=script_hash(js), title=title, css=css, data=_json(spec), js=js)
 
-# %% ../../nbs/viz/player.ipynb #6fe99423
+# %% ../../nbs/viz/player.ipynb #d9ac10ac
 def player_html(
-    recordings: Motion
-    | Scene
-    | Sequence
-    | Mapping[str, Motion | Scene],  # labelled ones are overlaid
+    recordings: Recordings,  # labelled ones are overlaid
     width: int | None = None,  # CSS pixels; None = the whole window
     height: int | None = None,
-    colors: Mapping[str, str] | Sequence[str] | None = None,  # by label or in order
-    flags: Tensor | Mapping[str, Tensor] | None = None,  # [t j] true = ring this point, by label
+    colors: Colors = None,  # by label or in order
+    flags: Flags = None,  # [t j] true = ring this point, by label
     title: str = "",
-    view: str | tuple[float, float] = (
-        35,
-        12,
-    ),  # a name in VIEWS, or azimuth and elevation, degrees
+    view: View = (35, 12),  # a name in VIEWS, or azimuth and elevation, degrees
     span: tuple[float, float] | None = None,  # seconds to show; None = everything
     speed: float = 1.0,  # 1 = as recorded
     follow: bool | None = None,  # keep the figures in the middle; None = where they travel far
@@ -260,35 +233,29 @@ def player_html(
     pairs = [_cut(la, f, span, 1) for la, f in zip(shown, marks)]
     step = thinning([la for la, _ in pairs], max_bytes)
     lead = max((la.motion for la, _ in pairs), key=lambda m: m.fps)
-    thinned = (
-        f"thinned: every {step}{_nth(step)} of {len(lead):,} frames is shown" if step > 1 else ""
-    )
-    pairs = [_cut(la, f, None, step) for la, f in pairs]
-    remarks = [t for t in (thinned, _absent([la for la, _ in pairs])) if t]
-    entries = [_encode(la, f) for la, f in pairs]
-    seen = _frame([la for la, _ in pairs])
-    fps = lead.fps / step
-    spec = seen | dict(
-        title=str(title),
+    spec = _recorded([_cut(la, f, None, step) for la, f in pairs], lead, step)
+    start = 0 if span is None else max(span[0], 0)
+    spec |= dict(title=str(title), width=width, height=height, theme=theme, speed=speed)
+    spec |= dict(view=VIEWS[view] if isinstance(view, str) else view, autoplay=autoplay)
+    spec |= dict(start=start, first=round(start * lead.fps))
+    return _page(spec if follow is None else spec | dict(follow=follow))
+
+# %% ../../nbs/viz/player.ipynb #5684ac7c
+def _recorded(pairs: list, lead: Motion, step: int) -> dict[str, Any]:
+    "Everything that the script knows of the recordings; `lead` is the one with the most frames a second."
+    shown, fps = [la for la, _ in pairs], lead.fps / step
+    every = f"thinned: every {step}{_nth(step)} of {len(lead):,} frames is shown"
+    thinned, entries = every if step > 1 else "", [_encode(la, f) for la, f in pairs]
+    return _frame(shown) | dict(
         dim=lead.positions.shape[-1],
-        width=width,
-        height=height,
-        theme=theme,
-        speed=speed,
-        autoplay=autoplay,
-        view=VIEWS[view] if isinstance(view, str) else view,
-        follow=seen["follow"] if follow is None else follow,
         fps=fps,
         frames=max(math.floor((e["frames"] - 1) / e["fps"] * fps + 1e-6) + 1 for e in entries),
         step=step,
-        first=0 if span is None else round(max(span[0], 0) * lead.fps),
-        start=0 if span is None else max(span[0], 0),
-        sides=dict(left=SIDE_COLORS["left"], right=SIDE_COLORS["right"], middle=SIDE_COLORS[""]),
-        remarks=remarks,
+        sides={word or "middle": color for word, color in SIDE_COLORS.items()},
+        remarks=[t for t in (thinned, _absent(shown)) if t],
         notes=_notes(shown, entries, thinned),
         layers=entries,
     )
-    return _page(spec)
 
 # %% ../../nbs/viz/player.ipynb #aa04f708
 def _absent(shown: list[Layer]) -> str:
@@ -300,16 +267,13 @@ def _absent(shown: list[Layer]) -> str:
 def _nth(n: int) -> str:
     return {1: "st", 2: "nd", 3: "rd"}.get(n % 10 if n % 100 not in (11, 12, 13) else 0, "th")
 
-# %% ../../nbs/viz/player.ipynb #2bf053e3
+# %% ../../nbs/viz/player.ipynb #c0706105
 class Player:
     "A page that plays recordings; a notebook shows it, `save` writes it."
 
     def __init__(
         self,
-        recordings: Motion
-        | Scene
-        | Sequence
-        | Mapping[str, Motion | Scene],  # labelled ones are overlaid
+        recordings: Recordings,  # labelled ones are overlaid
         width: int | None = None,  # CSS pixels in a notebook; None = as wide as the cell
         height: int = 440,  # CSS pixels in a notebook
         **options,  # those of `player_html`

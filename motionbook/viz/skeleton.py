@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['plot_skeleton_strip', 'plot_trajectories', 'plot_errors']
 
-# %% ../../nbs/viz/skeleton.ipynb #1d55074c
+# %% ../../nbs/viz/skeleton.ipynb #2e8673e8
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,13 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.motion import Motion, Scene
+from ..core.motion import Motion
 from ..core.skeleton import Skeleton
 from motionbook.viz.layers import (
     FLAG_COLOR,
     PALETTE,
     SIDE_COLORS,
+    Colors,
+    Flags,
     Layer,
+    Recordings,
+    View,
     body_joints,
     edge_colors,
     joint_colors,
@@ -29,7 +33,7 @@ from motionbook.viz.layers import (
     view_axes,
 )
 
-# %% ../../nbs/viz/skeleton.ipynb #75bdbb67
+# %% ../../nbs/viz/skeleton.ipynb #fc5f1e22
 def _segments(points: Tensor, skeleton: Skeleton) -> tuple[Tensor, list[int]]:
     "Line segments [s 2 2] of one pose, and the edges that they belong to; edges with a missing end are left out."
     edges = torch.tensor(skeleton.edges, dtype=torch.long).reshape(-1, 2)
@@ -38,51 +42,28 @@ def _segments(points: Tensor, skeleton: Skeleton) -> tuple[Tensor, list[int]]:
     return lines[keep], keep.nonzero()[:, 0].tolist()
 
 
-def draw_pose(
-    ax,
-    points: Tensor,
-    skeleton: Skeleton,
-    color: str | None = None,
-    alpha: float = 1.0,
-    width: float = 2.0,
-    flags: Tensor | None = None,
-):
+def draw_pose(ax, points, skeleton, color=None, alpha=1.0, width=2.0, flags=None):
     "One projected pose [j 2] on matplotlib axes, with flagged joints ringed."
     from matplotlib.collections import LineCollection
 
     lines, kept = _segments(points, skeleton)
-    sides = edge_colors(skeleton)
+    sides, line = edge_colors(skeleton), dict(linewidths=width, alpha=alpha, capstyle="round")
     shade = [color or sides[k] for k in kept]
-    ax.add_collection(
-        LineCollection(lines.numpy(), colors=shade, linewidths=width, alpha=alpha, capstyle="round")
-    )
-    there = points.isfinite().all(-1)
+    ax.add_collection(LineCollection(lines.numpy(), colors=shade, **line))
+    there, size = points.isfinite().all(-1), (2.2 * width) ** 2 / 2
     dots = [color or c for c, t in zip(joint_colors(skeleton), there.tolist()) if t]
-    ax.scatter(
-        *points[there].T.numpy(),
-        s=(2.2 * width) ** 2 / 2,
-        c=dots,
-        alpha=alpha,
-        linewidths=0,
-        zorder=3,
-    )
+    ax.scatter(*points[there].T.numpy(), size, dots, alpha=alpha, linewidths=0, zorder=3)
     if flags is not None and (flags & there).any():
-        ring = dict(
-            s=(4.5 * width) ** 2 / 2,
-            facecolors="none",
-            edgecolors=FLAG_COLOR,
-            linewidths=1.3,
-            zorder=4,
-        )
-        ax.scatter(*points[flags & there].T.numpy(), **ring)
+        ring = dict(facecolors="none", edgecolors=FLAG_COLOR, linewidths=1.3, zorder=4)
+        ax.scatter(*points[flags & there].T.numpy(), 4.2 * size, **ring)
 
-# %% ../../nbs/viz/skeleton.ipynb #4e3254d0
+# %% ../../nbs/viz/skeleton.ipynb #aeee9c6a
 def plot_skeleton_strip(
-    recordings: Motion | Scene | Sequence | Mapping[str, Motion | Scene],
+    recordings: Recordings,
     n: int = 8,  # poses
-    view: str | tuple[float, float] = "oblique",
-    colors: Mapping[str, str] | Sequence[str] | None = None,
-    flags: Tensor | Mapping[str, Tensor] | None = None,  # [t j] true = ring this point
+    view: View = "oblique",
+    colors: Colors = None,
+    flags: Flags = None,  # [t j] true = ring this point
     ax: Any = None,  # matplotlib axes; None = a new figure
 ) -> Any:  # the axes
     "Poses side by side along time, recordings on top of each other."
@@ -98,18 +79,12 @@ def plot_skeleton_strip(
         flat = pts - centre[:, None]
         flat[..., 0] += torch.arange(len(seconds))[:, None] * pitch
         for k, row in enumerate(rows.tolist()):
-            draw_pose(
-                ax,
-                flat[k],
-                la.motion.skeleton,
-                la.color,
-                0.9,
-                flags=None if ring is None else ring[row],
-            )
+            flagged = None if ring is None else ring[row]
+            draw_pose(ax, flat[k], la.motion.skeleton, la.color, 0.9, flags=flagged)
     _strip_axes(ax, seconds, pitch, shown, view)
     return ax
 
-# %% ../../nbs/viz/skeleton.ipynb #6d18cf5f
+# %% ../../nbs/viz/skeleton.ipynb #ddffe39a
 def _poses(motion: Motion, seconds: Tensor, view) -> tuple[Tensor, Tensor]:
     "Projected poses [n j 2] at the frames nearest to `seconds`, NaN after the recording's end; the frames."
     rows = (seconds * motion.fps).round().long()
@@ -123,13 +98,10 @@ def _upright(shown: list[Layer], view) -> bool:
     "Whether up in the picture is height in the world."
     return shown[0].motion.positions.shape[-1] == 3 and float(view_axes(view)[1, 1]) > 0.9999
 
-
+# %% ../../nbs/viz/skeleton.ipynb #6e301cf2
 def _columns(pts: Tensor, keep_height: bool) -> tuple[Tensor, float]:
     "How far to move each pose [n 2] so that it stands in its column, and the columns' width."
-    lo, hi = (
-        torch.where(pts.isfinite(), pts, torch.full_like(pts, s)) for s in (math.inf, -math.inf)
-    )
-    lo, hi = lo.amin(1), hi.amax(1)
+    lo, hi = pts.nan_to_num(math.inf).amin(1), pts.nan_to_num(-math.inf).amax(1)
     seen = (hi >= lo).all(-1)
     if not seen.any():
         raise ValueError("nothing to draw: every point of every pose chosen is missing")
@@ -137,7 +109,7 @@ def _columns(pts: Tensor, keep_height: bool) -> tuple[Tensor, float]:
     middle[:, 1] *= not keep_height
     return middle, float(1.15 * (hi - lo)[seen, 0].quantile(0.9).clamp_min(1e-6))
 
-
+# %% ../../nbs/viz/skeleton.ipynb #31d96044
 def _new_axes(size: tuple[float, float]):
     import matplotlib.pyplot as plt
 
@@ -161,38 +133,21 @@ def _legend(ax, shown: list[Layer]):
     from matplotlib.lines import Line2D
 
     keys = dict.fromkeys((la.color, la.label) for la in shown if la.color)
-    sides = (
-        []
-        if keys
-        else [
-            (SIDE_COLORS[s], s)
-            for s in ("left", "right")
-            if SIDE_COLORS[s] in joint_colors(shown[0].motion.skeleton)
-        ]
-    )
-    lines = [Line2D([], [], color=c, lw=2.5, label=label) for c, label in (keys or sides)]
+    sides, there = ("left", "right"), joint_colors(shown[0].motion.skeleton)
+    keys = keys or [(SIDE_COLORS[s], s) for s in sides if SIDE_COLORS[s] in there]
+    lines = [Line2D([], [], color=c, lw=2.5, label=label) for c, label in keys]
     if lines:
-        ax.legend(
-            handles=lines,
-            loc="lower left",
-            bbox_to_anchor=(0, 1),
-            ncols=4,
-            frameon=False,
-            fontsize=8,
-            borderaxespad=0.1,
-        )
+        above = dict(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1)
+        ax.legend(handles=lines, ncols=4, frameon=False, fontsize=8, **above)
 
-# %% ../../nbs/viz/skeleton.ipynb #cb6dd29e
+# %% ../../nbs/viz/skeleton.ipynb #e779568f
 def plot_trajectories(
-    recordings: Motion | Scene | Sequence | Mapping[str, Motion | Scene],
+    recordings: Recordings,
     joints: str | Sequence[str],  # names or roles, one row each
-    other: Motion
-    | Scene
-    | Mapping[str, Motion | Scene]
-    | None = None,  # drawn beneath, such as a reference
+    other: Recordings | None = None,  # drawn beneath, such as a reference
     axes: str | None = None,  # the coordinates to draw, one column each; None = "xyz" or "xy"
-    flags: Tensor | Mapping[str, Tensor] | None = None,  # [t j] true = shade
-    colors: Mapping[str, str] | Sequence[str] | None = None,
+    flags: Flags = None,  # [t j] true = shade
+    colors: Colors = None,
 ) -> Any:  # the figure
     "Coordinates of a few joints over time, flagged spans shaded."
     import matplotlib.pyplot as plt
@@ -201,16 +156,9 @@ def plot_trajectories(
     rings = layer_flags(flags, shown)
     joints = [joints] if isinstance(joints, str) else list(joints)
     axes = axes or "xyz"[: shown[0].motion.positions.shape[-1]]
-    size = (max(5.0, 2.6 * len(axes)), 0.6 + 1.5 * len(joints))
-    fig, grid = plt.subplots(
-        len(joints),
-        len(axes),
-        figsize=size,
-        dpi=80,
-        squeeze=False,
-        sharex=True,
-        layout="constrained",
-    )
+    size = dict(figsize=(max(5.0, 2.6 * len(axes)), 0.6 + 1.5 * len(joints)), dpi=80)
+    look = dict(squeeze=False, sharex=True, layout="constrained")
+    fig, grid = plt.subplots(len(joints), len(axes), **size, **look)
     for row, joint in zip(grid, joints):
         for ax, axis in zip(row, axes):
             _plot_track(ax, shown, rings, joint, "xyz".index(axis))
@@ -220,16 +168,11 @@ def plot_trajectories(
     for ax in grid[-1]:
         ax.set_xlabel("time (s)")
     if len(shown) > 1:
-        fig.legend(
-            *grid[0, 0].get_legend_handles_labels(),
-            loc="outside upper left",
-            ncols=5,
-            frameon=False,
-            fontsize=8,
-        )
+        keys, above = grid[0, 0].get_legend_handles_labels(), "outside upper left"
+        fig.legend(*keys, loc=above, ncols=5, frameon=False, fontsize=8)
     return fig
 
-# %% ../../nbs/viz/skeleton.ipynb #69682569
+# %% ../../nbs/viz/skeleton.ipynb #4779c809
 def _with_other(recordings, other):
     "One dictionary of labelled recordings."
     if other is None:
@@ -241,7 +184,7 @@ def _with_other(recordings, other):
 def _unit(shown: list[Layer]) -> str:
     return "pixels" if shown[0].motion.positions.shape[-1] == 2 else "m"
 
-
+# %% ../../nbs/viz/skeleton.ipynb #56a0e668
 def _plot_track(ax, shown: list[Layer], rings: list[Tensor | None], joint: str, c: int):
     "One coordinate of one joint in every recording that has it."
     for k, (la, ring) in enumerate(zip(shown, rings)):
@@ -249,14 +192,8 @@ def _plot_track(ax, shown: list[Layer], rings: list[Tensor | None], joint: str, 
         x = la.motion.positions[:, j, c]
         color = la.color or joint_colors(la.motion.skeleton)[j]
         beneath = k == 0 and len(shown) > 1
-        ax.plot(
-            t.numpy(),
-            x.numpy(),
-            color=color,
-            lw=2.8 if beneath else 1.2,
-            alpha=0.7 if beneath else 1,
-            label=la.label,
-        )
+        line = dict(lw=2.8, alpha=0.7) if beneath else dict(lw=1.2)
+        ax.plot(t.numpy(), x.numpy(), color=color, label=la.label, **line)
         there = torch.nn.functional.pad(x.isfinite(), (1, 1))
         alone = there[1:-1] & ~there[:-2] & ~there[2:]
         ax.plot(t[alone].numpy(), x[alone].numpy(), ".", color=color, ms=3)
@@ -273,48 +210,32 @@ def _shade(ax, mask: Tensor, fps: float):
     for a, b in zip(starts, ends):
         ax.axvspan((a - 0.5) / fps, (b - 0.5) / fps, color=FLAG_COLOR, alpha=0.18, lw=0, zorder=0)
 
-# %% ../../nbs/viz/skeleton.ipynb #0a54d7d2
+# %% ../../nbs/viz/skeleton.ipynb #52bb459f
 def plot_errors(
-    estimates: Motion | Scene | Sequence | Mapping[str, Motion | Scene],
+    estimates: Recordings,
     truth: Motion,  # the reference, on the same skeleton and frames
     worst: int = 8,  # joints to list
-    colors: Mapping[str, str] | Sequence[str] | None = None,
+    colors: Colors = None,
 ) -> Any:  # the figure
     "Distance from a reference, over time and by joint."
     import matplotlib.pyplot as plt
 
     shown = layers(estimates, colors)
     gaps = [_distance(la, truth) for la in shown]
-    fig, (left, right) = plt.subplots(
-        1, 2, figsize=(7, 2.5), dpi=80, width_ratios=(3, 2), layout="constrained"
-    )
-    order = (
-        torch.stack([g.nanmean(0) for g in gaps])
-        .nan_to_num(-1)
-        .amax(0)
-        .argsort(descending=True)[:worst]
-        .flip(0)
-    )
-    thick = 0.8 / len(shown)
+    size = dict(figsize=(7, 2.5), dpi=80, width_ratios=(3, 2), layout="constrained")
+    fig, (left, right) = plt.subplots(1, 2, **size)
+    most = torch.stack([g.nanmean(0) for g in gaps]).nan_to_num(-1).amax(0)
+    order = most.argsort(descending=True)[:worst].flip(0)
+    time, thick = torch.arange(len(truth)) / truth.fps, 0.8 / len(shown)
     for k, (la, gap) in enumerate(zip(shown, gaps)):
         color = la.color or PALETTE[0]
-        left.plot(
-            (torch.arange(len(truth)) / truth.fps).numpy(),
-            gap.nanmean(1).numpy(),
-            color=color,
-            lw=1.3,
-            label=la.label,
-        )
+        left.plot(time.numpy(), gap.nanmean(1).numpy(), color=color, lw=1.3, label=la.label)
         at = torch.arange(len(order)) + (len(shown) / 2 - k - 0.5) * thick
-        right.barh(
-            at.numpy(), gap.nanmean(0)[order].nan_to_num().numpy(), height=thick, color=color
-        )
+        right.barh(at.numpy(), gap.nanmean(0)[order].nan_to_num().numpy(), thick, color=color)
     unit = "cm" if truth.positions.shape[-1] == 3 else "pixels"
     left.set(xlabel="time (s)", ylabel=f"mean error ({unit})", ylim=(0, None))
     right.set(xlabel=f"mean error ({unit})")
-    right.set_yticks(
-        range(len(order)), [truth.skeleton.joints[j] for j in order.tolist()], fontsize=8
-    )
+    right.set_yticks(range(len(order)), [truth.skeleton.joints[j] for j in order], fontsize=8)
     for ax in (left, right):
         ax.spines[["top", "right"]].set_visible(False)
     if len(shown) > 1:

@@ -69,15 +69,8 @@ def _shown(seen: np.ndarray, fps: float, end: float) -> list[dict]:
     keys = dict(times=_floats(times[at]), values=[bool(v) for v in seen[at]])
     return [dict(name=".visible", type="boolean") | keys]
 
-# %% ../../nbs/viz/tracks.ipynb #2625979c
-def _held(x: Tensor) -> Tensor:
-    "[t ... c] missing values replaced by the last one seen; before the first by the first."
-    seen = x.isfinite().all(-1)
-    at = torch.arange(len(x)).reshape(-1, *[1] * (x.ndim - 2))
-    last = torch.where(seen, at, -1).cummax(0).values
-    first = torch.where(seen, at, len(x)).amin(0).clamp(max=len(x) - 1)
-    index = torch.where(last < 0, first, last)[..., None].expand_as(x)
-    return x.gather(0, index).nan_to_num()
+# %% ../../nbs/viz/tracks.ipynb #67e1ea0a
+#| exporti
 
 # %% ../../nbs/viz/tracks.ipynb #7b3486c7
 def drawn_joints(

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['film_times', 'gif_delays', 'film_frames', 'save_gif', 'progress_bar', 'save_mp4', 'film_encoder', 'encode_film']
 
-# %% ../../nbs/viz/video.ipynb #79646ed6
+# %% ../../nbs/viz/video.ipynb #36a7d40d
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,13 @@ import torch
 from torch import Tensor
 
 from ..core.files import atomic_write
-from ..core.motion import Motion, Scene
 from motionbook.viz.layers import (
     FLAG_COLOR,
+    Colors,
+    Flags,
     Layer,
+    Recordings,
+    View,
     edge_colors,
     extent,
     joint_colors,
@@ -50,7 +53,7 @@ def gif_delays(
     ends = np.rint(100 * np.arange(count + 1) / rate).astype(int)
     return (10 * np.diff(ends)).tolist()
 
-# %% ../../nbs/viz/video.ipynb #011da533
+# %% ../../nbs/viz/video.ipynb #a577ccb2
 def _limits(points: Sequence[Tensor], wide: float) -> tuple[float, float, float, float]:
     "Left, right, bottom and top of a picture `wide` times as broad as high that shows nearly all points."
     every = torch.cat([p.reshape(-1, 2) for p in points])
@@ -69,16 +72,12 @@ def _ground(ax, shown: list[Layer], view):
     lo, hi = extent(torch.cat([la.motion.positions.reshape(-1, 3) for la in shown]))
     low = 0.0 if -0.02 <= lo[1] < 0.2 else float(lo[1])
     (x0, z0), (x1, z1) = (lo[::2] - 1).floor().tolist(), (hi[::2] + 1).ceil().tolist()
-    along = [((x, z0), (x, z1)) for x in np.arange(x0, x1 + 1)] + [
-        ((x0, z), (x1, z)) for z in np.arange(z0, z1 + 1)
-    ]
-    ends = torch.tensor(along, dtype=torch.float32)
-    ends = torch.stack([ends[..., 0], torch.full_like(ends[..., 0], low), ends[..., 1]], -1)
-    ax.add_collection(
-        LineCollection(project(ends, view).numpy(), colors="#d5dae2", linewidths=0.8, zorder=0)
-    )
+    along = [((x, low, z0), (x, low, z1)) for x in np.arange(x0, x1 + 1)]
+    along += [((x0, low, z), (x1, low, z)) for z in np.arange(z0, z1 + 1)]
+    ends = project(torch.tensor(along, dtype=torch.float32), view).numpy()
+    ax.add_collection(LineCollection(ends, colors="#d5dae2", linewidths=0.8, zorder=0))
 
-
+# %% ../../nbs/viz/video.ipynb #9a4b18b9
 def _stage(shown: list[Layer], points: list[Tensor], size: tuple[int, int], dpi: float, view):
     "A figure without pyplot, its axes, and its clock."
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -103,50 +102,30 @@ def _stage(shown: list[Layer], points: list[Tensor], size: tuple[int, int], dpi:
     clock = fig.text(0.015, 0.975, "", va="top", fontsize=9, color="#1d2430", family="monospace")
     return fig, ax, clock
 
-
+# %% ../../nbs/viz/video.ipynb #93b44304
 def _artists(ax, layer: Layer, width: float):
     "Lines, dots and rings of one skeleton."
     from matplotlib.collections import LineCollection
 
-    s = layer.motion.skeleton
-    lines = LineCollection(
-        [],
-        colors=[layer.color] if layer.color else edge_colors(s),
-        linewidths=width,
-        capstyle="round",
-    )
+    s, one = layer.motion.skeleton, [layer.color] if layer.color else []
+    colors = one or edge_colors(s)
+    lines = LineCollection([], colors=colors, linewidths=width, capstyle="round")
     ax.add_collection(lines)
-    dots = ax.scatter(
-        [0.0] * len(s),
-        [0.0] * len(s),
-        s=(1.7 * width) ** 2,
-        c=[layer.color] * len(s) if layer.color else joint_colors(s),
-        linewidths=0,
-        zorder=3,
-    )
-    rings = ax.scatter(
-        [],
-        [],
-        s=(4 * width) ** 2,
-        facecolors="none",
-        edgecolors=FLAG_COLOR,
-        linewidths=1.4,
-        zorder=4,
-    )
-    return lines, dots, rings
+    start, colors = [0.0] * len(s), one * len(s) or joint_colors(s)
+    dots = ax.scatter(start, start, (1.7 * width) ** 2, colors, linewidths=0, zorder=3)
+    look = dict(facecolors="none", edgecolors=FLAG_COLOR, linewidths=1.4, zorder=4)
+    return lines, dots, ax.scatter([], [], (4 * width) ** 2, **look)
 
-# %% ../../nbs/viz/video.ipynb #d30ffe63
+# %% ../../nbs/viz/video.ipynb #18e1cc7a
 def film_frames(
-    recordings: Motion | Scene | Sequence | Mapping[str, Motion | Scene],
+    recordings: Recordings,
     fps: float = 25,  # pictures per second at most
     size: tuple[int, int] = (640, 480),  # pixels, width and height
     dpi: float = 100,  # pixels per inch: how large text and lines are
-    view: str | tuple[float, float] = "above",  # as in `viz.layers`
-    colors: Mapping[str, str] | Sequence[str] | None = None,
-    flags: Tensor | Mapping[str, Tensor] | None = None,  # [t j] true = ring this point
-) -> tuple[
-    float, int, Iterator[np.ndarray]
-]:  # pictures per second, how many, RGB pictures [h w 3] uint8
+    view: View = "above",  # as in `viz.layers`
+    colors: Colors = None,
+    flags: Flags = None,  # [t j] true = ring this point
+) -> tuple[float, int, Iterator[np.ndarray]]:  # pictures per second, how many, [h w 3] uint8 each
     "The pictures of a film, one at a time."
     shown = layers(recordings, colors)
     rings = layer_flags(flags, shown)
@@ -176,9 +155,9 @@ def _pictures(
         fig.canvas.draw()
         yield np.asarray(fig.canvas.buffer_rgba())[..., :3].copy()
 
-# %% ../../nbs/viz/video.ipynb #eaa0c32f
+# %% ../../nbs/viz/video.ipynb #723e3e9f
 def save_gif(
-    recordings: Motion | Scene | Sequence | Mapping[str, Motion | Scene],
+    recordings: Recordings,
     path: str | Path,  # .gif
     fps: float = 25,  # pictures per second at most; above 50 browsers slow down
     size: tuple[int, int] = (480, 360),  # pixels
@@ -190,7 +169,7 @@ def save_gif(
     shots = progress_bar(pictures, count, path, progress)
     return atomic_write(Path(path), lambda temp: _write_gif(temp, shots, gif_delays(count, rate)))
 
-# %% ../../nbs/viz/video.ipynb #7691688a
+# %% ../../nbs/viz/video.ipynb #54746479
 def progress_bar(
     pictures: Iterator[np.ndarray],
     count: int,  # how many there will be
@@ -200,15 +179,8 @@ def progress_bar(
     "The same pictures, counted on the screen."
     from tqdm import tqdm
 
-    return tqdm(
-        pictures,
-        total=count,
-        desc=Path(path).name,
-        unit="picture",
-        delay=2,
-        leave=False,
-        disable=not progress,
-    )
+    look = dict(desc=Path(path).name, unit="picture", delay=2, leave=False)
+    return tqdm(pictures, total=count, disable=not progress, **look)
 
 # %% ../../nbs/viz/video.ipynb #2d5af281
 def _write_gif(path: Path, pictures: Iterator[np.ndarray], delays: list[int]):
@@ -220,9 +192,9 @@ def _write_gif(path: Path, pictures: Iterator[np.ndarray], delays: list[int]):
     rest = (Image.fromarray(p).quantize(palette=first, dither=Image.Dither.NONE) for p in pictures)
     first.save(path, format="GIF", save_all=True, append_images=rest, duration=delays, loop=0)
 
-# %% ../../nbs/viz/video.ipynb #0ab22e73
+# %% ../../nbs/viz/video.ipynb #a36bd044
 def save_mp4(
-    recordings: Motion | Scene | Sequence | Mapping[str, Motion | Scene],
+    recordings: Recordings,
     path: str | Path,  # .mp4
     fps: float = 60,  # pictures per second at most
     size: tuple[int, int] = (960, 720),  # pixels
@@ -239,7 +211,7 @@ def save_mp4(
     shots = progress_bar(pictures, count, path, progress)
     return atomic_write(Path(path), lambda temp: encode_film(write, temp, shots, rate, size))
 
-# %% ../../nbs/viz/video.ipynb #cec4def1
+# %% ../../nbs/viz/video.ipynb #fc1865f4
 def film_encoder() -> Callable[..., Any]:  # of imageio-ffmpeg
     "What writes H.264; ValueError says how to get it."
     try:
@@ -261,16 +233,9 @@ def encode_film(
 ):
     "Write pictures as H.264 that plays while it loads."
     quick = ["-preset", "veryfast", "-crf", "18"] if fast else []
-    sink = write(
-        str(path),
-        size,
-        fps=fps,
-        codec="libx264",
-        quality=None if fast else 7,
-        macro_block_size=2,
-        output_params=[*quick, "-f", "mp4", "-movflags", "+faststart"],
-        ffmpeg_log_level="error",
-    )
+    end = [*quick, "-f", "mp4", "-movflags", "+faststart"]
+    look = dict(codec="libx264", quality=None if fast else 7, macro_block_size=2)
+    sink = write(str(path), size, fps=fps, output_params=end, ffmpeg_log_level="error", **look)
     sink.send(None)
     try:
         for picture in pictures:

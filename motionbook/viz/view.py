@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PAUSE', 'MOST', 'in_turn', 'chosen_scenes', 'labelled', 'view']
 
-# %% ../../nbs/viz/view.ipynb #a8a20329
+# %% ../../nbs/viz/view.ipynb #abf720a7
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import torch
 
-from ..core.files import atomic_write, read_bytes
+from ..core.files import atomic_write
 from ..core.motion import Motion, Scene, resample
 from ..core.skeleton import Skeleton
-from ..formats.registry import read
+from ..formats.registry import find_format, read, read_all
 from .contact import contact_sheet
 from .meshcat import Live, save_meshcat, show
 from .overlay import overlay_video
@@ -24,7 +24,7 @@ from .player import Player
 from .skeleton import plot_skeleton_strip
 from .video import save_gif, save_mp4
 
-# %% ../../nbs/viz/view.ipynb #6cd84e6c
+# %% ../../nbs/viz/view.ipynb #f176cd9d
 PAUSE = 0.25  # seconds between sequences
 
 
@@ -45,13 +45,10 @@ def in_turn(
         _joined([s.actors[k] if k < len(s.actors) else None for s in scenes], scenes, fps, pause)
         for k in range(count)
     ]
-    return Scene(
-        tuple(actors),
-        source=scenes[0].source,
-        meta=dict(scenes[0].meta) | {"sequences": len(scenes)},
-    )
+    meta = dict(scenes[0].meta) | {"sequences": len(scenes)}
+    return Scene(tuple(actors), source=scenes[0].source, meta=meta)
 
-
+# %% ../../nbs/viz/view.ipynb #b21b137d
 def _joined(
     motions: Sequence[Motion | None], scenes: Sequence[Scene], fps: float, pause: float
 ) -> Motion:
@@ -61,11 +58,8 @@ def _joined(
     gap = torch.full((round(pause * fps), len(skeleton), there[0].positions.shape[-1]), torch.nan)
     parts = []
     for m, s in zip(motions, scenes):
-        m = (
-            s.actors[0].replace(positions=torch.full_like(s.actors[0].positions, torch.nan))
-            if m is None
-            else m
-        )
+        nobody = torch.full_like(s.actors[0].positions, torch.nan)
+        m = s.actors[0].replace(positions=nobody) if m is None else m
         m = m if m.fps == fps else resample(m, fps)
         parts += [_placed_on(m, skeleton) if m.skeleton != skeleton else m.positions, gap]
     return Motion(torch.cat(parts[:-1]), skeleton, fps, name=there[0].name)
@@ -83,7 +77,7 @@ def _placed_on(m: Motion, skeleton: Skeleton) -> torch.Tensor:
     x[:, [at[m.skeleton.joints[k]] for k in known]] = m.positions[:, known]
     return x
 
-# %% ../../nbs/viz/view.ipynb #be40c833
+# %% ../../nbs/viz/view.ipynb #c37b2bdd
 MOST = 200  # sequences shown in turn
 
 
@@ -99,9 +93,8 @@ def chosen_scenes(
         raise ValueError(
             f"expected one sequence or all of them, got number {seq} and all; leave one out"
         )
-    choosing = subject is not None or seq is not None or all
     if isinstance(recording, (str, Path)):
-        found = _from_path(Path(recording), subject, seq, all, choosing, options)
+        found = _from_path(Path(recording), subject, seq, all, options)
     elif isinstance(recording, (Scene, Motion)):
         found = [Scene((recording,)) if isinstance(recording, Motion) else recording]
     else:
@@ -114,24 +107,16 @@ def chosen_scenes(
         )
     return few[:MOST]
 
-
-def _from_path(
-    path: Path, subject, seq, all: bool, choosing: bool, options: dict
-) -> Iterable[Scene]:
-    from motionbook.formats.marker_h5.marker_h5 import is_marker_h5, marker_scenes, read_marker_h5
-
-    dataset = is_marker_h5(path, b"" if path.is_dir() else read_bytes(path, head=65536))
-    if not dataset and choosing:
+# %% ../../nbs/viz/view.ipynb #e00f00e0
+def _from_path(path: Path, subject, seq, all: bool, options: dict) -> Iterable[Scene]:
+    choice = {k: v for k, v in (("subject", subject), ("seq", seq)) if v is not None}
+    if find_format(path).many:
+        return read_all(path, **choice, **options) if all else [read(path, **choice, **options)]
+    if choice or all:
         raise ValueError(
             f"{path}: a subject, a sequence's number or all choose from a dataset, and this is one recording; leave them out"
         )
-    if not dataset:
-        return [read(path, **options)]
-    return (
-        marker_scenes(path, subject, **options)
-        if all
-        else [read_marker_h5(path, subject, seq, **options)]
-    )
+    return [read(path, **options)]
 
 
 def _from_list(scenes: list[Scene], subject, seq, all: bool) -> list[Scene]:
@@ -160,16 +145,15 @@ def labelled(
     turn = lambda v: v[0] if len(v) == 1 else in_turn(v)
     return {k: turn(v) for k, v in shown.items() if v} | dict(overlays or {})
 
-# %% ../../nbs/viz/view.ipynb #56fa7286
+# %% ../../nbs/viz/view.ipynb #ee002e31
 def _save_png(recordings, path: Path) -> Path:
     import matplotlib.pyplot as plt
 
     scenes = recordings.values() if isinstance(recordings, Mapping) else [recordings]
     fig = plot_skeleton_strip([m for s in scenes for m in s.actors]).figure
     try:
-        return atomic_write(
-            path, lambda p: fig.savefig(p, dpi=100, bbox_inches="tight", format="png")
-        )
+        look = dict(dpi=100, bbox_inches="tight", format="png")
+        return atomic_write(path, lambda p: fig.savefig(p, **look))
     finally:
         plt.close(fig)
 
@@ -181,6 +165,17 @@ WRITERS = {
     ".png": _save_png,
 }
 
+# %% ../../nbs/viz/view.ipynb #4ffab5e0
+def _check_name(path: Path | None, meshcat: bool, video):
+    suffix = ".html" if path is None else path.suffix.lower()
+    if suffix not in WRITERS:
+        got = f"got {path.suffix or 'none'!r}"
+        raise ValueError(f"{path}: expected a name that ends in {', '.join(WRITERS)}, {got}")
+    if meshcat and (video or suffix != ".html"):
+        raise ValueError(
+            f"{path}: MeshCat makes a page, expected a name that ends in .html and no video"
+        )
+
 
 def _on_video(video, shown: dict[str, Scene], out: Path | None, options: dict) -> Path:
     "The tracks on their film, or a sheet of its worst moments."
@@ -189,13 +184,11 @@ def _on_video(video, shown: dict[str, Scene], out: Path | None, options: dict) -
             f"{out}: with a video, expected a name that ends in .mp4 (the film) or .png (its worst moments)"
         )
     if out.suffix.lower() == ".mp4":
-        return overlay_video(
-            video, shown if len(shown) > 1 else next(iter(shown.values())), out, **options
-        )
+        return overlay_video(video, shown if len(shown) > 1 else shown.popitem()[1], out, **options)
     pair = list(shown.values())
     return contact_sheet(video, pair[0], pair[-1] if len(pair) > 1 else None, out, **options)
 
-# %% ../../nbs/viz/view.ipynb #a39d40c5
+# %% ../../nbs/viz/view.ipynb #a0d0cc33
 def view(
     recording: Scene | Motion | Sequence[Scene] | str | Path,  # or the path of a file or a dataset
     out: str | Path | None = None,  # .html, .gif, .mp4 or .png; None = a player for a notebook
@@ -204,26 +197,16 @@ def view(
     all: bool = False,  # every sequence of the subject, or of everyone, in turn
     loop: bool = True,  # in MeshCat: again and again, or once; the player has a button for it
     corrupt: Callable[[Scene], Scene] | None = None,  # shown over the recording, red
-    rebuild: Callable[[Scene], Scene]
-    | None = None,  # of what is corrupt, or of the recording; green
+    rebuild: Callable[[Scene], Scene] | None = None,  # of what is corrupt or recorded; green
     overlays: Mapping[str, Scene] | None = None,  # more to lay over it, by label
     meshcat: bool = False,  # MeshCat: a page for .html, a live server without a name
-    video: str
-    | Path
-    | None = None,  # the video that was tracked: .mp4 is the film, .png its worst moments
+    video: str | Path | None = None,  # what was tracked: .mp4 is the film, .png its worst moments
     drawing: Mapping | None = None,  # options of what draws, such as side_by_side, colors or first
     **options,  # passed to the reader where a path is given, such as fps
 ) -> Player | Live | Path:
     "Show a recording, or write how it looks to a file."
     path = None if out is None else Path(out)
-    if path is not None and path.suffix.lower() not in WRITERS:
-        raise ValueError(
-            f"{out}: expected a name that ends in {', '.join(WRITERS)}, got {path.suffix or 'none'!r}"
-        )
-    if meshcat and (video or path is not None and path.suffix.lower() != ".html"):
-        raise ValueError(
-            f"{out}: MeshCat makes a page, expected a name that ends in .html and no video"
-        )
+    _check_name(path, meshcat, video)
     scenes = chosen_scenes(recording, subject, seq, all, **options)
     shown = labelled(scenes, corrupt, rebuild, overlays)
     drawing = dict(drawing or {})
@@ -231,13 +214,6 @@ def view(
         return _on_video(video, shown, path, drawing)
     what = shown if len(shown) > 1 else next(iter(shown.values()))
     if meshcat:
-        return (
-            show(what, loop=loop, **drawing)
-            if path is None
-            else save_meshcat(what, path, loop=loop, **drawing)
-        )
-    return (
-        Player(what, **drawing)
-        if path is None
-        else WRITERS[path.suffix.lower()](what, path, **drawing)
-    )
+        drawing["loop"] = loop
+        return save_meshcat(what, path, **drawing) if path else show(what, **drawing)
+    return WRITERS[path.suffix.lower()](what, path, **drawing) if path else Player(what, **drawing)
