@@ -26,8 +26,8 @@ import torch
 
 from motionbook.core.archives import extract_archive
 from motionbook.core.motion import Motion, Scene
+from motionbook.core.size import body_size
 from motionbook.core.skeleton import Skeleton
-from motionbook.filters.cleaner import body_size
 from motionbook.filters.corrupt.faults import add_noise, drop_frames, drop_joints, hide_joints
 from motionbook.filters.fill.classical import (
     cubic,

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['REASONS', 'REASON', 'Detector', 'Filler', 'Fidelity', 'MENDED', 'TOLERANCE', 'More', 'Found', 'Filled', 'missing',
            'checked_fidelity', 'Cleaned', 'Cleaner', 'sigma_to_confidence', 'FilterCleaner', 'unswapped', 'detect',
-           'run_lengths', 'Trained']
+           'Trained']
 
-# %% ../../nbs/filters/cleaner.ipynb #4d2e05f6
+# %% ../../nbs/filters/cleaner.ipynb #f3ddec16
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, Protocol, Self, get_args
@@ -15,9 +15,11 @@ from typing import Literal, NamedTuple, Protocol, Self, get_args
 import torch
 from torch import Tensor
 
+from ..core.gaps import changed_points, run_lengths
 from ..core.kinematics import refit
 from ..core.motion import Motion, Scene
 from ..core.size import body_size
+from .takes import cut_motion, describe_takes, find_takes, join_motions
 
 # %% ../../nbs/filters/cleaner.ipynb #e7b558c9
 REASONS = ("", "missing", "low likelihood", "jump", "swap", "frozen", "drift", "noise")  # by index
@@ -60,7 +62,7 @@ def checked_fidelity(fidelity: str) -> str:
         raise ValueError(f"expected fidelity {', '.join(get_args(Fidelity))}, got {fidelity!r}")
     return fidelity
 
-# %% ../../nbs/filters/cleaner.ipynb #2e3112bc
+# %% ../../nbs/filters/cleaner.ipynb #b013d20e
 @dataclass(frozen=True, eq=False)
 class Cleaned:
     "A repaired scene with the evidence, per actor."
@@ -78,7 +80,7 @@ class Cleaned:
     def changed(self) -> tuple[Tensor, ...]:
         "[t j] bool per actor: the points whose value is not the original one."
         pairs = zip(self.scene.actors, self.original.actors)
-        return tuple(_differs(a.positions, b.positions) for a, b in pairs)
+        return tuple(changed_points(b.positions, a.positions) for a, b in pairs)
 
     def with_notes(self, before: tuple[str, ...] = (), after: tuple[str, ...] = ()) -> "Cleaned":
         "A copy with more to say."
@@ -100,11 +102,6 @@ class Cleaner(Protocol):
 
     def clean(self, scene: Scene, fidelity: Fidelity = "outliers") -> Cleaned: ...
 
-# %% ../../nbs/filters/cleaner.ipynb #0a7675de
-def _differs(a: Tensor, b: Tensor) -> Tensor:
-    "[t j]: any coordinate differs; NaN equals NaN."
-    return ~((a == b) | (a.isnan() & b.isnan())).all(-1)
-
 # %% ../../nbs/filters/cleaner.ipynb #b888d6af
 MENDED = 0.5  # confidence in a point that a mended rotation moved; its error is not known
 TOLERANCE = 0.05  # share of the body's size within which a repaired point counts as right
@@ -117,7 +114,7 @@ def sigma_to_confidence(
     "The probability of being within `TOLERANCE` of the body's size."
     return 1 - torch.exp(-((TOLERANCE * size) ** 2) / (2 * sigma.clamp_min(1e-9) ** 2))
 
-# %% ../../nbs/filters/cleaner.ipynb #9512307d
+# %% ../../nbs/filters/cleaner.ipynb #ffdda501
 @dataclass(frozen=True)
 class FilterCleaner:
     "A detector and a filler behind the `Cleaner` protocol."
@@ -139,13 +136,14 @@ class FilterCleaner:
     def clean(self, scene: Scene, fidelity: Fidelity = "outliers") -> Cleaned:
         "Repair every actor of a scene."
         checked_fidelity(fidelity)
-        given = (
-            unswapped(scene, self.scene_detector)
-            if fidelity != "missing"
-            else [None] * len(scene.actors)
-        )
-        parts = [self._actor(m, g, fidelity) for m, g in zip(scene.actors, given)]
-        actors, reason, confidence, sigma, notes = zip(*parts)
+        given = unswapped(scene, None if fidelity == "missing" else self.scene_detector)
+        opening, starts = find_takes(_with_right_names(scene, given))
+        takes = zip(starts, [*starts[1:], len(scene)])
+        parts = [self._take(scene, given, a, b, fidelity) for a, b in takes]
+        if opening:
+            parts.insert(0, [_left_alone(cut_motion(m, 0, opening)) for m in scene.actors])
+        actors, reason, confidence, sigma, notes = zip(*map(_joined, zip(*parts), scene.actors))
+        said = describe_takes(opening, starts) + tuple(dict.fromkeys(n for ns in notes for n in ns))
         return Cleaned(
             scene.replace(actors=actors),
             scene,
@@ -155,8 +153,15 @@ class FilterCleaner:
             sigma,
             self.name,
             fidelity,
-            tuple(n for ns in notes for n in ns),
+            said,
         )
+
+    def _take(self, scene: Scene, given: list, start: int, stop: int, fidelity: str) -> list:
+        "One take, actor by actor."
+        whole = (start, stop) == (0, len(scene))
+        cut = lambda f: f and Found(*(None if v is None else v[start:stop] for v in f))
+        part = lambda m: m if whole else cut_motion(m, start, stop)
+        return [self._actor(part(m), cut(g), fidelity) for m, g in zip(scene.actors, given)]
 
     def _actor(self, motion: Motion, given: Found | None, fidelity: str):
         if self.mender and motion.rotations is not None and fidelity != "missing":
@@ -172,6 +177,27 @@ class FilterCleaner:
         filler = self.filler if self.own is None else self.own(motion)
         filled = filler(found.positions.masked_fill(~trusted[..., None], float("nan")), motion.fps)
         return _repaired(motion, found, trusted, filled, fidelity, self.max_gap)
+
+# %% ../../nbs/filters/cleaner.ipynb #47ece0bc
+def _with_right_names(scene: Scene, given: list[Found | None]) -> Scene:
+    "The scene with exchanged individuals put back; they are no cut."
+    pairs = zip(scene.actors, given)
+    return Scene(tuple(m.replace(positions=g.positions) if g else m for m, g in pairs))
+
+
+def _left_alone(motion: Motion) -> tuple:
+    "An answer for an actor that changes nothing."
+    found = missing(motion)
+    return motion, found.reason, 1 - found.score, torch.zeros_like(found.score), ()
+
+
+def _joined(parts: tuple, motion: Motion) -> tuple:
+    "The answers for the takes of an actor as one."
+    if len(parts) == 1:
+        return parts[0]
+    motions, *each, notes = zip(*parts)
+    notes = tuple(n for ns in notes for n in ns)
+    return join_motions(list(motions), motion), *(torch.cat(e) for e in each), notes
 
 # %% ../../nbs/filters/cleaner.ipynb #edd2906d
 def unswapped(
@@ -210,7 +236,7 @@ def detect(
     )
     return found._replace(reason=reason, score=found.score.masked_fill(gone, 1.0), confidence=conf)
 
-# %% ../../nbs/filters/cleaner.ipynb #e89e20a0
+# %% ../../nbs/filters/cleaner.ipynb #b54661c8
 def _repaired(motion, found, trusted, filled, fidelity, max_gap):
     "The motion with the filler's values where they may go, and the evidence."
     known = filled.positions.isfinite().all(-1)
@@ -281,7 +307,7 @@ def _rebuilt(motion, positions, confidence) -> tuple[Motion, tuple[str, ...]]:
     "The motion with new positions; rotations are solved again where there are any."
     if motion.rotations is None:
         return motion.replace(positions=positions, confidence=confidence), ()
-    fixed, residual = refit(motion, positions, _differs(positions, motion.positions))
+    fixed, residual = refit(motion, positions, changed_points(positions, motion.positions))
     worst = float(residual.nan_to_num().max())
     who = motion.name or motion.skeleton.name
     return fixed, (
@@ -302,18 +328,8 @@ LONG_GAP = 1.0  # seconds: what is drawn into longer gaps is a guess
 def _guesses(motion, trusted, take) -> tuple[str, ...]:
     "A note on long gaps that were filled."
     n = int((take & (run_lengths(~trusted) > LONG_GAP * motion.fps)).sum())
-    said = f"{n} points filled in gaps longer than {LONG_GAP:g} s are guesses; max_gap={LONG_GAP:g} leaves them open"
+    said = f"{n} points filled in gaps longer than {LONG_GAP:g} s are guesses; --max-gap {LONG_GAP:g} leaves them open"
     return (said,) if n else ()
-
-# %% ../../nbs/filters/cleaner.ipynb #fa2b8e0e
-def run_lengths(
-    mask: Tensor,  # [t j] bool
-) -> Tensor:  # [t j] length of the run of true that each entry belongs to, 0 where false
-    "How long each run is."
-    t = torch.arange(len(mask))[:, None].expand_as(mask)
-    last = torch.where(mask, -1, t).cummax(0).values
-    after = torch.where(mask, len(mask), t).flip(0).cummin(0).values.flip(0)
-    return (after - last - 1) * mask
 
 # %% ../../nbs/filters/cleaner.ipynb #d30afe43
 More = Callable[[Tensor | None], dict[str, Filler]]  # fillers for these joints; None = for all
