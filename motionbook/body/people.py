@@ -23,7 +23,7 @@ HUMAN = skeleton_from_spec(
 )
 ENOUGH = 10  # joints with a role, for a skeleton to be a person's
 
-
+# %% ../../nbs/body/people.ipynb #0a7aa076
 def human_places(
     skeleton: Skeleton,  # a recording's
 ) -> tuple[list[int], list[int]]:  # joints of the recording, and their places in HUMAN
@@ -52,7 +52,7 @@ def as_human(
     x[:, places] = motion.positions[:, joints].float()
     return Motion(x, HUMAN, motion.fps, name=motion.name, meta=dict(motion.meta))
 
-
+# %% ../../nbs/body/people.ipynb #8fe8fd39
 def spread_out(
     x: Tensor,  # [t k ...] for the joints of a recording that have a place
     joints: list[int],  # which these are

@@ -117,7 +117,7 @@ def _by_roles(m: Motion) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     estimated = [] if "root" in s.roles else ["pelvis"]
     return found, tuple(estimated + _add_trunk(m, found))
 
-
+# %% ../../nbs/body/smpl22.ipynb #32163c63
 def _add_trunk(m: Motion, found: dict[str, Tensor]) -> list[str]:
     "Spine, neck, head and collar bones added in place; the names of the estimates."
     s, x, estimated = m.skeleton, m.positions, []
@@ -135,7 +135,7 @@ def _add_trunk(m: Motion, found: dict[str, Tensor]) -> list[str]:
         estimated += _add_collar(m, found, line, side)
     return estimated
 
-
+# %% ../../nbs/body/smpl22.ipynb #c7efb206
 def _add_collar(m: Motion, found: dict[str, Tensor], line: Tensor, side: str) -> list[str]:
     name = f"{side}_collar"
     start, shoulder = along(line, COLLAR[0]), found[f"{side}_shoulder"]

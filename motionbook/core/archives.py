@@ -90,7 +90,7 @@ def npz_members(
         _check_names(path, [i.filename for i in infos], sum(i.file_size for i in infos), limit)
         return {i.filename.removesuffix(".npy"): (i, _member(z, i, path)) for i in infos}
 
-
+# %% ../../nbs/core/archives.ipynb #da6635e1
 def npz_bytes(
     arrays: Mapping[str, np.ndarray],  # name -> numbers or text
 ) -> bytes:  # an archive
@@ -118,7 +118,7 @@ def npz_with(
             z.writestr(info, _refilled(npy, new[key]) if key in new else npy)
     return out.getvalue()
 
-
+# %% ../../nbs/core/archives.ipynb #0b734dc7
 def load_npz(
     path: str | os.PathLike,  # a .npz file
     limit: int = 4 * GIB,  # bytes in total, unpacked
@@ -261,7 +261,7 @@ def _safe_parts(path, name: str, kind: str) -> tuple[str, ...]:
 
 Entry = tuple[str, str, int, Callable[[], Any]]  # name, kind, bytes, opens the content
 
-
+# %% ../../nbs/core/archives.ipynb #c934d79c
 def _pieces(f) -> Iterator[bytes]:
     "A file's bytes, piece by piece."
     return iter(lambda: f.read(_PIECE), b"")
@@ -281,7 +281,7 @@ def _tar_entries(t: tarfile.TarFile) -> Iterator[Entry]:
         if m.name.strip("./") or kind != "folder":
             yield m.name, kind, m.size, lambda m=m: _pieces(t.extractfile(m))
 
-
+# %% ../../nbs/core/archives.ipynb #77ec4841
 def _zip_entries(z: zipfile.ZipFile) -> Iterator[Entry]:
     kinds = {0: "file", stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
     for i in z.infolist():
@@ -293,7 +293,7 @@ def _zip_entries(z: zipfile.ZipFile) -> Iterator[Entry]:
             lambda i=i: _inflated(z, i),
         )
 
-
+# %% ../../nbs/core/archives.ipynb #4496476b
 def _listed(path, entries: Iterator[Entry], limit: int) -> list[tuple[tuple[str, ...], Entry]]:
     "All entries, vetted, while the sum of their sizes stays below the limit."
     found, size = [], 0

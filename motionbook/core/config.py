@@ -211,7 +211,7 @@ def _nested(flat: Mapping[str, Any]) -> dict:
         out = _merged(out, value)
     return out
 
-
+# %% ../../nbs/core/config.ipynb #a3130f45
 def _section(path: str | Path, section: str) -> dict:
     "The file's mapping, or the one at a dotted place in it."
     found = read_yaml(path)
@@ -226,7 +226,7 @@ def _section(path: str | Path, section: str) -> dict:
         found = found[part]
     return found
 
-
+# %% ../../nbs/core/config.ipynb #7b783c22
 def _environment(model: type[BaseModel], prefix: str) -> dict:
     "What environment variables say; complex values are JSON."
     from pydantic_settings import EnvSettingsSource, SettingsError

@@ -206,7 +206,7 @@ def _new_beside(target: Path) -> Path:
         os.chmod(temp, stat.S_IMODE(old.st_mode))
     return temp
 
-
+# %% ../../nbs/core/files.ipynb #470168f7
 def _fill(temp: Path, data: bytes | str | Callable):
     "Write, or let the caller's function write."
     if callable(data):
@@ -220,7 +220,7 @@ def _flush(temp: Path):
     with open(temp, "rb+") as f:  # Windows can only flush a file that is open for writing
         os.fsync(f.fileno())
 
-
+# %% ../../nbs/core/files.ipynb #8b60c0af
 def _checked(path, temp: Path, data, check):
     "The file on disk says what was meant."
     try:
@@ -236,7 +236,7 @@ def _checked(path, temp: Path, data, check):
             path, "a file that reads back as it was written", why, fix="nothing was replaced"
         ) from err
 
-
+# %% ../../nbs/core/files.ipynb #3da6d7c7
 def _sync_folder(folder: Path):
     "Make the rename itself lasting, where the system can."
     with contextlib.suppress(OSError):

@@ -58,7 +58,7 @@ class Task(NamedTuple):
     moves: Tensor  # [t j] bool, joints that may shift
     parents: tuple[int, ...]
 
-
+# %% ../../nbs/core/inverse.ipynb #62c60d81
 def turned(v: Tensor, x: Tensor) -> Tensor:
     return (v @ x[..., None])[..., 0]
 
@@ -71,7 +71,7 @@ def _seen_from(guess: Tensor, offsets: Tensor, edges: list) -> Tensor:
             o[:, e] = turned(guess[:, k], o[:, e])
     return o
 
-
+# %% ../../nbs/core/inverse.ipynb #d2d1d03a
 def _kabsch(world: Tensor, w: Tensor, v: Tensor, o: Tensor, src: Tensor) -> Tensor:
     "[t l 3 3] the best rotation for several children each; `src` says whose child an edge leads to."
     m = (w[..., None, None] * v.nan_to_num()[..., :, None] * o[..., None, :]).flatten(-2)
@@ -79,7 +79,7 @@ def _kabsch(world: Tensor, w: Tensor, v: Tensor, o: Tensor, src: Tensor) -> Tens
     size = total.flatten(-2).norm(dim=-1)[..., None, None].clamp_min(1e-12)
     return nearest_rotation(total / size + 1e-6 * world)
 
-
+# %% ../../nbs/core/inverse.ipynb #d8905acd
 def _towards(
     task: Task,
     guess: Tensor,
@@ -146,7 +146,7 @@ def _twist(
     )
     turn[:, on] = rotvec_to_matrix(axis * torch.atan2(total[0], total[1])[..., None]) @ turn[:, on]
 
-
+# %% ../../nbs/core/inverse.ipynb #39b434ec
 def _follow(
     task: Task, offsets: Tensor, pos: Tensor, base: Tensor, level: list[int], up: list[int]
 ):
@@ -188,7 +188,7 @@ def _sums(below: Tensor, q: Tensor) -> Tensor:
     "[t v ...] sums of q [t j ...] over the joints below each of v."
     return (below.to(q.dtype) @ q.flatten(2)).unflatten(2, q.shape[2:])
 
-
+# %% ../../nbs/core/inverse.ipynb #628c39a1
 def _normal(
     x: Tensor, gap: Tensor, task: Task, turns: Tensor, shifts: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -258,7 +258,7 @@ def _error(task: Task, pose: Pose) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     gap = torch.where(task.weight[..., None] > 0, task.target - x, 0)
     return x, world, gap, (task.weight * gap.square().sum(-1)).sum(-1)
 
-
+# %% ../../nbs/core/inverse.ipynb #425ddd2f
 def _where(frames: Tensor, new: Sequence[Tensor], old: Sequence[Tensor]) -> list[Tensor]:
     return [torch.where(frames.view(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(new, old)]
 
@@ -301,7 +301,7 @@ class Solved(NamedTuple):
     root: Tensor  # [t 3] metres
     residual: Tensor  # [t j] metres from the wanted position; NaN where none was given
 
-
+# %% ../../nbs/core/inverse.ipynb #97f54ce2
 def ik(
     positions: Tensor,  # [t j 3] where the joints should be, metres; NaN = unknown
     skeleton: Skeleton,  # a tree with one root

@@ -161,7 +161,7 @@ def _seen(known: Tensor, parents: Sequence[int]) -> Tensor:
     "[t j] bool: whether anything below a joint is known."
     return known.float() @ joints_below(parents).float().T > 0
 
-
+# %% ../../nbs/core/kinematics.ipynb #e9dbdc99
 def _moving_offsets(motion: Motion, moved: Tensor) -> tuple[Tensor, Tensor]:
     "Offsets [t j 3] without holes, and [t j] joints that may shift; so may a missing root."
     root = torch.tensor(motion.skeleton.parents) < 0
@@ -179,7 +179,7 @@ def _root(motion: Motion, positions: Tensor, moved: Tensor) -> Tensor:
     root = motion.skeleton.parents.index(-1)
     return torch.where(moved[:, root, None], positions[:, root], motion.positions[:, root])
 
-
+# %% ../../nbs/core/kinematics.ipynb #bef6778e
 def _twist(motion: Motion, task: Task, offsets: Tensor, suspect: Tensor, frames: Tensor) -> Tensor:
     "The guess for the changed frames: the file's own rotations, or slerp where they prove wrong."
     have = motion.rotations.isfinite().all(-1).all(-1)
@@ -193,7 +193,7 @@ def _twist(motion: Motion, task: Task, offsets: Tensor, suspect: Tensor, frames:
     wrong = _spread(wrong, suspect, task.parents, round(_NEAR * motion.fps))
     return fill_rotations(own, have & ~wrong)[frames]
 
-
+# %% ../../nbs/core/kinematics.ipynb #7931ce7d
 def _spread(wrong: Tensor, suspect: Tensor, parents: Sequence[int], near: int) -> Tensor:
     "Suspect rotations that share a body, a moment or a limb with wrong ones are wrong too."
     bends = joints_below(parents).any(1)
@@ -206,7 +206,7 @@ def _spread(wrong: Tensor, suspect: Tensor, parents: Sequence[int], near: int) -
     wrong[:, child[last]] |= suspect[:, child[last]] & wrong[:, up[last]]
     return wrong
 
-
+# %% ../../nbs/core/kinematics.ipynb #547f21fb
 def _put_back(
     motion: Motion, positions: Tensor, frames: Tensor, task: Task, pose: Pose
 ) -> Refitted:

@@ -308,7 +308,7 @@ def plan_turn(
     path = course(seconds, lambda t: 1.1 * style.tempo * height / 1.7 * slow(t), yaw)
     return travel(t, path, gait, WALKING, style, skeleton, height)
 
-
+# %% ../../nbs/synthetic/gait.ipynb #60df8520
 def plan_dance(
     t: Tensor,  # [t] seconds
     seconds: float,  # length of the clip

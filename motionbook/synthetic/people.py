@@ -44,7 +44,7 @@ def _hop_keys(fly: float, height: float) -> dict[str, list]:
         acceleration=[0, 9, -g, -g, 12, 0],
     )
 
-
+# %% ../../nbs/synthetic/people.ipynb #e831fc32
 def _jump(t, seconds, style, skeleton, height) -> Plan:
     fly = 0.42 + 0.2 * (style.size - 0.85)
     keys = _hop_keys(fly, height)
@@ -82,7 +82,7 @@ def _jump(t, seconds, style, skeleton, height) -> Plan:
     plan.trunk.add_(wander_slowly(t, style))
     return _jumping_feet(plan, s, number * hop, hop, pitch, (go, fly), skeleton)
 
-
+# %% ../../nbs/synthetic/people.ipynb #9db4852d
 def _jumping_feet(plan: Plan, s, start, hop, pitch, flight, skeleton) -> Plan:
     "Feet that leave and land on the ball and hang below the body in between."
     go, fly = flight

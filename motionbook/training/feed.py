@@ -81,7 +81,7 @@ class Table:
             else tuple(rows)
         )
 
-
+# %% ../../nbs/training/feed.ipynb #78f31903
 def as_data(data: Any) -> Any:
     "Data with a length that is not zero; bare tensors become a Table."
     if (

@@ -72,17 +72,13 @@ def weighed(
         raise ValueError(f"weights: expected among {', '.join(terms)}, got {', '.join(weights)}")
     return sum(t * weights[k] if k in weights else t for k, t in terms.items())
 
-# %% ../../nbs/training/loop.ipynb #8c4083cc
+# %% ../../nbs/training/loop.ipynb #fb1eec7f
 def _accelerator(config: TrainConfig, folder: Path | None):
     "A fresh accelerator for one run."
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, GradientState
 
-    for name in config.trackers:
-        if not find_spec(name):
-            raise ValueError(
-                f"trackers: expected the package {name!r}, got none; pip install 'motionbook[track]'"
-            )
+    _check_trackers(config)
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
     precision, logs = config.mixed_precision, str(folder or ".")
@@ -97,6 +93,26 @@ def _accelerator(config: TrainConfig, folder: Path | None):
         raise ValueError(
             f"mixed_precision: expected a device that can do {precision!r}, got none: {err}"
         ) from err
+    _check_alone(a)
+    if config.trackers:
+        flat = {
+            k: v if isinstance(v, int | float) else str(v) for k, v in config.model_dump().items()
+        }
+        a.init_trackers("motionbook", flat)
+    return a
+
+# %% ../../nbs/training/loop.ipynb #9e80ae11
+def _check_trackers(config: TrainConfig):
+    "Every tracker's package is there."
+    for name in config.trackers:
+        if not find_spec(name):
+            raise ValueError(
+                f"trackers: expected the package {name!r}, got none; pip install 'motionbook[track]'"
+            )
+
+
+def _check_alone(a):
+    "Processes that were asked for on a CPU did start."
     asked = (
         os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true" and "MASTER_PORT" in os.environ
     )
@@ -105,14 +121,8 @@ def _accelerator(config: TrainConfig, folder: Path | None):
             "accelerate launch --cpu: expected several processes, got one, since it spreads CPU work through MPI "
             "alone; set cpu: true in the configuration and launch with --multi_gpu --num_processes N"
         )
-    if config.trackers:
-        flat = {
-            k: v if isinstance(v, int | float) else str(v) for k, v in config.model_dump().items()
-        }
-        a.init_trackers("motionbook", flat)
-    return a
 
-
+# %% ../../nbs/training/loop.ipynb #5cfc1d7a
 class _Interrupts:
     "Ctrl-C and a polite kill end the run after the step in progress; a second Ctrl-C ends it at once."
 
@@ -151,55 +161,9 @@ class Fitted(NamedTuple):
     best_step: int
     reason: str  # why it ended: epochs, steps, minutes, patience, interrupted, or a hook's word
 
-# %% ../../nbs/training/loop.ipynb #6ad347d1
-class Trainer:
-    "A training run: `Trainer(…).run()`, or `fit(…)`. Hooks are called with an event and the trainer."
-
-    def __init__(
-        self,
-        model: nn.Module,
-        data: Any,
-        loss: Callable[[nn.Module, Any], dict[str, Tensor]],
-        config: TrainConfig,
-        valid: Any = None,
-        folder: str | Path | None = None,
-        hooks: Sequence[Callable[[str, "Trainer"], object]] = (),
-        collate: Callable | None = None,
-        meta: dict | None = None,
-        settings: dict | None = None,
-    ):
-        if config.patience and valid is None:
-            raise ValueError("patience: expected data to validate on, got none; give valid=")
-        config = config.model_copy(
-            update={"mixed_precision": (precision := fast_precision(config.mixed_precision))}
-        )
-        told = settings or config.model_dump(mode="json")
-        self.settings = told | {"mixed_precision": precision}
-        self.config, self.loss, self.hooks, self.meta = config, loss, hooks, meta or {}
-        self.folder = None if folder is None else Path(folder)
-        self.acc = _accelerator(config, self.folder)
-        rank, world = self.acc.process_index, self.acc.num_processes
-        c, place = config, (config.seed, rank, world, config.workers, collate)
-        self.feed = Feed(data, c.batch_size, c.accum_steps, *place)
-        self.valid = None if valid is None else Feed(valid, c.batch_size, 1, *place)
-        self.model, self.own_forward = model.to(self.acc.device), "forward" in vars(model)
-        self.average = Average(self.model, c.ema) if c.ema else None
-        self.optimizer = make_optimizer(self.model, c)
-        self.wrapped, self.rule = self.acc.prepare(self.model, self.optimizer)
-        if self.acc.scaler is None and self.acc.distributed_type.value in (
-            "NO",
-            "MULTI_GPU",
-            "MULTI_CPU",
-        ):
-            self.rule = self.optimizer  # the wrapper looks for packages on the disk at every step
-        if self.average is not None:  # several processes start from the first one's weights
-            put_weights(self.average.model, model_weights(self.model, copy=False))
-        self.step, self.seconds, self.stop = 0, 0.0, ""
-        self.best: float | None = None
-        self.best_step = self.waited = self.validated = self.saved = 0
-        self.sums: dict[str, float] = {}
-        self.recent: list[tuple[float, Tensor]] = []
-        self.history, self.norm = History(), None
+# %% ../../nbs/training/loop.ipynb #0153555a
+class _Progress:
+    "How far a run is."
 
     @property
     def epoch(self) -> float:
@@ -222,74 +186,9 @@ class Trainer:
             self.seconds / (60 * minutes) if minutes else 0.0,
         )
 
-    def run(self, resume: bool | str | Path = True) -> Fitted:
-        "Train until a limit is reached."
-        with own_chance(), _Interrupts() as self.interrupts:
-            try:
-                _begin(self, resume)
-                self.started = time.monotonic() - self.seconds
-                with _bar(self) as self.bar:
-                    while not self._ended():
-                        self._epoch()
-                _finish(self)
-            finally:
-                _release(self)
-        model = self.average.model if self.average else self.model
-        return Fitted(model, self.history, self.step, self.best, self.best_step, self.stop)
-
-    def _epoch(self):
-        "From where the run is to the end of the epoch, or of the run."
-        epoch, start = divmod(self.step, len(self.feed))
-        self.wrapped.train()
-        for parts in self.feed.steps(epoch, start):
-            self._step(parts)
-            self._after(self.step % len(self.feed) == 0)
-            if self._ended():
-                return
-
-    def _step(self, parts: list[tuple[Any, float]]):
-        "One optimiser step: the parts' gradients added, clipped, applied, averaged."
-        c = self.config
-        for group in self.optimizer.param_groups:
-            group["lr"] = c.lr * lr_share(c, self.step, self.done)
-        for k, (batch, share) in enumerate(parts):
-            last = k == len(parts) - 1
-            with contextlib.nullcontext() if last else self.acc.no_sync(self.wrapped):
-                seed_all(
-                    seed_from(c.seed, "step", self.step, k, self.acc.process_index), self.acc.device
-                )
-                terms = self.loss(self.wrapped, _moved(batch, self.acc.device))
-                total = weighed(terms, c.weights)
-                self.acc.backward(total * share)
-            self.names = ("loss", *terms)
-            self.recent.append(
-                (share, torch.stack([total.detach(), *(t.detach() for t in terms.values())]))
-            )
-        if c.clip is not None:
-            self.norm = self.acc.clip_grad_norm_(self.model.parameters(), c.clip)
-        self.rule.step()
-        self.rule.zero_grad()
-        if self.average is not None and not getattr(self.rule, "step_was_skipped", False):
-            self.average.update(self.model, self.step)
-        self.step += 1
-        self._tick()
-        self._call("step")
-
-    def _after(self, epoch_over: bool):
-        "What is due after a step: a row, a validation, a checkpoint."
-        c = self.config
-        if epoch_over or self.step % c.log_steps == 0:
-            _row(self)
-        if epoch_over:
-            self._call("epoch")
-        if epoch_over if c.validate_steps is None else self.step % c.validate_steps == 0:
-            _validate(self)
-        if epoch_over if c.save_steps is None else self.step % c.save_steps == 0:
-            _save(self, "last")
-        if c.keep_epochs and epoch_over and (n := self.step // len(self.feed)) % c.keep_epochs == 0:
-            _save(self, f"epoch-{n:05}")
-        if c.keep_steps and self.step % c.keep_steps == 0:
-            _save(self, f"step-{self.step:08}")
+# %% ../../nbs/training/loop.ipynb #181e36ed
+class _Limits(_Progress):
+    "When a run is over, and what the clock says."
 
     def _ended(self) -> str:
         "Why the run is over; empty while it is not."
@@ -316,11 +215,145 @@ class Trainer:
             self.stop = self.stop or ("interrupted" if got else "")
         self.bar.update(min(1.0, self.done) - self.bar.n)
 
+# %% ../../nbs/training/loop.ipynb #6f944041
+class _Steps(_Limits):
+    "What a run does over and over."
+
+    def _epoch(self):
+        "From where the run is to the end of the epoch, or of the run."
+        epoch, start = divmod(self.step, len(self.feed))
+        self.wrapped.train()
+        for parts in self.feed.steps(epoch, start):
+            self._step(parts)
+            self._after(self.step % len(self.feed) == 0)
+            if self._ended():
+                return
+
+    def _step(self, parts: list[tuple[Any, float]]):
+        "One optimiser step: the parts' gradients added, clipped, applied, averaged."
+        c = self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = c.lr * lr_share(c, self.step, self.done)
+        for k, (batch, share) in enumerate(parts):
+            last = k == len(parts) - 1
+            with contextlib.nullcontext() if last else self.acc.no_sync(self.wrapped):
+                _add_gradients(self, k, batch, share)
+        if c.clip is not None:
+            self.norm = self.acc.clip_grad_norm_(self.model.parameters(), c.clip)
+        self.rule.step()
+        self.rule.zero_grad()
+        if self.average is not None and not getattr(self.rule, "step_was_skipped", False):
+            self.average.update(self.model, self.step)
+        self.step += 1
+        self._tick()
+        self._call("step")
+
     def _call(self, event: str):
         for hook in self.hooks:
             hook(event, self)
 
-# %% ../../nbs/training/loop.ipynb #ee33bd9f
+# %% ../../nbs/training/loop.ipynb #d2d0c22b
+def _add_gradients(run: "Trainer", k: int, batch: Any, share: float):
+    "The gradients of one part of a step; chance follows from the step and the part."
+    place = ("step", run.step, k, run.acc.process_index)
+    seed_all(seed_from(run.config.seed, *place), run.acc.device)
+    terms = run.loss(run.wrapped, _moved(batch, run.acc.device))
+    total = weighed(terms, run.config.weights)
+    run.acc.backward(total * share)
+    run.names = ("loss", *terms)
+    found = torch.stack([total.detach(), *(t.detach() for t in terms.values())])
+    run.recent.append((share, found))
+
+# %% ../../nbs/training/loop.ipynb #1b4f60b6
+class _Due(_Steps):
+    "What is due after a step."
+
+    def _after(self, epoch_over: bool):
+        "What is due after a step: a row, a validation, a checkpoint."
+        c = self.config
+        if epoch_over or self.step % c.log_steps == 0:
+            _row(self)
+        if epoch_over:
+            self._call("epoch")
+        if epoch_over if c.validate_steps is None else self.step % c.validate_steps == 0:
+            _validate(self)
+        if epoch_over if c.save_steps is None else self.step % c.save_steps == 0:
+            _save(self, "last")
+        if c.keep_epochs and epoch_over and (n := self.step // len(self.feed)) % c.keep_epochs == 0:
+            _save(self, f"epoch-{n:05}")
+        if c.keep_steps and self.step % c.keep_steps == 0:
+            _save(self, f"step-{self.step:08}")
+
+# %% ../../nbs/training/loop.ipynb #7daad2c2
+class Trainer(_Due):
+    "A training run: `Trainer(…).run()`, or `fit(…)`. Hooks are called with an event and the trainer."
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Any,
+        loss: Callable[[nn.Module, Any], dict[str, Tensor]],
+        config: TrainConfig,
+        valid: Any = None,
+        folder: str | Path | None = None,
+        hooks: Sequence[Callable[[str, "Trainer"], object]] = (),
+        collate: Callable | None = None,
+        meta: dict | None = None,
+        settings: dict | None = None,
+    ):
+        if config.patience and valid is None:
+            raise ValueError("patience: expected data to validate on, got none; give valid=")
+        precision = fast_precision(config.mixed_precision)
+        config = config.model_copy(update={"mixed_precision": precision})
+        told = settings or config.model_dump(mode="json")
+        self.settings = told | {"mixed_precision": precision}
+        self.config, self.loss, self.hooks, self.meta = config, loss, hooks, meta or {}
+        self.folder = None if folder is None else Path(folder)
+        self.acc = _accelerator(config, self.folder)
+        rank, world = self.acc.process_index, self.acc.num_processes
+        c, place = config, (config.seed, rank, world, config.workers, collate)
+        self.feed = Feed(data, c.batch_size, c.accum_steps, *place)
+        self.valid = None if valid is None else Feed(valid, c.batch_size, 1, *place)
+        self.model, self.own_forward = model.to(self.acc.device), "forward" in vars(model)
+        self.average = Average(self.model, c.ema) if c.ema else None
+        self.optimizer = make_optimizer(self.model, c)
+        _prepare(self)
+        self.step, self.seconds, self.stop = 0, 0.0, ""
+        self.best: float | None = None
+        self.best_step = self.waited = self.validated = self.saved = 0
+        self.sums: dict[str, float] = {}
+        self.recent: list[tuple[float, Tensor]] = []
+        self.history, self.norm = History(), None
+
+    def run(self, resume: bool | str | Path = True) -> Fitted:
+        "Train until a limit is reached."
+        with own_chance(), _Interrupts() as self.interrupts:
+            try:
+                _begin(self, resume)
+                self.started = time.monotonic() - self.seconds
+                with _bar(self) as self.bar:
+                    while not self._ended():
+                        self._epoch()
+                _finish(self)
+            finally:
+                _release(self)
+        model = self.average.model if self.average else self.model
+        return Fitted(model, self.history, self.step, self.best, self.best_step, self.stop)
+
+# %% ../../nbs/training/loop.ipynb #399e6508
+def _prepare(run: "Trainer"):
+    "Model and optimiser as the machine wants them; all processes start from the first one's weights."
+    run.wrapped, run.rule = run.acc.prepare(run.model, run.optimizer)
+    if run.acc.scaler is None and run.acc.distributed_type.value in (
+        "NO",
+        "MULTI_GPU",
+        "MULTI_CPU",
+    ):
+        run.rule = run.optimizer  # the wrapper looks for packages on the disk at every step
+    if run.average is not None:  # several processes start from the first one's weights
+        put_weights(run.average.model, model_weights(run.model, copy=False))
+
+# %% ../../nbs/training/loop.ipynb #8bbece62
 def _moved(batch: Any, device: torch.device) -> Any:
     "A batch on the device."
     if device.type == "cpu":
@@ -337,7 +370,7 @@ def _summed(run: Trainer, values: list[float]) -> list[float]:
     kind = torch.float32 if run.acc.device.type == "mps" else torch.float64
     return run.acc.reduce(torch.tensor(values, device=run.acc.device, dtype=kind), "sum").tolist()
 
-
+# %% ../../nbs/training/loop.ipynb #70db3562
 def _flush(run: Trainer):
     "Add the recent steps to the sums; a loss that is not a number ends the run before it is saved."
     if not run.recent:
@@ -362,7 +395,7 @@ def _flush(run: Trainer):
         )
     run.sums = {k: run.sums.get(k, 0.0) + v for k, v in found.items()}
 
-
+# %% ../../nbs/training/loop.ipynb #ddca7775
 def _row(run: Trainer):
     "A row of the history: means since the last row."
     _flush(run)
@@ -383,7 +416,7 @@ def _note(run: Trainer, split: str, row: dict[str, float]):
     if run.config.trackers:
         run.acc.log({f"{split}/{k}": v for k, v in row.items()}, step=run.step)
 
-
+# %% ../../nbs/training/loop.ipynb #5e4dc4dd
 @torch.no_grad()
 def _validate(run: Trainer):
     "Losses on held-out data with the weights to use, and whether they are the best so far."
@@ -409,7 +442,7 @@ def _validate(run: Trainer):
     _note(run, "valid", {k: v / n for k, v in sums.items()})
     _judge(run, {k: v / n for k, v in sums.items()})
 
-
+# %% ../../nbs/training/loop.ipynb #f2215af9
 def _judge(run: Trainer, row: dict[str, float]):
     "Keep the best weights; count the validations since."
     c = run.config
@@ -423,7 +456,7 @@ def _judge(run: Trainer, row: dict[str, float]):
         run.waited += 1
     run._call("valid")
 
-# %% ../../nbs/training/loop.ipynb #095c29d5
+# %% ../../nbs/training/loop.ipynb #d405af69
 def _save(run: Trainer, name: str):
     "Write a checkpoint folder; only the first process does."
     _flush(run)
@@ -440,7 +473,7 @@ def _save(run: Trainer, name: str):
     run.acc.wait_for_everyone()
     run._call("save")
 
-
+# %% ../../nbs/training/loop.ipynb #e96fe245
 KEPT = (
     "step",
     "seconds",
@@ -464,7 +497,7 @@ def _state(run: Trainer) -> dict:
         "meta": run.meta,
     }
 
-
+# %% ../../nbs/training/loop.ipynb #25e8e3a1
 def _begin(run: Trainer, resume: bool | str | Path):
     "Continue a run that is there, else begin one."
     last = None if run.folder is None else run.folder / "last"
@@ -481,7 +514,7 @@ def _begin(run: Trainer, resume: bool | str | Path):
             path, read_history(path, run.step) if run.step and path.is_file() else ()
         )
 
-
+# %% ../../nbs/training/loop.ipynb #18be2574
 def _restore(run: Trainer, folder: Path):
     "Take over all that a checkpoint holds."
     parts, state = read_checkpoint(folder)
@@ -498,7 +531,7 @@ def _restore(run: Trainer, folder: Path):
         setattr(run, k, state[k])
     run.saved = run.step
 
-
+# %% ../../nbs/training/loop.ipynb #c41abff9
 def _same_run(run: Trainer, state: dict, folder: Path):
     "A run goes on with the data and settings that it began with."
     now = run.settings | {
@@ -515,7 +548,7 @@ def _same_run(run: Trainer, state: dict, folder: Path):
                 fix=f"give that {k}, or another folder",
             )
 
-
+# %% ../../nbs/training/loop.ipynb #9445c733
 def _finish(run: Trainer):
     "What is due at the end and was not done at the last step."
     if run.stop != "interrupted":
@@ -537,7 +570,7 @@ def _release(run: Trainer):
     for t in getattr(run.acc, "trackers", ()):
         t.finish()
 
-
+# %% ../../nbs/training/loop.ipynb #87669f7f
 def _bar(run: Trainer):
     "A bar over the whole run with the time that is left, where someone is looking."
     from tqdm.auto import tqdm
