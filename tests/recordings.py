@@ -182,6 +182,19 @@ def smpl() -> dict[str, Files]:
     return {n: {"x.npz": packed(**a)} for n, a in arrays.items()} | dances
 
 
+def sleap_csv() -> dict[str, Files]:
+    "Rows of two animals, one of them not always there, and of two without a name."
+    head = "track,frame_idx,instance.score,a.x,a.y,a.score,b.x,b.y,b.score"
+    row = lambda who, t: (
+        f"{who},{t},0.9,{10 + t}.5,{20.25 - t},0.75,{30 + 2 * t}.0,{41.5 + t},0.875"
+    )
+    rows = [row(who, t) for t in range(12) for who in ("anna", "bert") if (who, t) != ("bert", 5)]
+    rows[3] = rows[3].rsplit(",", 3)[0] + ",,,"
+    text = "\n".join([head, *rows]) + "\n"
+    loose = text.replace("anna", "").replace("bert", "").replace("\n", "\r\n")
+    return {"tracks": {"t.csv": text.encode()}, "loose": {"l.analysis.csv": loose.encode()}}
+
+
 def people_in_videos() -> dict[str, Files]:
     "What WHAM and TRAM save of two seconds."
     rng = np.random.default_rng(0)
@@ -229,6 +242,7 @@ DIALECTS: dict[str, Callable[[], dict[str, Files]]] = {
     "npz": npz,
     "smpl_npz": smpl,
     "marker_h5": marker_h5,
+    "sleap_csv": sleap_csv,
     "video_smpl": people_in_videos,
     "aist_keypoints": aist_keypoints,
 }

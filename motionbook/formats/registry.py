@@ -92,10 +92,12 @@ _ours("lightning_pose", (".csv",), "dlc.lightning_pose", "Lightning Pose csv: De
 _ours("sleap", (".analysis.h5", ".h5", ".hdf5"), "sleap.sleap", "SLEAP analysis HDF5: tracks of one or many animals, scores, 2-D",
       "every number of an untouched point, its type and compression, all other datasets")
 
-# %% ../../nbs/formats/registry.ipynb #4c51ca7c
+# %% ../../nbs/formats/registry.ipynb #dcee571d
 # fmt: off
 _ours("slp", (".slp",), "sleap.slp", "SLEAP projects and predictions (with the extra `sleap`): tracks, untracked instances, corrections, 2-D",
       "every record of an untouched point, all other tables; an animal added to a frame is a predicted instance")
+_ours("sleap_csv", (".analysis.csv", ".csv"), "sleap.analysis_csv", "SLEAP analysis CSV: a row an animal and frame, scores, 2-D",
+      "every cell of an untouched point, all other columns", variant_of="dlc")
 _ours("nwb", (".nwb",), "nwb.nwb", "NWB files with ndx-pose: pose estimates of one or many animals, 2-D or 3-D",
       "every number of an untouched point and all other data of the experiment")
 _ours("keypoint_json", (".json",), "plain.keypoint_json", "plain keypoint JSON of our own: joints, frames, actors, null for missing",

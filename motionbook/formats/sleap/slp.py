@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['read_slp', 'read', 'write', 'need_sleap_io', 'slp_outline', 'load_labels', 'parse_project', 'fresh_labels',
-           'fresh_project', 'write_slp', 'sniff']
+           'fresh_project', 'seen_part', 'write_slp', 'sniff']
 
 # %% ../../../nbs/formats/sleap/slp.ipynb #5fa55841
 import io
@@ -163,7 +163,17 @@ def fresh_project(
         labels.save(str(new), verbose=False)
         return new.read_bytes()
 
-# %% ../../../nbs/formats/sleap/slp.ipynb #1320a3c3
+# %% ../../../nbs/formats/sleap/slp.ipynb #bfc75d22
+def seen_part(scene: Scene) -> Scene:
+    "The animals that are seen at all, up to the last frame in which one is."
+    seen = [m for m in scene.actors if m.observed.any()] or list(scene.actors)
+    there = np.flatnonzero(np.any([m.observed.any(-1).numpy() for m in seen], 0))
+    frames = slice(0, there[-1] + 1 if len(there) else None)
+    sure = lambda m: None if m.confidence is None else m.confidence[frames]
+    few = (Motion(m.positions[frames], m.skeleton, m.fps, None, sure(m), name=m.name) for m in seen)
+    return scene.replace(actors=tuple(few))
+
+# %% ../../../nbs/formats/sleap/slp.ipynb #90cfae43
 read_slp, _write = file_functions("slp", SlpOriginal, parse_project, fresh_project)
 
 
@@ -174,12 +184,7 @@ def write_slp(
     "Write a SLEAP project; an original keeps all that was not changed."
     if is_own(scene.meta.get("original"), SlpOriginal, scene, path):
         return _write(scene, path)
-    seen = [m for m in scene.actors if m.observed.any()] or list(scene.actors)
-    there = np.flatnonzero(np.any([m.observed.any(-1).numpy() for m in seen], 0))
-    frames = slice(0, there[-1] + 1 if len(there) else None)
-    sure = lambda m: None if m.confidence is None else m.confidence[frames]
-    few = (Motion(m.positions[frames], m.skeleton, m.fps, None, sure(m), name=m.name) for m in seen)
-    return _write(scene.replace(actors=tuple(few)), path)
+    return _write(seen_part(scene), path)
 
 
 read, write = read_slp, write_slp
