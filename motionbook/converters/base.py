@@ -57,11 +57,12 @@ class Source:
     )
     figures: Figures | None = None  # where there is more to say than of any folder of recordings
 
-# %% ../../nbs/converters/base.ipynb #fb98cfaf
+# %% ../../nbs/converters/base.ipynb #d5d62ece
 SOURCES = Registry("dataset")
 for _name, _about in {
     "aist": "AIST++: SMPL motions of dancers, 60 fps",
     "mvhumannet": "MVHumanNet: SMPL joints, a pickle a frame, 5 fps",
+    "humanml3d": "HumanML3D: joints or vectors of clips with texts, 20 fps",
     "style100": "100STYLE: locomotion in a hundred styles, BVH, 60 fps",
     "amass": "AMASS-style npz: SMPL-family poses",
 }.items():

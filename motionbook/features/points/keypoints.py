@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...core.size import body_height
 from ...core.skeleton import Skeleton
-from ...core.skeletons import MEDIAPIPE33
+from ...core.skeletons import COCO17, MEDIAPIPE33, MMM21, NTU25, SMPL22, SMPL24
 from .body_points import Keypoints, Placement, body_heading  # noqa: F401
 from motionbook.features.points.dlc_dataframe import (
     dlc_dataframe_to_features,  # noqa: F401
@@ -32,10 +32,14 @@ _all_ = [
 ]  # fmt: skip
 
 # %% ../../../nbs/features/points/keypoints.ipynb #df8239ee
+_BY_WIDTH = {len(s): s for s in (COCO17, MMM21, SMPL22, SMPL24, NTU25, MEDIAPIPE33)}
+
+
 def keypoints_to_features(
     keypoints_3d: Tensor,  # [... t n 3] metres, NaN = missing
     labels: Tensor | None = None,  # [... t], 1 = corrupted
-    skeleton: Skeleton | None = None,  # names of the n points; None = "0", "1", …
+    skeleton: Skeleton
+    | None = None,  # of the n points; None = by n: SMPL's 22 or 24, MediaPipe's 33, …
     root: Sequence[str | int] = (),  # joint or joints whose middle is the root; () = by role
     facing: Sequence[tuple[str | int, str | int]] = (),  # (left, right) pairs; () = by role
     joints: Sequence[str | int] = (),  # to keep; () = all
@@ -47,6 +51,8 @@ def keypoints_to_features(
     p = torch.as_tensor(keypoints_3d)
     p = p if p.is_floating_point() else p.float()
     n = p.shape[-2] if p.ndim >= 2 else 0
+    if skeleton is None and not (root != () and facing):
+        skeleton = _BY_WIDTH.get(n)
     if skeleton is None and not (root != () and facing):
         raise ValueError(
             f"expected a skeleton, or root and facing joints among 0 to {n - 1}; got neither"
