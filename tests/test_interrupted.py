@@ -192,9 +192,9 @@ def test_ctrl_c_ends_in_one_line(days, tmp_path, wait):
 def test_no_worker_outlives_its_parent(tmp_path):
     code = """
 import os, sys, time
-from motionbook.data import cache
+from motionbook.data.workers import process_pool
 if __name__ == "__main__":
-    with cache._pool(1) as pool:
+    with process_pool(1) as pool:
         print(pool.submit(os.getpid).result(), flush=True)
         time.sleep(60)
 """

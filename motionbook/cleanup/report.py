@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .. import __version__
 from .corrections import AXES, corrections
+from ..core.command import printable
 from ..core.files import atomic_write
 from ..evaluation.motion import bone_length_variation, rate_ratios
 from ..filters.cleaner import REASONS, Cleaned
@@ -264,7 +265,7 @@ def report_html(
     title: str = "",  # shown on top; the source's file name by default
 ) -> str:  # a page that needs nothing else
     "The report on one cleaned recording."
-    name = title or Path(cleaned.original.source).name or "recording"
+    name = printable(title or Path(cleaned.original.source).name or "recording")
     notes = "".join(f"<li>{escape(n)}</li>" for n in cleaned.notes)
     several = [
         range(len(cleaned.scene.actors))[a] for a in range(min(4, len(cleaned.scene.actors)))
@@ -298,4 +299,5 @@ def write_report(
     title: str = "",
 ) -> Path:
     "Write the report as one file."
-    return atomic_write(path, report_html(cleaned, title))
+    page = report_html(cleaned, title)
+    return atomic_write(path, page.encode("utf-8", "replace"))  # names of files may be any bytes

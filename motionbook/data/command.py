@@ -5,16 +5,17 @@
 # %% auto #0
 __all__ = ['FEATURES_OPTIONS', 'FEATURES']
 
-# %% ../../nbs/data/command.ipynb #2dc3ae92
+# %% ../../nbs/data/command.ipynb #25c8ad3b
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..core.command import FPS, Command, option
+from ..core.command import FPS, Command, Files, option
+from ..features.names import REPRESENTATIONS, check_representation
 
-# %% ../../nbs/data/command.ipynb #96f36c73
+# %% ../../nbs/data/command.ipynb #847184ef
 FEATURES_OPTIONS = (
-    option("name", help="ik263, kit251, rifke, keypoints, dlc or markers"),
+    option("name", help=", ".join(REPRESENTATIONS)),
     option("src", role="input", help="a dataset's folder, or one recording"),
     option("--out", role="output", help="the folder of the features (default: data/cache/NAME/DATASET)"),
     option("--workers", type=int, default=1, help="processes (default: 1)"),
@@ -27,7 +28,13 @@ FEATURES_OPTIONS = (
     FPS,
 )  # fmt: skip
 
-# %% ../../nbs/data/command.ipynb #89a57f89
+# %% ../../nbs/data/command.ipynb #c590a893
+def plan_features(args: Namespace) -> Files:
+    "A name that is not known is refused at once."
+    check_representation(args.name)
+    return Files()
+
+
 def run_features(args: Namespace) -> dict:
     "Features of a dataset in a folder."
     from motionbook.data.to_features import features_command
@@ -44,7 +51,7 @@ def say_features(made: dict) -> Iterable[str]:
 
     return features_lines(made)
 
-# %% ../../nbs/data/command.ipynb #75515cfc
+# %% ../../nbs/data/command.ipynb #03f8d030
 FEATURES = Command(
     "features",
     "turn a dataset into features, splits and statistics",
@@ -52,4 +59,5 @@ FEATURES = Command(
     FEATURES_OPTIONS,
     run_features,
     say_features,
+    plan_features,
 )
