@@ -35,7 +35,7 @@ def plan_train(args: Namespace) -> Files:
     )
     return Files((), (("-o", args.out),))
 
-# %% ../../nbs/models/command.ipynb #69b24699
+# %% ../../nbs/models/command.ipynb #0717f354
 def run_train(args: Namespace) -> dict:
     "A checkpoint; the same line goes on with a run that was interrupted."
     from motionbook.training.command import given_fields, train
@@ -48,8 +48,6 @@ def say_train(made: dict) -> Iterator[str]:
     "How far it came, and how to use it."
     yield f"trained on {made['clips']} clips, {made['held_out']} held out: {made['steps']} steps, ended by {made['ended_by']}"
     yield from (f"left out: {line}" for line in made["left_out"][:5])
-    if made.get("doubt"):
-        yield f"this model is {made['doubt']}"
     if made["doubt"]:
         yield f"note:     {made['doubt']}"
     yield f"use it:   motionbook clean IN -o OUT --method {made['out']}"
