@@ -420,7 +420,6 @@ BAD = {
     ),
     "0 fps": (lambda t: t.replace("0.0333333", "0"), "Frame Time above 0"),
     "an infinite rate": (lambda t: t.replace("0.0333333", "nan"), "Frame Time above 0"),
-    "duplicate names": (lambda t: t.replace("LeftHand", "RightHand"), "unique, got RightHand"),
     "a word among numbers": (
         lambda t: with_value(t, 4, 5, "oops"),
         "expected a number, got 'oops'",

@@ -11,7 +11,7 @@ import motionbook.formats.plain.keypoint_json
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
-from motionbook.formats.plain.keypoint_json import fresh_keypoints, read_keypoints, write_keypoints
+from motionbook.formats.plain.keypoint_json import fresh, read, write
 from motionbook.synthetic.people import mouse, person, two_people
 
 torch.set_num_threads(1)
@@ -48,16 +48,13 @@ def test_what_is_written_is_read(name, tmp_path):
         assert same(a.positions, b.positions)
         assert (a.confidence is None) == (b.confidence is None)
         assert a.confidence is None or torch.equal(a.confidence, b.confidence)
-    assert (
-        write_keypoints(back, tmp_path / "y.json").read_bytes()
-        == (tmp_path / "x.json").read_bytes()
-    )
+    assert write(back, tmp_path / "y.json").read_bytes() == (tmp_path / "x.json").read_bytes()
 
 
 @pytest.mark.parametrize("name", SCENES)
 @pytest.mark.parametrize("style", ["fresh", "indent", "compact", "crlf", "bom", "utf16", "rounded"])
 def test_only_changed_tokens_change(name, style, tmp_path):
-    tree = json.loads(fresh_keypoints(holes(SCENES[name])))
+    tree = json.loads(fresh(holes(SCENES[name])))
     if style == "rounded":
         cut = lambda p: p and [round(v, 3) for v in p]
         for a in tree["actors"]:
@@ -70,8 +67,8 @@ def test_only_changed_tokens_change(name, style, tmp_path):
     data = {"crlf": json.dumps(tree, indent=2).replace("\n", "\r\n").encode(), "bom": b"\xef\xbb\xbf" + text.encode(), "utf16": text.encode("utf-16")}.get(style, text.encode())  # fmt: skip
     path = tmp_path / "x.json"
     path.write_bytes(data)
-    scene = read_keypoints(path)
-    assert write_keypoints(scene, tmp_path / "same.json").read_bytes() == data
+    scene = read(path)
+    assert write(scene, tmp_path / "same.json").read_bytes() == data
     m = scene.actors[-1]
     t, j = m.observed.nonzero()[5].tolist()
     h, k = (~m.observed).nonzero()[3].tolist()
@@ -79,7 +76,7 @@ def test_only_changed_tokens_change(name, style, tmp_path):
     pos[t, j, 0] += 0.25
     pos[h, k] = pos[m.observed].mean(0)
     new = scene.replace(actors=(*scene.actors[:-1], m.replace(positions=pos)))
-    out = write_keypoints(new, tmp_path / "new.json")
+    out = write(new, tmp_path / "new.json")
     encoding = "utf-16" if style == "utf16" else "utf-8-sig"
     old_tree, new_tree = (json.loads(p.read_bytes().decode(encoding)) for p in (path, out))
     a, b = (x["actors"][-1]["positions"] for x in (old_tree, new_tree))
@@ -90,7 +87,7 @@ def test_only_changed_tokens_change(name, style, tmp_path):
     for x in (old_tree, new_tree):
         del x["actors"][-1]["positions"]
     assert old_tree == new_tree
-    got = read_keypoints(out).actors[-1].positions
+    got = read(out).actors[-1].positions
     assert torch.allclose(got, pos, atol=6e-4, equal_nan=True)
     if style == "fresh":
         assert same(got, pos)
@@ -109,16 +106,16 @@ def test_units_axes_and_names(tmp_path):
     }  # fmt: skip
     path = tmp_path / "x.json"
     path.write_text(json.dumps(tree))
-    scene = read_keypoints(path)
+    scene = read(path)
     assert torch.allclose(
         scene.actors[0].positions[0], torch.tensor([[0.1, 0.905, -0.2], [0.1, 0.45, -0.2]])
     )
     assert scene.actors[0].skeleton.parents == (-1, 0) and scene.meta["units"] == "cm"
-    assert read_keypoints(path, units="mm").actors[0].positions[0, 0, 1] == pytest.approx(0.0905)
-    other = read_keypoints(path, units="mm")
-    assert write_keypoints(other, tmp_path / "y.json").read_bytes() == path.read_bytes()
+    assert read(path, units="mm").actors[0].positions[0, 0, 1] == pytest.approx(0.0905)
+    other = read(path, units="mm")
+    assert write(other, tmp_path / "y.json").read_bytes() == path.read_bytes()
     with pytest.raises(ValueError, match="units among"):
-        read_keypoints(path, units="miles")
+        read(path, units="miles")
 
 
 def test_one_coordinate_of_a_file_with_z_up(tmp_path):
@@ -128,11 +125,11 @@ def test_one_coordinate_of_a_file_with_z_up(tmp_path):
     }  # fmt: skip
     path = tmp_path / "x.json"
     path.write_text(json.dumps(tree))
-    scene = read_keypoints(path)
+    scene = read(path)
     pos = scene.actors[0].positions.clone()
     pos[1, 0, 1] = 1.2
     new = scene.replace(actors=(scene.actors[0].replace(positions=pos),))
-    text = write_keypoints(new, tmp_path / "y.json").read_text()
+    text = write(new, tmp_path / "y.json").read_text()
     assert text == path.read_text().replace("906.5", "1200.0")
 
 
@@ -145,7 +142,7 @@ def test_actors_with_bodies_of_their_own(tmp_path):
         name="dog",
     )
     scene = Scene((a.replace(positions=a.positions[: len(b3)], rotations=None), b3))
-    back = read_keypoints(write_keypoints(scene, tmp_path / "x.json"))
+    back = read(write(scene, tmp_path / "x.json"))
     assert [m.skeleton.joints for m in back.actors] == [m.skeleton.joints for m in scene.actors]
 
 
@@ -153,12 +150,12 @@ def test_ten_thousand_frames_read_fast(tmp_path):
     import time
 
     x = torch.rand(10_000, 13, 2) * 500
-    path = write_keypoints(
+    path = write(
         Scene((Motion(x, Skeleton("s", tuple(f"j{i}" for i in range(13))), 30),)),
         tmp_path / "x.json",
     )
     start = time.perf_counter()
-    scene = read_keypoints(path)
+    scene = read(path)
     assert time.perf_counter() - start < 5
     assert torch.equal(scene.actors[0].positions, x)
 
@@ -185,29 +182,27 @@ BAD = {
 @pytest.mark.parametrize("what", BAD)
 def test_bad_files(what, tmp_path):
     path = tmp_path / "bad.json"
-    path.write_text(BAD[what](fresh_keypoints(SCENES["mice"]).decode()))
+    path.write_text(BAD[what](fresh(SCENES["mice"]).decode()))
     with pytest.raises(BadFile, match="bad.json: ") as err:
-        read_keypoints(path)
+        read(path)
     assert "\n" not in str(err.value)
 
 
 def test_bad_places(tmp_path):
     with pytest.raises(BadFile, match="a folder"):
-        read_keypoints(tmp_path)
+        read(tmp_path)
     with pytest.raises(BadFile, match="an existing file"):
-        read_keypoints(tmp_path / "none.json")
+        read(tmp_path / "none.json")
     (tmp_path / "empty.json").write_bytes(b"")
     with pytest.raises(BadFile, match="an empty file"):
-        read_keypoints(tmp_path / "empty.json")
+        read(tmp_path / "empty.json")
 
 
 def test_one_frame_and_all_missing(tmp_path):
     x = torch.full((1, 2, 2), torch.nan)
-    back = read_keypoints(
-        write_keypoints(Scene((Motion(x, Skeleton("s", ("a", "b")), 30),)), tmp_path / "x.json")
-    )
+    back = read(write(Scene((Motion(x, Skeleton("s", ("a", "b")), 30),)), tmp_path / "x.json"))
     assert not back.actors[0].observed.any() and back.actors[0].positions.shape == (1, 2, 2)
     filled = back.map(lambda m: m.replace(positions=torch.tensor([[[1.5, 2], [3, 4]]])))
-    again = read_keypoints(write_keypoints(filled, tmp_path / "x.json"))
+    again = read(write(filled, tmp_path / "x.json"))
     assert again.actors[0].positions.tolist() == [[[1.5, 2], [3, 4]]]
     assert np.isfinite(again.actors[0].positions.numpy()).all()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['read_sequences', 'side_by_side', 'clean_file', 'summarize']
 
-# %% ../../nbs/cleanup/pipeline.ipynb #47723161
+# %% ../../nbs/cleanup/pipeline.ipynb #f85efce3
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,19 +20,16 @@ from ..core.landing import landing
 from ..core.motion import Scene
 from ..filters.cleaner import Cleaned
 from ..formats.at_once import BESIDE, refuse_ending
-from ..formats.registry import read, write
+from ..formats.registry import read, read_all, write, write_all
 
-# %% ../../nbs/cleanup/pipeline.ipynb #ddea52ce
+# %% ../../nbs/cleanup/pipeline.ipynb #e82d4749
 def read_sequences(
     path: str | Path,
     **options,  # passed to the reader, such as fps, or seq for one sequence
 ) -> list[Scene]:
     "A recording, or all sequences of a marker dataset."
-    from motionbook.formats.marker_h5.marker_h5 import marker_scenes
-
-    first = read(path, **options)
-    several = first.meta.get("format") == "marker_h5" and not {"subject", "seq"} & set(options)
-    return list(marker_scenes(path, **options)) if several else [first]
+    one = {"subject", "seq"} & set(options)
+    return [read(path, **options)] if one else list(read_all(path, **options))
 
 
 def side_by_side(
@@ -85,11 +82,9 @@ def repair(scene: Scene, method: str, fidelity: str, max_gap, minutes: float) ->
     named, why = auto_method(scene, 60 * minutes)
     return clean(scene, named or method, fidelity, max_gap).with_notes((why,))
 
-# %% ../../nbs/cleanup/pipeline.ipynb #a7dee905
+# %% ../../nbs/cleanup/pipeline.ipynb #7e07dfb4
 def land(cleaned: Cleaned, scenes: list[Scene], out: Path, report: str | Path | None, title: str):
     "The recording, its table and its report, or none of them."
-    from motionbook.formats.marker_h5.marker_h5 import write_back
-
     targets = [out, corrections_path(out), *([report] if report else [])]
     with landing(*targets, see=BESIDE) as (recording, table, *page):
         write_corrections(cleaned, table)
@@ -100,7 +95,7 @@ def land(cleaned: Cleaned, scenes: list[Scene], out: Path, report: str | Path | 
         else:
             actors = iter(cleaned.scene.actors)
             mine = [s.replace(actors=tuple(next(actors) for _ in s.actors)) for s in scenes]
-            write_back(mine, recording)
+            write_all(mine, recording)
 
 # %% ../../nbs/cleanup/pipeline.ipynb #76759b57
 def clean_file(

@@ -188,7 +188,7 @@ def write(
     named[0].write(scene, Path(path))
     return Path(path)
 
-# %% ../../nbs/formats/registry.ipynb #00c475d2
+# %% ../../nbs/formats/registry.ipynb #4e76a8fa
 def holds_many(
     path: str | os.PathLike,  # a file or a folder
 ) -> bool:
@@ -206,7 +206,8 @@ def read_all(
     "Every recording of a file."
     fmt = find_format(path) if format is None else format_named(format)
     with reading(path):
-        yield from fmt.read_all(path, **options) if fmt.many else [fmt.read(Path(path), **options)]
+        every = fmt.read_all(path, **options) if fmt.many else [fmt.read(Path(path), **options)]
+        yield from map(note_first_frame, every)
 
 
 def write_all(
