@@ -137,12 +137,14 @@ class FilterCleaner:
         "Repair every actor of a scene."
         checked_fidelity(fidelity)
         given = unswapped(scene, None if fidelity == "missing" else self.scene_detector)
-        opening, starts = find_takes(_with_right_names(scene, given))
+        opening, starts = find_takes(_restore_names(scene, given))
         takes = zip(starts, [*starts[1:], len(scene)])
         parts = [self._take(scene, given, a, b, fidelity) for a, b in takes]
         if opening:
-            parts.insert(0, [_left_alone(cut_motion(m, 0, opening)) for m in scene.actors])
-        actors, reason, confidence, sigma, notes = zip(*map(_joined, zip(*parts), scene.actors))
+            parts.insert(0, [_leave_alone(cut_motion(m, 0, opening)) for m in scene.actors])
+        actors, reason, confidence, sigma, notes = zip(
+            *map(_join_answers, zip(*parts), scene.actors)
+        )
         said = describe_takes(opening, starts) + tuple(dict.fromkeys(n for ns in notes for n in ns))
         return Cleaned(
             scene.replace(actors=actors),
@@ -166,7 +168,7 @@ class FilterCleaner:
     def _actor(self, motion: Motion, given: Found | None, fidelity: str):
         if self.mender and motion.rotations is not None and fidelity != "missing":
             mended, moved = self.mender(motion)
-            return _with_mended(self._points(mended, given, fidelity), moved)
+            return _add_mended(self._points(mended, given, fidelity), moved)
         return self._points(motion, given, fidelity)
 
     def _points(self, motion: Motion, given: Found | None, fidelity: str):
@@ -176,22 +178,22 @@ class FilterCleaner:
         trusted = (found.reason == 0) | (found.reason == REASON["swap"])
         filler = self.filler if self.own is None else self.own(motion)
         filled = filler(found.positions.masked_fill(~trusted[..., None], float("nan")), motion.fps)
-        return _repaired(motion, found, trusted, filled, fidelity, self.max_gap)
+        return _put_values(motion, found, trusted, filled, fidelity, self.max_gap)
 
 # %% ../../nbs/filters/cleaner.ipynb #47ece0bc
-def _with_right_names(scene: Scene, given: list[Found | None]) -> Scene:
+def _restore_names(scene: Scene, given: list[Found | None]) -> Scene:
     "The scene with exchanged individuals put back; they are no cut."
     pairs = zip(scene.actors, given)
     return Scene(tuple(m.replace(positions=g.positions) if g else m for m, g in pairs))
 
 
-def _left_alone(motion: Motion) -> tuple:
+def _leave_alone(motion: Motion) -> tuple:
     "An answer for an actor that changes nothing."
     found = missing(motion)
     return motion, found.reason, 1 - found.score, torch.zeros_like(found.score), ()
 
 
-def _joined(parts: tuple, motion: Motion) -> tuple:
+def _join_answers(parts: tuple, motion: Motion) -> tuple:
     "The answers for the takes of an actor as one."
     if len(parts) == 1:
         return parts[0]
@@ -237,7 +239,7 @@ def detect(
     return found._replace(reason=reason, score=found.score.masked_fill(gone, 1.0), confidence=conf)
 
 # %% ../../nbs/filters/cleaner.ipynb #b54661c8
-def _repaired(motion, found, trusted, filled, fidelity, max_gap):
+def _put_values(motion, found, trusted, filled, fidelity, max_gap):
     "The motion with the filler's values where they may go, and the evidence."
     known = filled.positions.isfinite().all(-1)
     take = known & (torch.ones_like(trusted) if fidelity == "all" else ~trusted)
@@ -254,13 +256,15 @@ def _repaired(motion, found, trusted, filled, fidelity, max_gap):
         take, sigma_to_confidence(filled.sigma, body_size(found.positions)), 1 - found.score
     )
     conf = conf.masked_fill(~positions.isfinite().all(-1), 0.0)
-    fixed, notes = _rebuilt(motion, positions, _new_likelihood(motion, found, moved, take, conf))
-    notes += _unfilled(motion, reason, take) + _guesses(motion, trusted, take)
+    fixed, notes = _rebuild_motion(
+        motion, positions, _new_likelihood(motion, found, moved, take, conf)
+    )
+    notes += _note_unfilled(motion, reason, take) + _note_guesses(motion, trusted, take)
     notes += (filled.note,) if filled.note else ()
     return fixed, reason, conf, filled.sigma * take, notes
 
-
-def _with_mended(part, moved: Tensor):
+# %% ../../nbs/filters/cleaner.ipynb #1326f9b3
+def _add_mended(part, moved: Tensor):
     "A part of the answer, with the points that mended rotations moved."
     motion, reason, confidence, sigma, notes = part
     new = moved & (reason == 0)
@@ -281,7 +285,7 @@ def _with_mended(part, moved: Tensor):
         said + notes,
     )
 
-
+# %% ../../nbs/filters/cleaner.ipynb #15ed8eb9
 def _final_reason(reason, take, observed, trusted, fidelity):
     "Flags that led to no change and were not gaps are withdrawn; smoothing is named as such."
     kept = take | trusted | ~observed
@@ -302,8 +306,8 @@ def _new_likelihood(motion, found, moved, take, conf) -> Tensor | None:
     )
     return torch.where(take, torch.round(conf, decimals=3), own)
 
-
-def _rebuilt(motion, positions, confidence) -> tuple[Motion, tuple[str, ...]]:
+# %% ../../nbs/filters/cleaner.ipynb #e53595d0
+def _rebuild_motion(motion, positions, confidence) -> tuple[Motion, tuple[str, ...]]:
     "The motion with new positions; rotations are solved again where there are any."
     if motion.rotations is None:
         return motion.replace(positions=positions, confidence=confidence), ()
@@ -315,7 +319,7 @@ def _rebuilt(motion, positions, confidence) -> tuple[Motion, tuple[str, ...]]:
     )
 
 
-def _unfilled(motion, reason, take) -> tuple[str, ...]:
+def _note_unfilled(motion, reason, take) -> tuple[str, ...]:
     "A note for joints that nothing could be said about."
     hopeless = ((reason > 0) & ~take).all(0)
     names = ", ".join(n for n, h in zip(motion.skeleton.joints, hopeless.tolist()) if h)
@@ -325,7 +329,7 @@ def _unfilled(motion, reason, take) -> tuple[str, ...]:
 LONG_GAP = 1.0  # seconds: what is drawn into longer gaps is a guess
 
 
-def _guesses(motion, trusted, take) -> tuple[str, ...]:
+def _note_guesses(motion, trusted, take) -> tuple[str, ...]:
     "A note on long gaps that were filled."
     n = int((take & (run_lengths(~trusted) > LONG_GAP * motion.fps)).sum())
     said = f"{n} points filled in gaps longer than {LONG_GAP:g} s are guesses; --max-gap {LONG_GAP:g} leaves them open"

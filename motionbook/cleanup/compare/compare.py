@@ -179,8 +179,8 @@ def compare(
 ) -> ScoreCard:
     "Which method repairs this recording best, by breaking and repairing what it vouches for."
     began = time.perf_counter()
-    scene = _checked(scene, minutes, trials)
-    several = contenders(*_entered(scene, methods), tune)
+    scene = _check_input(scene, minutes, trials)
+    several = contenders(*_choose_entries(scene, methods), tune)
     case = open_case(scene, seed)
     facts = _facts(case)
     if reason := why_not(case):
@@ -191,7 +191,7 @@ def compare(
     return replace(card, seconds=time.perf_counter() - began)
 
 # %% ../../../nbs/cleanup/compare/compare.ipynb #45bb41f3
-def _entered(scene: Scene, methods) -> tuple[tuple[str, ...] | None, dict[str, Cleaner]]:
+def _choose_entries(scene: Scene, methods) -> tuple[tuple[str, ...] | None, dict[str, Cleaner]]:
     "The filters by name, and the cleaners: one's own, and what is trained."
     if isinstance(methods, Mapping):
         return None, dict(methods)
@@ -206,7 +206,7 @@ def _entered(scene: Scene, methods) -> tuple[tuple[str, ...] | None, dict[str, C
     }
 
 
-def _checked(scene, minutes: float, trials: int | None) -> Scene:
+def _check_input(scene, minutes: float, trials: int | None) -> Scene:
     "A scene, or a ValueError."
     if isinstance(scene, Motion):
         scene = Scene((scene,))
@@ -220,7 +220,7 @@ def _checked(scene, minutes: float, trials: int | None) -> Scene:
         raise ValueError(f"expected at least 2 trials, one for each half, got {trials!r}")
     return scene
 
-
+# %% ../../../nbs/cleanup/compare/compare.ipynb #d06fcdf7
 def _facts(case: Case) -> dict:
     "What is known before the trials."
     flat = case.scene.actors[0].positions.shape[-1] == 2
@@ -258,7 +258,7 @@ def judged(
     seed: int = 0,
 ) -> ScoreCard:
     "The score card of some trials."
-    errors, family, half, span = _pooled(trials)
+    errors, family, half, span = _pool_trials(trials)
     facts = _facts(case)
     halves = [int((half == h).sum()) for h in (0, 1)]
     if min(halves) < POINTS or len(span.unique()) < SPANS:
@@ -292,7 +292,7 @@ def judged(
     )
 
 # %% ../../../nbs/cleanup/compare/compare.ipynb #4513bd7d
-def _pooled(trials: Sequence[Trial]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _pool_trials(trials: Sequence[Trial]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     "Errors [n m], families, halves and spans [n] of all trials; a span on the border of the halves is two."
     half = torch.cat([torch.full_like(t.family, t.half) for t in trials])
     span = torch.cat([2 * t.span + t.half for t in trials])
@@ -312,10 +312,10 @@ def _margin(draws: Tensor, winner: int, runner: int) -> tuple[float, float, floa
     low, high = interval(ratio)
     return float(low), float(ratio.median()), float(high)
 
-
+# %% ../../../nbs/cleanup/compare/compare.ipynb #b2d129ad
 def _rows(case, several, trials, scores, family, draws, seed) -> dict[str, Row]:
     "A row for each method."
-    errors = _pooled(trials)[0]
+    errors = _pool_trials(trials)[0]
     pick = tuned_columns(several, errors)
     noise, _ = noise_errors(case, several, seed)
     seconds = torch.stack([t.seconds for t in trials]).mean(0)

@@ -181,8 +181,8 @@ def plant(
             break
         e = int(torch.randint(events, (1,), generator=generator))
         at = _event_points(shown.runs, e)
-        touching = _widened(failed | (family >= 0), clear)
-        to = _placed(at, e, shown, free & (family < 0), touching, line, generator)
+        touching = _widen_mask(failed | (family >= 0), clear)
+        to = _place_event(at, e, shown, free & (family < 0), touching, line, generator)
         if to is not None:
             _copy(motion, shown, at, to, free & (family < 0), changed, conf, family)
     return Planted(motion.replace(positions=changed, confidence=conf), family)
@@ -191,7 +191,7 @@ def plant(
 MOST_EVENTS = 400  # tries for each motion
 
 
-def _widened(mask: Tensor, n: int) -> Tensor:
+def _widen_mask(mask: Tensor, n: int) -> Tensor:
     "[t j] true up to n frames around each true."
     pooled = torch.nn.functional.max_pool1d(mask.float().T[None], 2 * n + 1, 1, n)
     return pooled[0].T > 0
@@ -205,8 +205,8 @@ def _event_points(runs: Runs, event: int) -> tuple[Tensor, Tensor, Tensor]:
     spread = lambda v: v[of].repeat_interleave(length)
     return spread(runs.start) + step, spread(runs.joint), spread(runs.family)
 
-
-def _placed(
+# %% ../../../nbs/cleanup/compare/planting.ipynb #09b02945
+def _place_event(
     at, event: int, shown: Shown, free: Tensor, touching: Tensor, line: Tensor, g
 ) -> Tensor | None:
     "[n] frames to copy an event to, or None where no place will do."
@@ -220,7 +220,7 @@ def _placed(
     kept = free[to, joint].float().mean(1)
     merged = touching[to, joint].float().mean(1)
     seen = shown.speed[frame, joint].nan_to_num().mean().clamp_min(1e-3)
-    gap = (_crossing(shown.runs, event, shift, line) / seen).log().abs()
+    gap = (_find_crossings(shown.runs, event, shift, line) / seen).log().abs()
     value = (kept - MERGED_COUNTS * merged - SPEED_COUNTS * gap).masked_fill(
         kept < KEPT, -torch.inf
     )
@@ -228,7 +228,7 @@ def _placed(
     return to[best] if value[best].isfinite() else None
 
 
-def _crossing(runs: Runs, event: int, shift: Tensor, line: Tensor) -> Tensor:
+def _find_crossings(runs: Runs, event: int, shift: Tensor, line: Tensor) -> Tensor:
     "[places] speed along the straight lines that would replace an event's runs at each place."
     of = runs.event == event
     joint, length = runs.joint[of], (runs.stop - runs.start)[of].float()
@@ -236,7 +236,7 @@ def _crossing(runs: Runs, event: int, shift: Tensor, line: Tensor) -> Tensor:
     way = (line[b, joint] - line[a, joint]).norm(dim=-1).nan_to_num() / (length + 1)
     return ((way * length).sum(1) / length.sum()).clamp_min(1e-3)
 
-
+# %% ../../../nbs/cleanup/compare/planting.ipynb #12ee713c
 def _copy(motion: Motion, shown: Shown, at, to: Tensor, free: Tensor, changed, conf, family):
     "Write an event's failures at frames `to`."
     frame, joint, kind = at

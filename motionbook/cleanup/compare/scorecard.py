@@ -174,7 +174,7 @@ def text_table(card: ScoreCard) -> list[str]:
         "",
     ]
 
-
+# %% ../../../nbs/cleanup/compare/scorecard.ipynb #dcd4c8cc
 def html_table(card: ScoreCard) -> str:
     "The table as HTML."
     if not card.rows:

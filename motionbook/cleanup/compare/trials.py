@@ -151,7 +151,7 @@ def _auto_choice(case: Case, half: int, g: torch.Generator) -> tuple[Filler, ...
     for a, (m, failed) in enumerate(zip(case.scene.actors, case.failed)):
         gone = part(failed, w)
         if not case.shown[a].measured:  # few failures of its own: it is asked on planted ones
-            gone = gone | (_planted(case, a, w, g).family >= 0)[w.low : w.high]
+            gone = gone | (_plant_window(case, a, w, g).family >= 0)[w.low : w.high]
         holes.append(part(m.positions, w).masked_fill(gone[..., None], torch.nan))
     return tuple(best_filler(x, case.scene.fps)[0] for x in holes)
 
@@ -174,7 +174,7 @@ class Trial(NamedTuple):
     detector: dict[str, float]  # counts: wrong, found, fine, flagged; sums: harm
     wall: float  # seconds for everything
 
-
+# %% ../../../nbs/cleanup/compare/trials.ipynb #11147a2c
 def run_trial(
     case: Case,
     window: Window,
@@ -183,8 +183,8 @@ def run_trial(
 ) -> Trial:
     "Plant, detect once, repair with each contender, measure."
     began, g = time.perf_counter(), torch.Generator().manual_seed(seed)
-    planted = [_planted(case, a, window, g) for a in range(len(case.scene.actors))]
-    scene = _cut(case.scene, window)
+    planted = [_plant_window(case, a, window, g) for a in range(len(case.scene.actors))]
+    scene = _cut_window(case.scene, window)
     broken = scene.replace(actors=tuple(p.motion for p in planted))
     given = unswapped(broken, identity_swaps)
     found = [detect(m, chosen_detector, n) for m, n in zip(broken.actors, given)]
@@ -192,10 +192,10 @@ def run_trial(
     for c in several:
         t0 = time.perf_counter()
         fillers = case.auto[1 - window.half] if c.filler is chosen else (c.filler,) * len(found)
-        fixed = _repaired(c, fillers, broken, found)
+        fixed = _repair_window(c, fillers, broken, found)
         seconds.append(time.perf_counter() - t0)
         columns.append(
-            torch.cat([_errors(*v, case.length) for v in zip(fixed, scene.actors, planted)])
+            torch.cat([_measure_errors(*v, case.length) for v in zip(fixed, scene.actors, planted)])
         )
     family = torch.cat([p.family[p.family >= 0] for p in planted])
     span = torch.cat([_span(p, window, case, a) for a, p in enumerate(planted)])
@@ -211,7 +211,7 @@ def run_trial(
     )
 
 # %% ../../../nbs/cleanup/compare/trials.ipynb #d69c12e6
-def _cut(scene: Scene, w: Window) -> Scene:
+def _cut_window(scene: Scene, w: Window) -> Scene:
     "The frames of a window."
     part = lambda x: None if x is None else x[w.start : w.stop]
     return scene.map(
@@ -219,16 +219,19 @@ def _cut(scene: Scene, w: Window) -> Scene:
     )
 
 
-def _planted(case: Case, a: int, w: Window, g: torch.Generator) -> Planted:
+def _plant_window(case: Case, a: int, w: Window, g: torch.Generator) -> Planted:
     "Actor a's window with failures."
-    motion, usable = _cut(case.scene, w).actors[a], case.vouched[a].mask[w.start : w.stop].clone()
+    motion, usable = (
+        _cut_window(case.scene, w).actors[a],
+        case.vouched[a].mask[w.start : w.stop].clone(),
+    )
     usable[: w.low] = usable[w.high :] = False
     failed, shown = case.failed[a], case.shown[a]
     rate = min(max(float(failed.float().mean()) / 2, SHARE[0]), SHARE[1])
     return plant(motion, usable, failed[w.start : w.stop], shown, rate, g)
 
 
-def _repaired(c: Contender, fillers: tuple, broken: Scene, found: list) -> list[Tensor]:
+def _repair_window(c: Contender, fillers: tuple, broken: Scene, found: list) -> list[Tensor]:
     "Each actor's positions after a contender's work."
     if c.cleaner is not None:
         return [m.positions for m in c.cleaner.clean(broken, "outliers").scene.actors]
@@ -240,8 +243,8 @@ def _repaired(c: Contender, fillers: tuple, broken: Scene, found: list) -> list[
         out.append(torch.where(trusted[..., None], x, y))
     return out
 
-
-def _errors(fixed: Tensor, truth: Motion, planted: Planted, length: float) -> Tensor:
+# %% ../../../nbs/cleanup/compare/trials.ipynb #436cfe1d
+def _measure_errors(fixed: Tensor, truth: Motion, planted: Planted, length: float) -> Tensor:
     "[n] distances on the planted points; no answer counts as a body length."
     e = (fixed - truth.positions).norm(dim=-1)[planted.family >= 0]
     return e.nan_to_num(length)

@@ -70,7 +70,7 @@ def add_jumps(
 
     return each_actor(scene, generator, change)
 
-
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #f61f9f06
 def add_jitter(
     scene: Scene,
     *,
@@ -187,7 +187,7 @@ def swap_sides(
 
     return each_actor(scene, generator, change)
 
-
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #240e3790
 def swap_actors(
     scene: Scene,
     *,
@@ -308,7 +308,7 @@ PLANS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 
-
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #a03cacf5
 def corrupt(
     scene: Scene,
     plan: Mapping[

@@ -102,7 +102,7 @@ def _chi2_bound(p: float, dims: int) -> float:
 
     return float(chi2.isf(p, dims))
 
-
+# %% ../../../nbs/filters/detect/outliers.ipynb #6608b45a
 def _innovations(x: Tensor, noise: Tensor, drive: Tensor, bound: float, patience: int) -> Tensor:
     "[t j] squared normalised innovations of one pass forward in time."
     t, j, c = x.shape

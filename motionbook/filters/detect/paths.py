@@ -105,7 +105,7 @@ def cheapest_paths(
         came[k] = np.stack([np.full(j, -1), lost_at, k - 1 - gap])[which, joints]
     left = paid[-1:] - paid
     end = torch.from_numpy(best[longest:]) + left + (OPEN + COST_CAP / 2) * (left > 0)
-    return _walked_back(end.min(0), torch.from_numpy(came))
+    return _walk_back(end.min(0), torch.from_numpy(came))
 
 
 def _first_prices(paid: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +114,7 @@ def _first_prices(paid: Tensor) -> tuple[np.ndarray, np.ndarray]:
     return (before + (OPEN + COST_CAP / 2) * (before > 0)).numpy(), before.numpy()
 
 
-def _walked_back(last, came: Tensor) -> Tensor:
+def _walk_back(last, came: Tensor) -> Tensor:
     "The points on the best paths, from the last one back."
     at = torch.where(last.values.isfinite(), last.indices, -1)
     believed = torch.zeros(came.shape, dtype=torch.bool)

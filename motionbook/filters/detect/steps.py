@@ -218,7 +218,7 @@ class StepModel:
         both = (n * observed + PRIOR_FRAMES * prior) / (n + PRIOR_FRAMES)
         return (2 * (-torch.log(both) - 3)).clamp(0, COST_CAP), e
 
-
+# %% ../../../nbs/filters/detect/steps.ipynb #7b0c6841
 def learn_steps(
     x: Tensor,  # [t j c], NaN = missing
     fps: float,

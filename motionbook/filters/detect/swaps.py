@@ -13,6 +13,7 @@ import itertools
 import torch
 from torch import Tensor
 
+from ...core.gaps import fill_held_values
 from ...core.motion import Motion, Scene
 from ..cleaner import REASON, Detector, Found
 from motionbook.filters.detect.steps import (
@@ -36,22 +37,15 @@ def _law(error: Tensor, scale: Tensor) -> Tensor:
 def _steps(tracks: Tensor, fps: float) -> tuple[tuple, tuple]:
     "Arguments of `forecast_error` from one frame to the next, and from three frames to three."
     middle = lambda lags: nan_quantile(torch.stack([shifted(tracks, k) for k in lags]), 0.5)
-    near = (shifted(tracks, 2), _held(shifted(tracks, 1)), tracks, shifted(tracks, -1))
+    near = (
+        shifted(tracks, 2),
+        fill_held_values(shifted(tracks, 1), backwards=False),
+        tracks,
+        shifted(tracks, -1),
+    )
     none = torch.full_like(tracks, NAN)
     far = (none, middle((1, 2, 3)), middle((0, -1, -2)), none)
     return (*near, reach_of(1, fps)), (*far, 0.0)
-
-
-def _held(x: Tensor) -> Tensor:
-    "The last value seen up to each frame."
-    seen = x.isfinite().all(-1)
-    at = (
-        torch.where(seen, torch.arange(len(x)).view(-1, *[1] * (seen.ndim - 1)), -1)
-        .cummax(0)
-        .values
-    )
-    held = x.gather(0, at.clamp_min(0)[..., None].expand_as(x))
-    return held.masked_fill((at < 0)[..., None], NAN)
 
 
 def move_costs(

@@ -172,7 +172,7 @@ def coupled(
 
     return fill
 
-
+# %% ../../../nbs/filters/fill/coupled.ipynb #ef838526
 def learned_noise(
     x: Tensor,  # [t j c] float64, NaN = not known
     known: Tensor,  # [t j] bool, at least one in each joint
@@ -184,7 +184,7 @@ def learned_noise(
     )
     return math.sqrt(float(np.median(variance)))
 
-
+# %% ../../../nbs/filters/fill/coupled.ipynb #cebd7c27
 def coupled_positions(
     x: Tensor,  # [t j c] float64, NaN = not known
     known: Tensor,  # [t j] bool, at least one in each joint

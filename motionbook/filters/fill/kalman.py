@@ -237,7 +237,7 @@ def rts_velocity() -> Filler:
     "`rts` of constant velocity."
     return rts("velocity")
 
-
+# %% ../../../nbs/filters/fill/kalman.ipynb #c243b6ab
 def rts_positions(
     x: Tensor,  # [t j c] float64, NaN = not known
     known: Tensor,  # [t j] bool, at least one in each joint

@@ -137,7 +137,7 @@ class PoseSpace:
         z = toward + (z - toward) * self.stray / (self.stray + own)
         return (z + self.mean).reshape(y.shape) + place
 
-
+# %% ../../../nbs/filters/fill/lowrank.ipynb #a0343ff0
 def pca_prior(
     rank: int = 8,
     space: PoseSpace | None = None,  # learned from clean recordings; None = from this one
@@ -314,7 +314,7 @@ def _by_trial(candidates, errors, kinds, facts, events):
         else filler
     ), why
 
-
+# %% ../../../nbs/filters/fill/lowrank.ipynb #099f3626
 def _candidates(levels: list[float], smooth: bool) -> dict[str, Filler]:
     several = {"coupled": coupled()} | {
         f"coupled with noise {sd:.2g}": coupled(sd) for sd in levels
