@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...core.gaps import fill_straight_lines
 from ...core.motion import Motion
 from ...core.skeleton import Skeleton
 from ...core.skeletons import MARKER20
@@ -35,20 +36,7 @@ def hip_origin(
     never = ~p.isfinite().all(-1).any(-1)  # [...] then the middle of what is seen must do
     if never.any():
         p = torch.where(never[..., None, None], positions.nanmean(-2), p)
-    return _filled(p)
-
-# %% ../../../nbs/features/points/markers.ipynb #57207412
-def _filled(p: Tensor) -> Tensor:
-    "Gaps of [... t c] bridged by straight lines, ends held; zeros where nothing is there."
-    seen = p.isfinite().all(-1)  # [... t]
-    t = torch.arange(p.shape[-2]).expand_as(seen)
-    before = torch.where(seen, t, -1).cummax(-1).values
-    after = torch.where(seen, t, p.shape[-2]).flip(-1).cummin(-1).values.flip(-1)
-    lo = torch.where(before < 0, after, before).clamp(0, p.shape[-2] - 1)
-    hi = torch.where(after >= p.shape[-2], before, after).clamp(0, p.shape[-2] - 1)
-    w = ((t - lo) / (hi - lo).clamp_min(1)).to(p.dtype)[..., None]
-    at = lambda i: p.nan_to_num().gather(-2, i[..., None].expand_as(p))
-    return torch.where(seen[..., None], p, at(lo) + w * (at(hi) - at(lo))).nan_to_num()
+    return fill_straight_lines(p, dim=-1).nan_to_num()
 
 # %% ../../../nbs/features/points/markers.ipynb #1c4f19b7
 def vertical_extent(

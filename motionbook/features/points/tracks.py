@@ -9,24 +9,14 @@ __all__ = ['bridged', 'frame_velocity']
 import torch
 from torch import Tensor
 
+from ...core.gaps import fill_straight_lines
+
 # %% ../../../nbs/features/points/tracks.ipynb #fb743d87
 def bridged(
     x: Tensor,  # [... t j c], NaN = missing
 ) -> Tensor:  # [... t j c], finite
     "Straight lines over the gaps, ends held, zeros where a point is never seen."
-    seen = x.isfinite().all(-1)  # [... t j]
-    if seen.all():
-        return x.clone()
-    last = x.shape[-3] - 1
-    t = torch.arange(last + 1, device=x.device)[:, None].expand_as(seen)
-    before = torch.where(seen, t, -1).cummax(-2).values
-    after = torch.where(seen, t, last + 1).flip(-2).cummin(-2).values.flip(-2)
-    lo = torch.where(before < 0, after, before).clamp(0, last)
-    hi = torch.where(after > last, before, after).clamp(0, last)
-    w = ((t - lo).to(x.dtype) / (hi - lo).clamp_min(1))[..., None]
-    at = lambda i: x.nan_to_num().gather(-3, i[..., None].expand_as(x))
-    line = at(lo) + w * (at(hi) - at(lo))
-    return torch.where(seen[..., None], x, line.where(seen.any(-2, keepdim=True)[..., None], 0))
+    return fill_straight_lines(x, dim=-2).nan_to_num()
 
 # %% ../../../nbs/features/points/tracks.ipynb #f55f8261
 def frame_velocity(

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ...core.files import atomic_write, bad_file, decode, read_bytes, reading
-from ...core.gaps import gap_ends
+from ...core.gaps import differs, gap_ends
 from ...core.kinematics import ik, refit
 from ...core.motion import Motion, Scene, fk
 from .amc_text import Amc, amc_text, parse_amc, replace_angles
@@ -163,10 +163,6 @@ def _is_skeleton(data: bytes) -> bool:
     return b":bonedata" in data[:20_000].lower()
 
 # %% ../../../nbs/formats/acclaim/asf_amc.ipynb #5b3c7b30
-def _differs(a: Tensor, b: Tensor) -> Tensor:
-    return ~((a == b) | (a.isnan() & b.isnan()))
-
-
 def _points(body: Body, motion: Motion) -> Tensor:
     "Positions [t j 3] with bone starts in their place."
     points = motion.positions.clone()
@@ -179,7 +175,7 @@ def _rotations(doc: AsfAmc, before: Motion, motion: Motion, points: Tensor) -> T
     "[t j 3 3] the new rotations: the scene's, or the file's refitted to the points."
     if motion.rotations is not None and motion.offsets is None:
         return motion.rotations
-    changed = _differs(before.positions, points).any(-1)
+    changed = differs(before.positions, points).any(-1)
     return refit(before, points, changed).motion.rotations if changed.any() else before.rotations
 
 
@@ -250,8 +246,8 @@ def solve_angles(
     rotations = _rotations(doc, before, motion, points)
     active = _active(
         doc,
-        _differs(before.rotations, rotations).flatten(2).any(-1),
-        _differs(before.positions[:, 0], points[:, 0]).any(-1),
+        differs(before.rotations, rotations).flatten(2).any(-1),
+        differs(before.positions[:, 0], points[:, 0]).any(-1),
     )
     near = _near(doc.amc.values, active, doc.unit, doc.body, doc.amc.columns)
     return _solved(doc, doc.amc.values, rotations, points, near, active)
@@ -311,8 +307,8 @@ def _all_solved(doc: AsfAmc, motion: Motion, points: Tensor) -> Solution:
     at = first + (torch.arange(len(motion)) * doc.fps / motion.fps).round().long()
     at = at.clamp(max=len(before) - 1)
     turned, moved = (
-        _differs(before.rotations[at], rotations),
-        _differs(before.positions[at, 0], points[:, 0]),
+        differs(before.rotations[at], rotations),
+        differs(before.positions[at, 0], points[:, 0]),
     )
     active, values = (
         _active(doc, turned.flatten(2).any(-1), moved.any(-1)),

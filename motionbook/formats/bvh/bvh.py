@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ...core.files import atomic_write, decode, read_bytes, reading
-from ...core.gaps import gap_ends
+from ...core.gaps import differs, gap_ends
 from ...core.kinematics import ik, refit, rest_pose
 from ...core.motion import Motion, Scene, fk
 from ...core.rotation import matrix_to_euler
@@ -208,28 +208,24 @@ def _put_places(doc: Bvh, tree: Sequence[int], places: np.ndarray, values: np.nd
             values[:, column] = places[:, j, k] - (node.offset[k] if doc.adds and j else 0)
 
 # %% ../../../nbs/formats/bvh/bvh.ipynb #202df36b
-def _differs(a: Tensor, b: Tensor) -> Tensor:
-    return ~((a == b) | (a.isnan() & b.isnan()))
-
-
 def _changed(doc: Bvh, old: Sequence[_Local], new: Sequence[_Local]) -> np.ndarray:
     "[t c] bool: channels whose rotation or place is not the file's any more."
     where = np.zeros(doc.file.values.shape, bool)
     basis = _BASIS[doc.up]
     for tree, skeleton, was, now in zip(doc.trees, doc.skeletons, old, new):
-        turned = _differs(was.rotations, now.rotations).flatten(2).any(-1).numpy()
+        turned = differs(was.rotations, now.rotations).flatten(2).any(-1).numpy()
         rest = skeleton.rest_offsets
         moved = torch.zeros(*turned.shape, 3, dtype=torch.bool)
         if was.offsets is not None or now.offsets is not None:
             moved = (
-                _differs(
+                differs(
                     rest if was.offsets is None else was.offsets,
                     rest if now.offsets is None else now.offsets,
                 )
                 .expand_as(moved)
                 .clone()
             )
-        moved[:, 0] = _differs(was.root, now.root)
+        moved[:, 0] = differs(was.root, now.root)
         moved = (moved.float() @ basis.abs()).numpy() > 0
         for j, i in enumerate(tree):
             node = doc.file.nodes[i]
@@ -269,7 +265,7 @@ def _refitted(doc: Bvh, actor: int, old: _Local, motion: Motion) -> _Local:
     if motion.rotations is not None:
         return _as_local(motion)
     before = _motion(doc, actor, motion.name)
-    changed = _differs(before.positions, motion.positions).any(-1)
+    changed = differs(before.positions, motion.positions).any(-1)
     if not changed.any():
         return old
     rotations, offsets, root = _as_local(refit(before, motion.positions, changed).motion)
@@ -359,7 +355,7 @@ def _new_nodes(motion: Motion, nodes: list[Node]) -> tuple[int, ...]:
     s, at = motion.skeleton, {}
     moving = torch.zeros(len(s), dtype=torch.bool)
     if motion.offsets is not None:
-        moving = _differs(motion.offsets, motion.offsets[:1]).flatten(2).any(-1).any(0) | (
+        moving = differs(motion.offsets, motion.offsets[:1]).flatten(2).any(-1).any(0) | (
             motion.offsets[0] != s.rest_offsets
         ).any(-1)
     column = nodes[-1].first + len(nodes[-1].channels) if nodes else 0

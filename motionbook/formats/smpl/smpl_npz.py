@@ -25,6 +25,7 @@ from motionbook.body.smpl import (
 )
 from ...core.archives import npz_bytes
 from ...core.files import atomic_write, bad_file, read_bytes, reading
+from ...core.gaps import differs
 from ...core.inverse import joints_below
 from ...core.kinematics import refit
 from ...core.motion import Motion, Scene
@@ -78,15 +79,11 @@ class _Edit(NamedTuple):
     moved: Tensor  # [t] bool
 
 
-def _differs(a: Tensor, b: Tensor) -> Tensor:
-    return ~((a == b) | (a.isnan() & b.isnan()))
-
-
 def _refitted(before: Motion, after: Motion) -> Motion:
     "The edited motion with rotations; joints below which everything was taken away have none."
     if after.rotations is not None:
         return after
-    changed = _differs(before.positions, after.positions).any(-1)
+    changed = differs(before.positions, after.positions).any(-1)
     fitted = refit(before, after.positions, changed).motion if changed.any() else before
     gone, below = ~after.observed, joints_below(before.skeleton.parents)
     bare = below.any(1) & ((~gone).float() @ below.float().T == 0) & changed.any(1, keepdim=True)
@@ -108,8 +105,8 @@ def _edit(doc: SmplDocument, motion: Motion) -> _Edit:
     "What is not as in the file."
     before = smpl_motion(doc, motion.name)
     after = _refitted(before, motion)
-    turned = _differs(before.rotations, after.rotations).flatten(2).any(-1)
-    moved = _differs(before.positions[:, 0], after.positions[:, 0]).any(-1)
+    turned = differs(before.rotations, after.rotations).flatten(2).any(-1)
+    moved = differs(before.positions[:, 0], after.positions[:, 0]).any(-1)
     return _Edit(after.rotations, after.positions[:, 0], turned, moved)
 
 # %% ../../../nbs/formats/smpl/smpl_npz.ipynb #37f45500
