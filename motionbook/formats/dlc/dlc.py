@@ -60,9 +60,9 @@ def find_header(
                 return _header(rows, last[-1], tested[last[-1]][kind][0], kind, delimiter, ends)
     return None
 
-# %% ../../../nbs/formats/dlc/dlc.ipynb #768c0b73
+# %% ../../../nbs/formats/dlc/dlc.ipynb #1ec110e2
 _LINES = 10  # the header is among the first lines
-_FIRST = 4 << 20  # bytes that one of them may have; a longer line is no header
+_FIRST = 1 << 20  # bytes that one of them may have; a longer line is no header
 
 
 def _first_lines(body: bytes) -> tuple[list[str], list[int]]:
