@@ -22,10 +22,11 @@ from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene, mirror
 from motionbook.core.rotation import axis_rotation
 from motionbook.core.skeletons import SMPL22
-from motionbook.data import cache
+from motionbook.data import engine
 from motionbook.data import workers as processes
-from motionbook.data.cache import precompute, read_index, representation_of
+from motionbook.data.cache import precompute, representation_of
 from motionbook.data.clips import FeatureClips, validate_cache
+from motionbook.data.engine import read_index
 from motionbook.data.split_files import make_splits
 from motionbook.data.stats import blended_stats
 from motionbook.data.to_features import features_command, features_lines
@@ -160,8 +161,8 @@ def bodies(tmp_path_factory) -> Path:
 def test_batches_and_workers_change_no_bit(bodies, tmp_path, monkeypatch):
     made = {}
     for portion, loaded, workers in ((1, 1, 1), (16, 20_000, 1), (16, 200, 2), (7, 20_000, 3)):
-        monkeypatch.setattr(cache, "PORTION", portion)
-        monkeypatch.setattr(cache, "LOADED", loaded)
+        monkeypatch.setattr(engine, "PORTION", portion)
+        monkeypatch.setattr(engine, "LOADED", loaded)
         out = tmp_path / f"{portion}_{loaded}_{workers}"
         facts = features_command("ik263", bodies, out, workers=workers)
         assert facts["made"] == 25 and facts["files"] == 26
@@ -316,7 +317,7 @@ def test_a_full_disk_names_the_file_and_keeps_what_is_done(takes, whole, tmp_pat
 
     with monkeypatch.context() as m:
         m.setattr(files, "_fill", full)
-        m.setattr(cache, "LOADED", 1)
+        m.setattr(engine, "LOADED", 1)
         with pytest.raises(BadFile, match=r"\.npy.*a full disk.*5 of 17 recordings are done"):
             features_command("markers", takes, tmp_path)
     assert len(list(tmp_path.rglob("*.npy"))) == 5 and not list(tmp_path.rglob(".*.tmp*"))

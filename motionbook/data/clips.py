@@ -18,7 +18,8 @@ from torch import Tensor
 from ..converters.base import Item
 from ..converters.split_lists import split_items
 from ..core.files import atomic_write, bad_file, read_bytes
-from .cache import Load, encode_scene, read_index, representation_of
+from .cache import encode_scene, representation_of
+from .engine import Load, read_index
 from ..features.representation import Layout, Representation, describe
 from ..features.shared.moments import part_of
 from ..features.shared.normalize import Normalizer

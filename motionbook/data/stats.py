@@ -15,8 +15,9 @@ import torch
 from ..converters.base import Item
 from ..converters.split_lists import find_split, read_split, select
 from ..core.files import bad_file
-from .cache import read_index, representation_of
+from .cache import representation_of
 from .clips import open_features
+from .engine import read_index
 from .workers import do_all, one_thread
 from ..features.representation import Layout, Representation, describe
 from ..features.shared.moments import Moments, stream_moments

@@ -22,8 +22,9 @@ from ..core.config import settings
 from ..core.files import atomic_write, read_text, sha256
 from ..core.motion import Scene
 from ..core.registry import Registry
-from .cache import one_run, precompute, read_index, representation_of
+from .cache import precompute, representation_of
 from .clips import open_features, validate_cache
+from .engine import one_run, read_index
 from .split_files import make_splits, write_splits
 from motionbook.features.representation import (
     Representation,
