@@ -8,7 +8,6 @@ import torch
 
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Scene
-from motionbook.core.skeleton import Skeleton  # noqa: F401 (for those who read on)
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "data" / "samples"
@@ -30,18 +29,6 @@ def real_files(*patterns: str) -> list[Path]:
 def same(a: torch.Tensor, b: torch.Tensor) -> bool:
     "The same shape and the same numbers to the bit, missing ones in the same places."
     return a.shape == b.shape and bool(((a == b) | (a.isnan() & b.isnan())).all())
-
-
-def moved(scene: Scene, points: list[torch.Tensor], by: float) -> Scene:
-    "The scene with some points (for each actor, [t j] bool) moved, or filled where they were missing."
-
-    def shift(m, which):
-        new = m.positions.nan_to_num(100 * by) + by
-        return m.replace(
-            positions=torch.where(which[..., None], new, m.positions), rotations=None, offsets=None
-        )
-
-    return scene.replace(actors=tuple(shift(m, p) for m, p in zip(scene.actors, points)))
 
 
 def edited(scene: Scene, frame=1, joint=0, by=1.5, to=None, actor=0) -> Scene:

@@ -1,12 +1,11 @@
 """Corruptions: the mask is exact, the rate is met, seeds fix the bytes, odd recordings do not break them."""
 
 import inspect
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers import real_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +25,7 @@ from motionbook.formats.registry import read
 BODY = Skeleton("eight", ("hub", "nose", "left_a", "right_a", "left_b", "right_b", "tail", "tip"))
 
 SHARE = {"drop_joints": "prob", "drop_frames": "frac", "hide_joints": "frac_joints"}
-DATA = Path(os.environ.get("MOTIONBOOK_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
+REAL_TRC = real_files("trc/**/*.trc")
 
 
 def scene(t=200, dims=3, actors=2, seed=0, missing=0.1, confidence=True, skeleton=BODY) -> Scene:
@@ -377,9 +376,9 @@ def test_bad_plans_are_named():
         corrupt(scene(t=20), {"freeze": {"speed": 2}})
 
 
-@pytest.mark.skipif(not (DATA / "trc").is_dir(), reason=f"no real recordings at {DATA}")
+@pytest.mark.skipif(not REAL_TRC, reason="no real recordings: set MOTIONBOOK_REAL_DATA")
 def test_on_a_real_recording():
-    before = read(next((DATA / "trc").rglob("*.trc")))
+    before = read(REAL_TRC[0])
     for name in CORRUPTIONS:
         if name != "swap_actors":
             check(before, *CORRUPTIONS[name](before, generator=0))

@@ -4,13 +4,14 @@ import contextlib
 import os
 import pickle
 import time
-from pathlib import Path
+from importlib.util import find_spec
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers import edited, real_files, same
 
 import motionbook
 from motionbook.core.files import BadFile
@@ -19,22 +20,16 @@ from motionbook.core.skeleton import Skeleton
 from motionbook.formats.dlc.dlc import find_header, is_dlc, parse_csv, read_dlc, write_dlc
 from motionbook.formats.dlc.dlc_h5 import has_tables
 
-pytest.importorskip(
-    "tables",
-    reason="pandas needs PyTables as the independent reader of HDF5: pip install motionbook[dlc]",
-)
+FILES = real_files("dlc/*/*.csv", "dlc/*/*.h5")
 
 
-def real_files():
-    root = Path(
-        os.environ.get(
-            "MOTIONBOOK_REAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"
-        )
-    )
-    return sorted(p for p in (root / "dlc").glob("*/*") if p.suffix in (".csv", ".h5"))
-
-
-FILES = real_files()
+@pytest.fixture(autouse=True)
+def pytables(monkeypatch):
+    "Where PyTables is missing, tests that ask pandas for HDF5 are skipped, and the others run."
+    if find_spec("tables") is None:
+        skip = lambda *_, **__: pytest.skip("pandas reads HDF5 through PyTables: motionbook[dlc]")
+        for owner, name in ((pd, "read_hdf"), (pd, "HDFStore"), (pd.DataFrame, "to_hdf")):
+            monkeypatch.setattr(owner, name, skip)
 
 
 @pytest.fixture
@@ -49,18 +44,6 @@ def pandas_frame(path):
         return pd.read_hdf(path)
     levels = 4 if b"\nindividuals," in path.read_bytes()[:100_000] else 3
     return pd.read_csv(path, header=list(range(levels)), index_col=0)
-
-
-def same(a, b):
-    return torch.equal(a.nan_to_num(-7), b.nan_to_num(-7))
-
-
-def edited(scene, frame=1, joint=0, by=1.5):
-    "The scene with one point of its first actor moved or filled."
-    m = scene.actors[0]
-    pos = m.positions.clone()
-    pos[frame, joint] = pos[frame, joint].nan_to_num(100.25) + by
-    return scene.replace(actors=(m.replace(positions=pos), *scene.actors[1:]))
 
 
 # real recordings

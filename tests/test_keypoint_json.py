@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from helpers import same
 
 import motionbook
 import motionbook.formats.plain.keypoint_json
@@ -15,10 +16,6 @@ from motionbook.formats.plain.keypoint_json import fresh, read, write
 from motionbook.synthetic.people import mouse, person, two_people
 
 torch.set_num_threads(1)
-
-
-def same(a, b):
-    return torch.equal(a.nan_to_num(-7), b.nan_to_num(-7))
 
 
 def holes(scene, share=0.1, seed=0):

@@ -5,6 +5,7 @@ import time
 
 import pytest
 import torch
+from helpers import same
 
 from motionbook.core.gaps import gap_ends
 from motionbook.core.kinematics import (
@@ -47,10 +48,6 @@ def placed(m, rotations):
 
 def distance(a, b):
     return (a - b).norm(dim=-1)
-
-
-def same(a, b):
-    return ((a == b) | (a.isnan() & b.isnan())).all()
 
 
 # measures

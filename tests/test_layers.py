@@ -156,3 +156,39 @@ def test_the_sidebar_follows_the_folders():
     for room in rooms:
         walk(room, 1)
     assert len(rooms) <= 17
+
+
+FAMILIES = {p.name for p in (ROOT / "motionbook" / "formats").iterdir() if p.is_dir()} - {"kit"}
+SHARED_WITH = {  # a module outside `formats` that knows a family's name -> the family, and why
+    "cleanup/frames.py": ("dlc", "writes labels for DeepLabCut, which is what it is for"),
+    "converters/command.py": ("marker_h5", "tells of a dataset's folder"),
+    "converters/facts.py": ("marker_h5", "lists bones that vary, as that dataset's makers do"),
+    "converters/marker_root.py": ("marker_h5", "is that dataset's converter"),
+    "features/points/dlc_dataframe.py": ("dlc", "takes DeepLabCut's own table"),
+    "features/points/dlc_features.py": ("dlc", "draws the edges that DeepLabCut's names tell of"),
+    "features/points/keypoints.py": ("mediapipe", "tells MediaPipe's kinds of coordinates apart"),
+    "features/points/markers.py": ("marker_h5", "is the representation of that dataset"),
+}
+
+
+def families_named(path):
+    "Families of formats that a module outside that room imports from."
+    parts = [n.split(".") for n in imports(path)]
+    return {p[2] for p in parts if p[:2] == ["motionbook", "formats"] and len(p) > 2} & FAMILIES
+
+
+def test_few_modules_outside_the_formats_know_a_family():
+    "The registry is the way to a format; the list may only shrink."
+    outside = {p.relative_to(ROOT / "motionbook").as_posix(): p for p in MODULES}
+    found = {
+        k: names
+        for k, p in outside.items()
+        if not k.startswith("formats/") and (names := families_named(p))
+    }
+    assert found == {k: {family} for k, (family, _) in SHARED_WITH.items()}
+
+
+def test_no_page_has_the_name_of_the_standard_library():
+    "`import inspect` in a notebook's folder must not find a page of ours."
+    ours = {p.stem for p in MODULES} | {q.name for p in MODULES for q in p.parents}
+    assert ours & sys.stdlib_module_names <= {"numbers"}  # the habits in which files print them

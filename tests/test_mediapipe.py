@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from helpers import same
 
 import motionbook
 import motionbook.formats.mediapipe.mediapipe
@@ -21,10 +22,6 @@ torch.set_num_threads(1)
 NAMES = MEDIAPIPE33.joints
 T, GONE = 12, (4, 5, 9)  # frames, and those without a detection
 COORDS = ("x", "y", "z", "visibility")
-
-
-def same(a, b):
-    return torch.equal(a.nan_to_num(-7), b.nan_to_num(-7))
 
 
 def numbers(kind, digits=6):

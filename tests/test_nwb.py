@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from helpers import survives
+from helpers import same, survives
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,10 +24,6 @@ torch.set_num_threads(1)
 pytest.importorskip("pynwb", reason="pip install 'motionbook[sleap]'")
 pytest.importorskip("ndx_pose", reason="pip install 'motionbook[sleap]'")
 QUICK = settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))  # fmt: skip
-
-
-def same(a, b):
-    return torch.equal(a.nan_to_num(-7), b.nan_to_num(-7))
 
 
 def gappy(seed=3):

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from helpers import edited, same
 
 import motionbook
 import motionbook.formats.sleap.sleap
@@ -32,18 +33,6 @@ def analysis(real_data):
 def project(real_data):
     pytest.importorskip("sleap_io", reason="pip install 'motionbook[sleap]'")
     return real_data / "sleap" / "predictions.slp"
-
-
-def same(a, b):
-    return torch.equal(a.nan_to_num(-7), b.nan_to_num(-7))
-
-
-def edited(scene, frame, joint, to, actor=0):
-    actors = list(scene.actors)
-    pos = actors[actor].positions.clone()
-    pos[frame, joint] = torch.tensor(to)
-    actors[actor] = actors[actor].replace(positions=pos)
-    return scene.replace(actors=tuple(actors))
 
 
 def filled(scene):
@@ -76,7 +65,7 @@ def test_real_analysis_round_trip(analysis, tmp_path):
 
 def test_real_analysis_edit_touches_nothing_else(analysis, tmp_path):
     scene = read_sleap(analysis)
-    new = edited(scene, 7, 3, [10.5, 20.25])
+    new = edited(scene, 7, 3, to=[10.5, 20.25])
     out = motionbook.write(new, tmp_path / "out.analysis.h5")
     with h5py.File(analysis) as a, h5py.File(out) as b:
         assert list(a) == list(b)
@@ -96,7 +85,7 @@ def test_real_analysis_filled_and_emptied(analysis, tmp_path):
     scene = read_sleap(analysis)
     back = read_sleap(write_sleap(filled(scene), tmp_path / "out.h5"))
     assert all(same(a.positions, b.positions) for a, b in zip(filled(scene).actors, back.actors))
-    gone = edited(scene, 5, 2, [float("nan")] * 2, actor=1)
+    gone = edited(scene, 5, 2, to=[float("nan")] * 2, actor=1)
     assert not read_sleap(write_sleap(gone, tmp_path / "out.h5")).actors[1].observed[5, 2]
 
 
@@ -119,7 +108,7 @@ def test_real_project_round_trip_and_edit(project, tmp_path):
 
     scene = read_slp(project)
     assert motionbook.write(scene, tmp_path / "same.slp").read_bytes() == project.read_bytes()
-    new = edited(scene, 11, 4, [33.5, 44.25], actor=1)
+    new = edited(scene, 11, 4, to=[33.5, 44.25], actor=1)
     out = motionbook.write(new, tmp_path / "out.slp")
     a, b = project.read_bytes(), out.read_bytes()
     assert len(a) == len(b) and 0 < sum(x != y for x, y in zip(a, b)) <= 16
@@ -284,7 +273,7 @@ def test_a_failed_write_leaves_the_old_file(analysis, tmp_path, monkeypatch):
 
     path = tmp_path / "a.h5"
     path.write_bytes(analysis.read_bytes())
-    new = edited(read_sleap(path), 0, 0, [1.0, 2.0])
+    new = edited(read_sleap(path), 0, 0, to=[1.0, 2.0])
     monkeypatch.setattr(
         os, "replace", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left on device"))
     )
@@ -363,7 +352,7 @@ def test_user_and_untracked_instances(tmp_path):
     )
     assert scene.actors[3].observed.any(1).tolist() == [False, True, True, False]
     assert "order" in scene.meta["notes"][0]
-    new = edited(scene, 2, 0, [9.0, 8.0], actor=1)
+    new = edited(scene, 2, 0, to=[9.0, 8.0], actor=1)
     out = sio.load_slp(str(motionbook.write(new, tmp_path / "q.slp")), open_videos=False)
     assert out.labeled_frames[2].user_instances[0].numpy().tolist() == [[9, 8], [3, 4]]
     assert np.allclose(
@@ -381,11 +370,11 @@ def test_hidden_points_of_a_person_become_visible(tmp_path):
     made.labeled_frames[2].instances = [user]
     scene = motionbook.read(saved(made, tmp_path / "p.slp"))
     assert scene.actors[0].observed[2].tolist() == [True, False]
-    new = edited(scene, 2, 1, [7.0, 8.0])
+    new = edited(scene, 2, 1, to=[7.0, 8.0])
     out = motionbook.write(new, tmp_path / "q.slp")
     back = sio.load_slp(str(out), open_videos=False).labeled_frames[2].user_instances[0]
     assert back.points["visible"].all() and back.numpy().tolist() == [[1, 2], [7, 8]]
-    gone = motionbook.write(edited(scene, 2, 0, [float("nan")] * 2), tmp_path / "r.slp")
+    gone = motionbook.write(edited(scene, 2, 0, to=[float("nan")] * 2), tmp_path / "r.slp")
     back = sio.load_slp(str(gone), open_videos=False).labeled_frames[2].user_instances[0]
     assert not back.points["visible"][0]
 
@@ -402,7 +391,7 @@ def test_corner_pixels_of_old_files(tmp_path):
     old = motionbook.read(path)
     assert torch.allclose(old.actors[0].positions, scene.actors[0].positions - 0.5)
     assert motionbook.write(old, tmp_path / "q.slp").read_bytes() == path.read_bytes()
-    new = edited(old, 2, 1, [7.0, 8.0])
+    new = edited(old, 2, 1, to=[7.0, 8.0])
     out = motionbook.write(new, tmp_path / "q.slp")
     with h5py.File(path) as a, h5py.File(out) as b:
         moved = np.flatnonzero(a["pred_points"][()] != b["pred_points"][()])
@@ -429,7 +418,7 @@ def test_several_videos(tmp_path):
     assert len(motionbook.read(path)) == 10
     second = motionbook.read(path, video=1)
     assert len(second) == 6 and second.actors[0].observed.any(1).tolist() == [False] * 5 + [True]
-    new = edited(second, 5, 0, [1.0, 2.0])
+    new = edited(second, 5, 0, to=[1.0, 2.0])
     out = motionbook.write(new, tmp_path / "q.slp")
     assert motionbook.read(out, video=1).actors[0].positions[5, 0].tolist() == [1, 2]
     assert same(motionbook.read(out).actors[0].positions, motionbook.read(path).actors[0].positions)
@@ -469,7 +458,7 @@ def test_web_tables(tmp_path):
             f[name].attrs["field_names"] = '["' + '", "'.join(x.dtype.names) + '"]'
     again = motionbook.read(path)
     assert all(same(a.positions, b.positions) for a, b in zip(scene.actors, again.actors))
-    new = edited(again, 4, 1, [5.0, 6.0])
+    new = edited(again, 4, 1, to=[5.0, 6.0])
     out = motionbook.write(new, tmp_path / "q.slp")
     assert motionbook.read(out).actors[0].positions[4, 1].tolist() == [5, 6]
     with h5py.File(path) as a, h5py.File(out) as b:
@@ -527,7 +516,7 @@ def test_one_of_several_videos(tmp_path):
     first, last = motionbook.read(path), motionbook.read(path, video=2)
     assert (len(first), len(last), first.meta["video"]) == (4, 7, 1)
     assert any("video 1 of 3" in n for n in first.meta["notes"])
-    back = motionbook.write(edited(last, 5, 1, [1.0, 2.0]), tmp_path / "b.slp")
+    back = motionbook.write(edited(last, 5, 1, to=[1.0, 2.0]), tmp_path / "b.slp")
     assert same(motionbook.read(back, video=2).actors[0].positions[5, 1], torch.tensor([1.0, 2.0]))
     assert same(motionbook.read(back).actors[0].positions, first.actors[0].positions)
     with pytest.raises(BadFile, match="in video 0, got animals in 1, 2"):
