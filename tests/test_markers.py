@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import motionbook.formats.marker_h5.marker_h5  # noqa: F401 (registers)
 from motionbook.converters.facts import dataset_facts, dataset_table, facts_lines
-from motionbook.core.motion import Motion, Scene
+from motionbook.core.motion import Motion, Scene, resample
 from motionbook.core.skeleton import Skeleton
 from motionbook.core.skeletons import MARKER20
 from motionbook.evaluation.motion import bone_length_variation
@@ -181,7 +181,8 @@ def test_encode_and_decode_by_name():
     torch.testing.assert_close(back.positions, CLIPS[0], atol=1e-6, rtol=0)
     legs = f.decode(f.encode(m), MARKER16)
     torch.testing.assert_close(legs.positions, CLIPS[0][:, :16], atol=1e-6, rtol=0)
-    small = MarkerFeatures(MARKER16, 20)
+    small = MarkerFeatures(MARKER16, 20, fps=m.fps)
+    assert len(MarkerFeatures().encode(m)) == len(resample(m, 60))
     torch.testing.assert_close(small.decode(small.encode(m)).positions, CLIPS[0][:, :16], atol=1e-6, rtol=0)  # fmt: skip
     with pytest.raises(ValueError, match="expected points of MARKER20 in 3-D"):
         f.encode(Motion(CLIPS[0][..., :2], MARKER20, 60))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...core.gaps import fill_straight_lines
-from ...core.motion import Motion
+from ...core.motion import Motion, resample
 from ...core.skeleton import Skeleton
 from ...core.skeletons import MARKER20
 from ..representation import Layout
@@ -56,7 +56,7 @@ class MarkerFeatures:
     skeleton: Skeleton = MARKER20  # the points, in order
     kmax: int | None = None  # places for points; None = as many as the skeleton has
     scale: str = "given"  # "given" = the height if there is one, else the extent; "extent" = always
-    fps: float = 60.0  # frames per second of what `decode` makes
+    fps: float = 60.0  # frames per second: recordings are resampled to it
 
     name = "markers"
 
@@ -123,13 +123,17 @@ class MarkerFeatures:
         motion: Motion,  # points are found by name; those it does not have are not seen
     ) -> Tensor:  # [t d]
         "Features of one recording."
-        p = motion.positions.new_full((len(motion), len(self.skeleton), 3), torch.nan)
+        moved = (
+            motion if abs(motion.fps - self.fps) < 1e-6 * self.fps else resample(motion, self.fps)
+        )
+        p = moved.positions.new_full((len(moved), len(self.skeleton), 3), torch.nan)
         shared = [j for j in self.skeleton.joints if j in motion.skeleton.joints]
         if not shared or motion.positions.shape[-1] != 3:
             raise ValueError(
                 f"motion {motion.name!r}: expected points of {self.skeleton.name} in 3-D, got {', '.join(motion.skeleton.joints[:4])} in {motion.positions.shape[-1]}-D"
             )
-        p[:, self.skeleton.indices(shared)] = motion.positions[:, motion.skeleton.indices(shared)]
+        at = motion.skeleton.indices(shared)
+        p[:, self.skeleton.indices(shared)] = moved.positions[:, at]
         return self.pack(p, motion.meta.get("height"), motion.meta.get("weight"))
 
     def decode(
