@@ -11,7 +11,7 @@ from pathlib import Path
 # %% ../../nbs/formats/at_once.ipynb #4a665a5d
 WRITTEN = (
     ".bvh", ".amc", ".c3d", ".trc", ".csv", ".analysis.h5", ".h5", ".hdf5", ".hdf",
-    ".slp", ".nwb", ".json", ".npz", ".pkl",
+    ".slp", ".nwb", ".json", ".npz", ".npy", ".motion", ".pkl",
 )  # fmt: skip
 SPATIAL = (".bvh", ".amc", ".c3d", ".trc")  # 3-D points only
 FLAT = (".slp",)  # 2-D points only
@@ -62,9 +62,9 @@ def refuse_ending(
     "ValueError where a recording cannot become a file of that name."
     end, name = ending(out), Path(out).name
     if end not in WRITTEN:
-        raise ValueError(
-            f"{name}: expected a name that ends in {', '.join(WRITTEN)}, got {end or 'no ending'}"
-        )
+        own = ending(path)  # comes first: most people want the format that they have
+        known = ", ".join(sorted(WRITTEN, key=lambda e: e != own))
+        raise ValueError(f"{name}: expected a name that ends in {known}, got {end or 'no ending'}")
     if end == ending(path):
         return
     if end in SPATIAL and (is_flat(path) if flat is None else flat):
