@@ -83,7 +83,7 @@ def no_prior(
 
 # %% ../../../nbs/models/corrector/body.ipynb #aea79baf
 def window_sizes(
-    body: "KnownBody",
+    body: nn.Module,  # a KnownBody
     x: Tensor,  # [b t j c] metres or pixels, NaN = missing
 ) -> Tensor:  # [b] the unit of each window, about a body's height
     "By the rigid pairs where they are known, by the extent otherwise."
@@ -93,7 +93,7 @@ def window_sizes(
 
 
 def rigid_pairs(
-    body: "KnownBody",
+    body: nn.Module,  # a KnownBody
     lengths: Tensor,  # [b p] body heights
 ) -> Pairs:
     "The rigid pairs with these lengths."
