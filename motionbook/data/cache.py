@@ -82,7 +82,7 @@ class FeatureJob:
         "The representation with its options."
         return describe(self.representation)
 
-    def make(self, scenes: Sequence[Scene]) -> list[Made | Exception]:
+    def make(self, items: Sequence[Item], scenes: Sequence[Scene]) -> list[Made | Exception]:
         "A file for each actor of each recording."
         r, made = self.representation, encode_scenes(scenes, self.representation)
         return [

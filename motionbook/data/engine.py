@@ -50,7 +50,7 @@ class Job(Protocol):
     def describe(self) -> dict[str, Any]:
         "The job with its options, ready for JSON."
 
-    def make(self, scenes: Sequence[Scene]) -> list[Made | Exception]:
+    def make(self, items: Sequence[Item], scenes: Sequence[Scene]) -> list[Made | Exception]:
         "The files of some recordings, each or the reason why there are none."
 
     def whole(self, path: Path, size: int) -> bool:
@@ -297,7 +297,9 @@ def _groups(opened: Iterable[_Open]) -> Iterator[list[_Open]]:
 def _made_files(group: Sequence[_Open], job: Job) -> dict[str, bytes]:
     "The files of some recordings, by name; their entries are completed."
     good, files = [o for o in group if o.scene is not None], {}
-    for o, made in zip(good, job.make([o.scene for o in good]), strict=True):
+    for o, made in zip(
+        good, job.make([o.item for o in good], [o.scene for o in good]), strict=True
+    ):
         if isinstance(made, Exception):
             o.entry.update(_why(o.item, made))
             continue
