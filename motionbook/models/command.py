@@ -5,17 +5,18 @@
 # %% auto #0
 __all__ = ['TRAIN']
 
-# %% ../../nbs/models/command.ipynb #398e72b5
+# %% ../../nbs/models/command.ipynb #b160f10d
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..core.command import Command, Files, option
+from .registry import RECIPES
 
-# %% ../../nbs/models/command.ipynb #d61e6428
+# %% ../../nbs/models/command.ipynb #7fb0bf73
 def add_fields(p: ArgumentParser, argv: Sequence[str]):
     "An option for every field of the recipe that the line names."
-    from motionbook.training.command import RECIPES, add_options, recipe
+    from motionbook.training.command import add_options, recipe
 
     named = [w for w in argv if w in RECIPES]
     add_options(p, recipe((*named, *RECIPES)[0]).config)
@@ -23,8 +24,6 @@ def add_fields(p: ArgumentParser, argv: Sequence[str]):
 
 def plan_train(args: Namespace) -> Files:
     "A model without a name lies beside the first recordings, as NAME.model."
-    from motionbook.training.command import RECIPES
-
     RECIPES.entry(args.recipe)
     first = Path(args.data[0])
     name = first.resolve().name if first.is_dir() else first.stem

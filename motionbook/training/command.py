@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RECIPES', 'FEW', 'Recipe', 'recipe', 'add_options', 'json_text', 'given_fields', 'model_doubt', 'train']
 
-# %% ../../nbs/training/command.ipynb #ed80fa3d
+# %% ../../nbs/training/command.ipynb #eff35303
 import argparse
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, get_origin
 
 from ..core.registry import Registry
 
-# %% ../../nbs/training/command.ipynb #e2794fdc
+# %% ../../nbs/training/command.ipynb #31536d19
 class Recipe(NamedTuple):
     "How one kind of model is trained."
 
@@ -22,11 +22,6 @@ class Recipe(NamedTuple):
 
 
 RECIPES = Registry("recipe")
-RECIPES.add(
-    "bilstm",
-    "motionbook.models.corrector.recipe:CORRECTOR",
-    "a corrector that rebuilds noisy and incomplete skeletons",
-)
 
 
 def recipe(
@@ -35,7 +30,7 @@ def recipe(
     "A recipe by name."
     return RECIPES[name]
 
-# %% ../../nbs/training/command.ipynb #5595acdc
+# %% ../../nbs/training/command.ipynb #68cf1674
 def add_options(
     p: argparse.ArgumentParser,
     config: type,  # a pydantic model
@@ -85,7 +80,7 @@ def model_doubt(
     why = " and ".join(filter(None, (early, blind)))
     return f"{'not to be used' if early else 'not to be trusted yet'}: {why}" if why else ""
 
-# %% ../../nbs/training/command.ipynb #5ff234fe
+# %% ../../nbs/training/command.ipynb #19faf312
 def train(
     name: str,  # a recipe
     paths: list[str],  # data
