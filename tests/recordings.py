@@ -5,6 +5,7 @@ files of strangers names them in `DIALECTS`.
 """
 
 import io
+import json
 import pickle
 import tempfile
 from collections.abc import Callable
@@ -218,6 +219,41 @@ def aist_keypoints() -> dict[str, Files]:
     }
 
 
+def pixels(frames: int, people: int, joints: int) -> np.ndarray:
+    "[t n j 3] points in pictures, and scores; one was not found."
+    rng = np.random.default_rng(5)
+    xy = rng.uniform(100, 900, (frames, people, joints, 2)).round(2)
+    x = np.concatenate([xy, rng.uniform(0.5, 1, xy[..., :1].shape).round(3)], -1)
+    x[2, 0, 3] = 0
+    return x
+
+
+def openpose() -> dict[str, Files]:
+    "A list of frames, by the body's joints, and EasyMocap's words for them."
+    people = lambda x: [{"person_id": [-1], "pose_keypoints_2d": p.ravel().tolist()} for p in x]
+    annots = lambda x: [{"personID": k, "keypoints": p.tolist()} for k, p in enumerate(x)]
+    frames = {
+        n: [{"version": 1.3, "people": people(x)} for x in pixels(5, 2, j)]
+        for n, j in (("BODY_25", 25), ("COCO", 18))
+    }
+    frames["EasyMocap"] = [{"annots": annots(x), "isKeyframe": False} for x in pixels(5, 2, 25)]
+    return {n: {"x.json": json.dumps(f).encode()} for n, f in frames.items()}
+
+
+def coco_results() -> dict[str, Files]:
+    "COCO's results and ground truth, and AlphaPose's list."
+    x = pixels(5, 2, 17)
+    entry = lambda t, k, **more: {"image_id": t, "keypoints": x[t, k].ravel().tolist(), **more}
+    each = [(t, k) for t in range(5) for k in range(2)]
+    results = [entry(t, k, category_id=1, score=0.9) for t, k in each]
+    alpha = [entry(t, k, idx=k, score=2.9) | {"image_id": f"{t:06d}.jpg"} for t, k in each]
+    truth = [entry(t, 0, num_keypoints=17) for t in range(5)]
+    for e in truth:
+        e["keypoints"][2::3] = [2 * (v > 0) for v in e["keypoints"][2::3]]
+    files = {"results": results, "AlphaPose": alpha, "truth": {"annotations": truth}}
+    return {n: {"x.json": json.dumps(f).encode()} for n, f in files.items()}
+
+
 def marker_h5() -> dict[str, Files]:
     "The two files of a small dataset."
     from motionbook.formats.marker_h5.marker_files import H5_NAME, INFO_NAME, write_marker_h5
@@ -245,6 +281,8 @@ DIALECTS: dict[str, Callable[[], dict[str, Files]]] = {
     "sleap_csv": sleap_csv,
     "video_smpl": people_in_videos,
     "aist_keypoints": aist_keypoints,
+    "openpose": openpose,
+    "coco_results": coco_results,
 }
 
 

@@ -144,7 +144,8 @@ def _known_files(folder: Path, files: list[Path]) -> list[Path]:
     for p in files:
         series.setdefault(_DIGITS.sub("#", p.name), []).append(p)
     many = [same for same in series.values() if len(same) >= SERIES]
-    if many and _is_recording(folder):
+    frames = any(len(s) > 1 and s[0].suffix == ".json" for s in series.values())  # one a file
+    if (many or frames) and _is_recording(folder):
         return [folder]
     odd = {
         k

@@ -102,6 +102,10 @@ _ours("nwb", (".nwb",), "nwb.nwb", "NWB files with ndx-pose: pose estimates of o
       "every number of an untouched point and all other data of the experiment")
 _ours("keypoint_json", (".json",), "plain.keypoint_json", "plain keypoint JSON of our own: joints, frames, actors, null for missing",
       "every byte but the tokens of changed numbers; keys it does not know")
+_ours("openpose", (".json",), "keypoints.openpose", "OpenPose and EasyMocap: people in pictures, a JSON a frame (a folder is one recording) or one of all",
+      "every byte but the tokens of changed numbers; people added where they were not found are new text")
+_ours("coco_results", (".json",), "keypoints.coco_results", "COCO keypoint results and annotations, AlphaPose: people in pictures, a list",
+      "every byte but the tokens of changed numbers; people added where they were not found are new text")
 _ours("mediapipe", (".csv", ".json"), "mediapipe.mediapipe", "MediaPipe pose landmarks (csv wide or long, JSON): image or world coordinates, visibility",
       "every byte but the tokens of changed numbers; persons added where none was detected are new text")
 _ours("marker_h5", ("time_sequences.h5", ".h5"), "marker_h5.marker_h5", "marker sequences of OpenCap's enhancer (infoData.npy beside): 20 points, or 16 without arms, 3-D, height and weight",
