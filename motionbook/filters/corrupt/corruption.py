@@ -6,7 +6,7 @@
 __all__ = ['CORRUPTIONS', 'PLANS', 'add_jumps', 'add_jitter', 'add_drift', 'freeze', 'swap_sides', 'swap_actors', 'dropout',
            'corrupt']
 
-# %% ../../../nbs/filters/corrupt/corruption.ipynb #76de5209
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #82d484a8
 import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -15,13 +15,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ...core.gaps import take_frames
 from ...core.motion import Motion, Scene
 from ...evaluation.motion import changed_points
 from motionbook.filters.corrupt.faults import (
     Corrupted,
     Events,
     Unit,
-    actor_events,
     add_noise,
     as_generator,
     check_events,
@@ -30,97 +30,69 @@ from motionbook.filters.corrupt.faults import (
     draw_events,
     drop_frames,
     drop_joints,
-    each_actor,
     hide,
     hide_joints,
+    in_events,
     in_units,
     with_changes,
 )
 
-# %% ../../../nbs/filters/corrupt/corruption.ipynb #224d5a83
-def _directions(e: Events, c: int, g: torch.Generator) -> Tensor:
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #fa4d1792
+def _draw_directions(m: Motion, e: Events, g: torch.Generator) -> Tensor:
     "A random direction for each event, [t j c]."
-    v = torch.nn.functional.normalize(torch.randn(int(e.number.max()) + 1, c, generator=g), dim=-1)
-    return v[e.number]
+    v = torch.randn(int(e.number.max()) + 1, m.positions.shape[-1], generator=g)
+    return torch.nn.functional.normalize(v, dim=-1)[e.number]
 
-# %% ../../../nbs/filters/corrupt/corruption.ipynb #535b7e80
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #bc323385
+@in_events(rate=0.01, min_len=1, max_len=3)
 def add_jumps(
-    scene: Scene,
+    m: Motion,
+    e: Events,
+    g: torch.Generator,
     *,
-    rate: float = 0.01,  # share of points
     size: float = 0.3,  # median distance, in `unit`; single jumps reach from half to one and a half of it
     unit: Unit = "body",  # body lengths, m or px
-    min_len: int = 1,  # frames
-    max_len: int = 3,  # frames
-    joints: Literal["each", "all"] = "each",  # one joint at a time, or the whole body
-    generator: torch.Generator | int = 0,
-) -> Corrupted:
+):
     "Points that leap away for a few frames and return; their confidence stays."
-    check_events(rate, min_len, max_len, joints)
+    part = (0.5 + torch.rand(int(e.number.max()) + 1, generator=g))[e.number]
+    far = in_units(m, size, unit) * part * e.on
+    return m.positions + far[..., None] * _draw_directions(m, e, g), None
 
-    def change(m: Motion, g: torch.Generator):
-        e = actor_events(m, rate, min_len, max_len, joints, g)
-        far = (
-            in_units(m, size, unit)
-            * (0.5 + torch.rand(int(e.number.max()) + 1, generator=g))[e.number]
-        )
-        return m.positions + (far * e.on)[..., None] * _directions(
-            e, m.positions.shape[-1], g
-        ), None
-
-    return each_actor(scene, generator, change)
-
-# %% ../../../nbs/filters/corrupt/corruption.ipynb #f61f9f06
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #efd53666
+@in_events(rate=0.1, min_len=15, max_len=60)
 def add_jitter(
-    scene: Scene,
+    m: Motion,
+    e: Events,
+    g: torch.Generator,
     *,
-    rate: float = 0.1,  # share of points
     size: float = 0.02,  # standard deviation of each coordinate, in `unit`
     unit: Unit = "body",  # body lengths, m or px
-    min_len: int = 15,  # frames
-    max_len: int = 60,  # frames
-    joints: Literal["each", "all"] = "each",  # one joint at a time, or the whole body
-    generator: torch.Generator | int = 0,
-) -> Corrupted:
+):
     "Stretches of shaking: noise that changes sign from frame to frame."
-    check_events(rate, min_len, max_len, joints)
-
-    def change(m: Motion, g: torch.Generator):
-        e = actor_events(m, rate, min_len, max_len, joints, g)
-        t, j, c = m.positions.shape
-        shake = torch.diff(torch.randn(t + 1, j, c, generator=g), dim=0) / 2**0.5
-        return m.positions + in_units(m, size, unit) * shake * e.on[..., None], None
-
-    return each_actor(scene, generator, change)
+    t, j, c = m.positions.shape
+    shake = torch.diff(torch.randn(t + 1, j, c, generator=g), dim=0) / 2**0.5
+    return m.positions + in_units(m, size, unit) * shake * e.on[..., None], None
 
 
+@in_events(rate=0.1, min_len=30, max_len=120)
 def add_drift(
-    scene: Scene,
+    m: Motion,
+    e: Events,
+    g: torch.Generator,
     *,
-    rate: float = 0.1,  # share of points on the way
     size: float = 0.3,  # largest offset, in `unit`
     unit: Unit = "body",  # body lengths, m or px
     back: bool = True,  # whether the offset goes back to 0, or stays for the rest of the recording
-    min_len: int = 30,  # frames
-    max_len: int = 120,  # frames
-    joints: Literal["each", "all"] = "each",  # one joint at a time, or the whole body
-    generator: torch.Generator | int = 0,
-) -> Corrupted:
-    "Points that leave slowly; with `back=False` every later frame is changed too."
-    check_events(rate, min_len, max_len, joints)
+):
+    "Points that leave slowly; `rate` is on the way, with `back=False` every later frame is changed too."
+    away = in_units(m, size, unit) * _draw_directions(m, e, g)
+    if back:
+        return m.positions + away * (torch.sin(torch.pi * e.phase) ** 2 * e.on)[..., None], None
+    ramp = (1 - torch.cos(torch.pi * e.phase)) / 2
+    return m.positions + _add_up_events(away, ramp[..., None], e), None
 
-    def change(m: Motion, g: torch.Generator):
-        e = actor_events(m, rate, min_len, max_len, joints, g)
-        away = in_units(m, size, unit) * _directions(e, m.positions.shape[-1], g)
-        if back:
-            return m.positions + away * (torch.sin(torch.pi * e.phase) ** 2 * e.on)[..., None], None
-        ramp = (1 - torch.cos(torch.pi * e.phase)) / 2
-        return m.positions + _accumulated(away, ramp[..., None], e), None
-
-    return each_actor(scene, generator, change)
-
-# %% ../../../nbs/filters/corrupt/corruption.ipynb #a98668a7
-def _accumulated(away: Tensor, ramp: Tensor, e: Events) -> Tensor:
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #93834261
+def _add_up_events(away: Tensor, ramp: Tensor, e: Events) -> Tensor:
     "Offsets of one event after the other: each is added to the whole of those before it."
     t, j = e.on.shape
     n, frame = int(e.number.max()) + 1, torch.arange(t)[:, None].expand(t, j)
@@ -131,63 +103,37 @@ def _accumulated(away: Tensor, ramp: Tensor, e: Events) -> Tensor:
         [torch.zeros_like(whole[:1]), whole[:-1]]
     )
 
-# %% ../../../nbs/filters/corrupt/corruption.ipynb #8bd8f5ad
-def freeze(
-    scene: Scene,
-    *,
-    rate: float = 0.05,  # share of points
-    min_len: int = 10,  # frames
-    max_len: int = 40,  # frames
-    joints: Literal["each", "all"] = "each",  # one joint at a time, or the whole body
-    generator: torch.Generator | int = 0,
-) -> Corrupted:
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #d6158cf3
+@in_events(rate=0.05, min_len=10, max_len=40)
+def freeze(m: Motion, e: Events, g: torch.Generator):
     "Points that hold their last value for a while; what stood still anyway is not changed."
-    check_events(rate, min_len, max_len, joints)
+    last = take_frames(m.positions, e.source)
+    return torch.where(e.on[..., None] & last.isfinite(), last, m.positions), None
 
-    def change(m: Motion, g: torch.Generator):
-        e = actor_events(m, rate, min_len, max_len, joints, g)
-        held = m.positions.gather(0, e.source[..., None].expand_as(m.positions))
-        usable = e.on[..., None] & held.isfinite()
-        return torch.where(usable, held, m.positions), None
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #65fbc93a
+def _draw_pair_events(m: Motion, rate, min_len, max_len, joints, g) -> Events:
+    "Events of one mirror pair at a time, or of all pairs at once."
+    if not m.skeleton.mirror_pairs:
+        raise ValueError(
+            f"motion {m.name!r}: skeleton {m.skeleton.name!r} has no mirror pairs to swap; give it mirror_pairs"
+        )
+    left, right = torch.tensor(m.skeleton.mirror_pairs).unbind(1)
+    both = m.observed[:, left] & m.observed[:, right]
+    both = both if joints == "each" else both.any(1, keepdim=True)
+    return draw_events(both, rate, min_len, max_len, g)
 
-    return each_actor(scene, generator, change)
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #82112d25
+@in_events(rate=0.05, min_len=3, max_len=20, draw=_draw_pair_events)
+def swap_sides(m: Motion, e: Events, g: torch.Generator):
+    "Left and right exchanged in a share of the mirror pairs' frames, one pair or all pairs at once."
+    left, right = torch.tensor(m.skeleton.mirror_pairs).unbind(1)
+    index = torch.arange(len(m.skeleton)).repeat(len(m), 1)
+    index[:, left] = torch.where(e.on, right, left)
+    index[:, right] = torch.where(e.on, left, right)
+    moved = m.positions.gather(1, index[..., None].expand_as(m.positions))
+    return moved, None if m.confidence is None else m.confidence.gather(1, index)
 
-# %% ../../../nbs/filters/corrupt/corruption.ipynb #75ad777a
-def _traded(x: Tensor, conf: Tensor | None, index: Tensor) -> tuple[Tensor, Tensor | None]:
-    "Points [t j c] and confidences [t j] taken from index [t j]."
-    moved = x.gather(1, index[..., None].expand_as(x))
-    return moved, None if conf is None else conf.gather(1, index)
-
-# %% ../../../nbs/filters/corrupt/corruption.ipynb #83d99adf
-def swap_sides(
-    scene: Scene,
-    *,
-    rate: float = 0.05,  # share of the mirror pairs' frames
-    min_len: int = 3,  # frames
-    max_len: int = 20,  # frames
-    joints: Literal["each", "all"] = "each",  # one mirror pair at a time, or all pairs at once
-    generator: torch.Generator | int = 0,
-) -> Corrupted:
-    "Left and right exchanged for a while."
-    check_events(rate, min_len, max_len, joints)
-
-    def change(m: Motion, g: torch.Generator):
-        if not m.skeleton.mirror_pairs:
-            raise ValueError(
-                f"motion {m.name!r}: skeleton {m.skeleton.name!r} has no mirror pairs to swap; give it mirror_pairs"
-            )
-        left, right = torch.tensor(m.skeleton.mirror_pairs).unbind(1)
-        both = m.observed[:, left] & m.observed[:, right]
-        on = draw_events(
-            both if joints == "each" else both.any(1, keepdim=True), rate, min_len, max_len, g
-        ).on
-        index = torch.arange(len(m.skeleton)).repeat(len(m), 1)
-        index[:, left], index[:, right] = torch.where(on, right, left), torch.where(on, left, right)
-        return _traded(m.positions, m.confidence, index)
-
-    return each_actor(scene, generator, change)
-
-# %% ../../../nbs/filters/corrupt/corruption.ipynb #240e3790
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #78a2cb8f
 def swap_actors(
     scene: Scene,
     *,
@@ -198,7 +144,7 @@ def swap_actors(
 ) -> Corrupted:
     "Two actors of one skeleton exchange their names for a while; each event draws its two."
     check_events(rate, min_len, max_len)
-    who, g = _alike(scene), as_generator(generator)
+    who, g = _find_alike(scene), as_generator(generator)
     there = torch.stack([scene.actors[i].observed.any(1) for i in who], 1)
     e = draw_events(there.sum(1, keepdim=True) >= 2, rate, min_len, max_len, g)
     a, b = (
@@ -211,11 +157,11 @@ def swap_actors(
     index = torch.where(on & (index == a), b, torch.where(on & (index == b), a, index))
     changes = [(m.positions, None) for m in scene.actors]
     for i, pick in zip(who, index.T):
-        changes[i] = _renamed([scene.actors[k] for k in who], pick)
+        changes[i] = _pick_actors([scene.actors[k] for k in who], pick)
     return with_changes(scene, changes)
 
-# %% ../../../nbs/filters/corrupt/corruption.ipynb #46ce63c4
-def _alike(scene: Scene) -> list[int]:
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #17f34c8e
+def _find_alike(scene: Scene) -> list[int]:
     "The largest group of actors that have the same joints."
     joints = [m.skeleton.joints for m in scene.actors]
     names, n = Counter(joints).most_common(1)[0]
@@ -226,7 +172,7 @@ def _alike(scene: Scene) -> list[int]:
     return [i for i, j in enumerate(joints) if j == names]
 
 
-def _renamed(actors: list[Motion], pick: Tensor) -> tuple[Tensor, Tensor | None]:
+def _pick_actors(actors: list[Motion], pick: Tensor) -> tuple[Tensor, Tensor | None]:
     "Frame by frame the points of the actor that `pick` names."
     t = torch.arange(len(pick))
     conf = [m.confidence for m in actors]
@@ -235,37 +181,29 @@ def _renamed(actors: list[Motion], pick: Tensor) -> tuple[Tensor, Tensor | None]
         pick, t
     ] if known else None
 
-# %% ../../../nbs/filters/corrupt/corruption.ipynb #fe2689cc
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #061c3c65
+@in_events(rate=0.03, min_len=1, max_len=12)
 def dropout(
-    scene: Scene,
+    m: Motion,
+    e: Events,
+    g: torch.Generator,
     *,
-    rate: float = 0.03,  # share of points
     likelihood: Literal["low", "high", "missing"] = "low",  # below 0.6; above 0.9; no place at all
     onto: float = 0.6,  # share of the events that land on another joint; the others stay at a fixed spot
-    min_len: int = 1,  # frames
-    max_len: int = 12,  # frames
-    joints: Literal["each", "all"] = "each",  # one joint at a time, or the whole body
-    generator: torch.Generator | int = 0,
-) -> Corrupted:
+):
     "Points that the tracker loses: put in a wrong place, or missing."
-    check_events(rate, min_len, max_len, joints)
     check_shares(onto=onto)
     check_option("likelihood", likelihood, ("low", "high", "missing"))
+    if likelihood == "missing":
+        return hide(m, e.on)
+    u = torch.rand(m.observed.shape, generator=g)
+    wrong = torch.where(e.on[..., None], _draw_places(m, e, onto, g), m.positions)
+    if likelihood == "low":
+        return wrong, 0.6 * u**2
+    return wrong, None if m.confidence is None else torch.maximum(m.confidence, 0.9 + 0.1 * u)
 
-    def change(m: Motion, g: torch.Generator):
-        e = actor_events(m, rate, min_len, max_len, joints, g)
-        if likelihood == "missing":
-            return hide(m, e.on)
-        u = torch.rand(m.observed.shape, generator=g)
-        wrong = torch.where(e.on[..., None], _elsewhere(m, e, onto, g), m.positions)
-        if likelihood == "low":
-            return wrong, 0.6 * u**2
-        return wrong, None if m.confidence is None else torch.maximum(m.confidence, 0.9 + 0.1 * u)
-
-    return each_actor(scene, generator, change)
-
-# %% ../../../nbs/filters/corrupt/corruption.ipynb #7ede40ed
-def _elsewhere(m: Motion, e: Events, onto: float, g: torch.Generator) -> Tensor:
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #e2a93bff
+def _draw_places(m: Motion, e: Events, onto: float, g: torch.Generator) -> Tensor:
     "A wrong place for every point: another joint, or a spot in the actor's space; with a little scatter."
     (t, j, c), n = m.positions.shape, int(e.number.max()) + 1
     seen = m.positions[m.observed]
@@ -277,7 +215,7 @@ def _elsewhere(m: Motion, e: Events, onto: float, g: torch.Generator) -> Tensor:
     scatter = 0.01 * (high - low).norm() * torch.randn(t, j, c, generator=g)
     return torch.where(use[..., None], body, spot) + scatter
 
-# %% ../../../nbs/filters/corrupt/corruption.ipynb #b014721c
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #0d728e7d
 CORRUPTIONS: dict[str, Callable[..., Corrupted]] = {
     f.__name__: f
     for f in (
@@ -308,7 +246,7 @@ PLANS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 
-# %% ../../../nbs/filters/corrupt/corruption.ipynb #a03cacf5
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #33e09f40
 def corrupt(
     scene: Scene,
     plan: Mapping[
@@ -319,12 +257,12 @@ def corrupt(
     "Several faults, one after the other."
     g, made = as_generator(generator), scene
     for name, params in plan.items():
-        made = _corruption(name, params)(made, **params, generator=g).scene
+        made = _find_corruption(name, params)(made, **params, generator=g).scene
     pairs = zip(scene.actors, made.actors)
     return Corrupted(made, tuple(changed_points(a.positions, b.positions) for a, b in pairs))
 
-# %% ../../../nbs/filters/corrupt/corruption.ipynb #fce83a44
-def _corruption(name: str, params: Mapping[str, Any]) -> Callable[..., Corrupted]:
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #887cbd20
+def _find_corruption(name: str, params: Mapping[str, Any]) -> Callable[..., Corrupted]:
     if name not in CORRUPTIONS:
         raise ValueError(f"no corruption is called {name!r}; there are {', '.join(CORRUPTIONS)}")
     known = [

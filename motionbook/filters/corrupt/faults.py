@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['Unit', 'Corrupted', 'as_generator', 'each_actor', 'with_changes', 'in_units', 'check_shares', 'check_option',
-           'check_events', 'add_noise', 'hide', 'drop_joints', 'Events', 'draw_events', 'actor_events', 'drop_frames',
-           'hide_joints']
+           'check_events', 'add_noise', 'hide', 'drop_joints', 'Events', 'draw_events', 'actor_events', 'hit_actors',
+           'in_events', 'drop_frames', 'hide_joints']
 
-# %% ../../../nbs/filters/corrupt/faults.ipynb #eec0fc66
+# %% ../../../nbs/filters/corrupt/faults.ipynb #59dff4fd
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 from typing import Literal, NamedTuple
 
 import torch
@@ -19,14 +21,14 @@ from ...core.gaps import changed_points
 from ...core.motion import Motion, Scene
 from ...core.size import measured_body
 
-# %% ../../../nbs/filters/corrupt/faults.ipynb #9cb9c5a8
+# %% ../../../nbs/filters/corrupt/faults.ipynb #9a434bd7
 class Corrupted(NamedTuple):
     "A broken scene, and for each actor which points differ from before."
 
     scene: Scene
     mask: tuple[Tensor, ...]  # [t j] bool an actor, true = changed
 
-# %% ../../../nbs/filters/corrupt/faults.ipynb #7987f6b8
+# %% ../../../nbs/filters/corrupt/faults.ipynb #5082bf55
 def as_generator(
     generator: torch.Generator | int,  # a generator, or the seed of a new one
 ) -> torch.Generator:
@@ -59,11 +61,11 @@ def with_changes(
     ],  # for each actor new positions, and confidence or None
 ) -> Corrupted:
     "The scene with what differs, and the masks of it."
-    actors, masks = zip(*(_changed(m, *change) for m, change in zip(scene.actors, changes)))
+    actors, masks = zip(*(_mark_changes(m, *change) for m, change in zip(scene.actors, changes)))
     return Corrupted(scene.replace(actors=actors), masks)
 
-# %% ../../../nbs/filters/corrupt/faults.ipynb #91bc7f66
-def _changed(
+# %% ../../../nbs/filters/corrupt/faults.ipynb #8383f4f2
+def _mark_changes(
     m: Motion, positions: Tensor, confidence: Tensor | None = None
 ) -> tuple[Motion, Tensor]:
     "The motion with what differs, and the mask of it; a motion without a difference is the same object."
@@ -79,7 +81,7 @@ def _changed(
         positions=positions, confidence=m.confidence if confidence is None else confidence
     ), mask
 
-# %% ../../../nbs/filters/corrupt/faults.ipynb #5bcecdd4
+# %% ../../../nbs/filters/corrupt/faults.ipynb #76ec7372
 Unit = Literal["body", "m", "px"]
 
 
@@ -122,7 +124,7 @@ def check_events(rate: float, min_len: int, max_len: int, joints: str = "each"):
             f"expected whole numbers of frames with 1 <= min_len <= max_len, got {min_len!r} and {max_len!r}"
         )
 
-# %% ../../../nbs/filters/corrupt/faults.ipynb #a7ae6164
+# %% ../../../nbs/filters/corrupt/faults.ipynb #3c08813c
 def add_noise(
     scene: Scene,
     *,
@@ -144,7 +146,7 @@ def add_noise(
 
     return each_actor(scene, generator, change)
 
-# %% ../../../nbs/filters/corrupt/faults.ipynb #8af0b146
+# %% ../../../nbs/filters/corrupt/faults.ipynb #705aa619
 def hide(
     m: Motion,
     gone: Tensor,  # [t j] bool, points to take away
@@ -153,7 +155,7 @@ def hide(
     conf = None if m.confidence is None else torch.zeros_like(m.confidence)
     return m.positions.masked_fill(gone[..., None], torch.nan), conf
 
-# %% ../../../nbs/filters/corrupt/faults.ipynb #de9aa54b
+# %% ../../../nbs/filters/corrupt/faults.ipynb #d90278a5
 def drop_joints(
     scene: Scene,
     *,
@@ -165,7 +167,7 @@ def drop_joints(
     lose = lambda m, g: hide(m, torch.rand(m.positions.shape[:2], generator=g) < prob)
     return each_actor(scene, generator, lose)
 
-# %% ../../../nbs/filters/corrupt/faults.ipynb #9c94d12f
+# %% ../../../nbs/filters/corrupt/faults.ipynb #46521014
 class Events(NamedTuple):
     "Stretches of frames, as four tables [t j]."
 
@@ -185,10 +187,10 @@ def draw_events(
     "Random stretches that cover exactly the share asked for and do not overlap."
     joint, frame = present.T.nonzero(as_tuple=True)
     n, count = len(frame), round(rate * len(frame))
-    length = _lengths(count, min_len, max_len, g)
+    length = _draw_lengths(count, min_len, max_len, g)
     number = torch.arange(len(length)).repeat_interleave(length)
     step = torch.arange(count) - (length.cumsum(0) - length)[number]
-    at = _starts(n, length, g)[number] + step
+    at = _draw_starts(n, length, g)[number] + step
     first = torch.searchsorted(joint, joint)  # where each joint's row begins
     source = torch.maximum(at - step - 1, first[at])
     put = lambda value, like: torch.zeros(present.shape, dtype=like).index_put(
@@ -202,8 +204,8 @@ def draw_events(
         put(frame[source], torch.long),
     )
 
-# %% ../../../nbs/filters/corrupt/faults.ipynb #e50ba3b6
-def _lengths(count: int, min_len: int, max_len: int, g: torch.Generator) -> Tensor:
+# %% ../../../nbs/filters/corrupt/faults.ipynb #0e4f70aa
+def _draw_lengths(count: int, min_len: int, max_len: int, g: torch.Generator) -> Tensor:
     "Random lengths that add up to count: enough are drawn, and what is too much is taken off at random."
     drawn = torch.randint(min_len, max_len + 1, (-(-count // min_len),), generator=g)
     length = drawn[: int((drawn.cumsum(0) < count).sum()) + 1]
@@ -214,7 +216,7 @@ def _lengths(count: int, min_len: int, max_len: int, g: torch.Generator) -> Tens
     return torch.diff(length.cumsum(0).clamp(max=count), prepend=torch.zeros(1, dtype=torch.long))
 
 
-def _starts(n: int, length: Tensor, g: torch.Generator) -> Tensor:
+def _draw_starts(n: int, length: Tensor, g: torch.Generator) -> Tensor:
     "Where on a timeline of n points the events start, each in a gap of its own while there are enough."
     k, room = len(length), n - int(length.sum()) + 1
     slots = (
@@ -224,7 +226,7 @@ def _starts(n: int, length: Tensor, g: torch.Generator) -> Tensor:
     )
     return slots.sort().values + length.cumsum(0) - length
 
-# %% ../../../nbs/filters/corrupt/faults.ipynb #7cb64378
+# %% ../../../nbs/filters/corrupt/faults.ipynb #263b156e
 def actor_events(
     m: Motion,
     rate: float,  # share of the points, or of the frames
@@ -239,7 +241,50 @@ def actor_events(
     e = draw_events(m.observed.any(1, keepdim=True), rate, min_len, max_len, g)
     return Events(*(x.expand(m.observed.shape) for x in e))
 
-# %% ../../../nbs/filters/corrupt/faults.ipynb #004532fe
+# %% ../../../nbs/filters/corrupt/faults.ipynb #673729c4
+def hit_actors(
+    change: Callable,  # (motion, events, generator, **own) -> new positions [t j c], new confidence [t j] or None
+    draw: Callable,  # as `actor_events`
+    scene: Scene,
+    *,
+    rate: float,  # share of the points that are hit
+    min_len: int,  # shortest event, frames
+    max_len: int,  # longest event, frames
+    joints: Literal["each", "all"] = "each",  # one joint at a time, or the whole body
+    generator: torch.Generator | int = 0,  # or a seed
+    **own,  # settings of this fault alone
+) -> Corrupted:
+    "Draw events for every actor and break it there."
+    check_events(rate, min_len, max_len, joints)
+
+    def change_actor(m: Motion, g: torch.Generator):
+        return change(m, draw(m, rate, min_len, max_len, joints, g), g, **own)
+
+    return each_actor(scene, generator, change_actor)
+
+# %% ../../../nbs/filters/corrupt/faults.ipynb #0b4c872b
+def in_events(
+    draw: Callable = actor_events,  # what draws the events
+    **usual,  # rate, min_len and max_len where none are given
+) -> Callable:
+    "Turn what happens to one motion into a fault of a scene."
+
+    def make(change: Callable) -> Callable[..., Corrupted]:
+        @wraps(change)
+        def fault(scene: Scene, **settings) -> Corrupted:
+            return hit_actors(change, draw, scene, **(usual | settings))
+
+        own = inspect.signature(change).parameters.values()
+        own = [p for p in own if p.kind is p.KEYWORD_ONLY]
+        scene, *shared = list(inspect.signature(hit_actors).parameters.values())[2:-1]
+        shared = [p.replace(default=usual.get(p.name, p.default)) for p in shared]
+        fault.__signature__ = inspect.Signature([scene, *own, *shared], return_annotation=Corrupted)
+        fault.__delwrap__ = hit_actors
+        return fault
+
+    return make
+
+# %% ../../../nbs/filters/corrupt/faults.ipynb #1dbfbb63
 def drop_frames(
     scene: Scene,
     *,
@@ -260,7 +305,7 @@ def drop_frames(
 
     return each_actor(scene, generator, change)
 
-# %% ../../../nbs/filters/corrupt/faults.ipynb #1e773d22
+# %% ../../../nbs/filters/corrupt/faults.ipynb #5ab62dda
 def hide_joints(
     scene: Scene,
     *,

@@ -4,21 +4,21 @@
 
 # %% auto #0
 __all__ = ['Estimate', 'known_points', 'hermite', 'pchip_slopes', 'spline_slopes', 'trial_holes', 'gap_distance', 'noise_floor',
-           'gap_sigma', 'fair_points', 'trial_turns', 'as_filler', 'never_seen', 'hold', 'linear', 'pchip', 'cubic',
-           'fill_linear', 'smoothed_sigma', 'median', 'savgol', 'cutoff_residuals', 'residual_cutoff', 'low_pass',
-           'butterworth']
+           'gap_sigma', 'fair_points', 'trial_turns', 'for_seen_joints', 'never_seen', 'as_filler', 'hold', 'linear',
+           'pchip', 'cubic', 'fill_linear', 'smoothed_sigma', 'median', 'savgol', 'cutoff_residuals', 'residual_cutoff',
+           'low_pass', 'butterworth']
 
-# %% ../../../nbs/filters/fill/classical.ipynb #a601393b
+# %% ../../../nbs/filters/fill/classical.ipynb #f06eb01c
 import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from ...core.gaps import neighbours
+from ...core.gaps import gap_ends, neighbours, take_frames
 from ..cleaner import Filled, Filler
 
-# %% ../../../nbs/filters/fill/classical.ipynb #8507c8f1
+# %% ../../../nbs/filters/fill/classical.ipynb #400fd891
 def known_points(
     positions: Tensor,  # [t j c], NaN = not trusted
 ) -> Tensor:  # [t j] bool
@@ -29,7 +29,7 @@ def known_points(
         )
     return positions.isfinite().all(-1)
 
-# %% ../../../nbs/filters/fill/classical.ipynb #5438b03a
+# %% ../../../nbs/filters/fill/classical.ipynb #a68aba7a
 def hermite(
     x: Tensor,  # [t j c]
     known: Tensor,  # [t j] bool
@@ -50,21 +50,17 @@ def hermite(
     k = (known.cumsum(0) - 1).clamp(min=0).minimum((count - 2).clamp(min=0))
     s = (torch.arange(len(x))[:, None] - times.gather(0, k)) / h[..., 0].gather(0, k)
     y = _hermite_at(
-        s.clamp(0, 1)[..., None], *(_pick(v, k) for v in (knots, rise, h * m[:-1], h * m[1:]))
+        s.clamp(0, 1)[..., None], *(take_frames(v, k) for v in (knots, rise, h * m[:-1], h * m[1:]))
     )
     y = torch.where((count > 0)[:, None], y, float("nan"))
     return torch.where(known[..., None], x, y)
 
-# %% ../../../nbs/filters/fill/classical.ipynb #0bcb658e
-def _pick(v: Tensor, k: Tensor) -> Tensor:
-    return v.gather(0, k[..., None].expand(*k.shape, v.shape[-1]))
-
-
+# %% ../../../nbs/filters/fill/classical.ipynb #d591d3f2
 def _hermite_at(s, y0, rise, m0, m1):
     "The cubic on one interval; slopes are already times h."
     return y0 + rise * s * s * (3 - 2 * s) + s * (1 - s) * ((1 - s) * m0 - s * m1)
 
-# %% ../../../nbs/filters/fill/classical.ipynb #320b90ac
+# %% ../../../nbs/filters/fill/classical.ipynb #d603ce42
 def pchip_slopes(h: Tensor, rise: Tensor, count: Tensor) -> Tensor:
     "Fritsch–Butland slopes at the knots."
     d = rise / h
@@ -78,18 +74,18 @@ def pchip_slopes(h: Tensor, rise: Tensor, count: Tensor) -> Tensor:
     m = torch.where(at == 0, first, m)
     return torch.where(at == (count - 1)[:, None], final, m)
 
-# %% ../../../nbs/filters/fill/classical.ipynb #dbbe7e5f
+# %% ../../../nbs/filters/fill/classical.ipynb #cdd439b2
 def _end_slope(h, d, last, side):
     "One-sided three-point slope, kept from overshooting."
     e0 = torch.zeros_like(last) if side == 0 else last
     e1 = (e0 + 1).minimum(last) if side == 0 else (e0 - 1).clamp(min=0)
-    h0, h1, d0, d1 = (_pick(v, e[None])[0] for v, e in ((h, e0), (h, e1), (d, e0), (d, e1)))
+    h0, h1, d0, d1 = (take_frames(v, e[None])[0] for v, e in ((h, e0), (h, e1), (d, e0), (d, e1)))
     m = ((2 * h0 + h1) * d0 - h0 * d1) / (h0 + h1)
     m = torch.where(m * d0 <= 0, 0.0, m)
     m = torch.where((d0 * d1 < 0) & (m.abs() > 3 * d0.abs()), 3 * d0, m)
     return torch.where((last == 0)[:, None], d0, m)
 
-# %% ../../../nbs/filters/fill/classical.ipynb #30f2aa68
+# %% ../../../nbs/filters/fill/classical.ipynb #12a3caeb
 def spline_slopes(h: Tensor, rise: Tensor, count: Tensor) -> Tensor:
     "Slopes of the natural cubic spline, all joints in one banded solve."
     from scipy.linalg import solveh_banded
@@ -109,7 +105,7 @@ def spline_slopes(h: Tensor, rise: Tensor, count: Tensor) -> Tensor:
     )
     return torch.from_numpy(m).reshape(j, n, c).transpose(0, 1).to(h.dtype)
 
-# %% ../../../nbs/filters/fill/classical.ipynb #38bd251a
+# %% ../../../nbs/filters/fill/classical.ipynb #9e76eeb3
 def trial_holes(
     known: Tensor,  # [t j] bool
     turn: int = 0,  # 0, 1 or 2: which third of the joints
@@ -144,7 +140,7 @@ def gap_distance(
     d = torch.where(before < 0, 2.0 * two, torch.where(after >= len(known), 2.0 * one, d))
     return torch.where(known, 0.0, d)
 
-# %% ../../../nbs/filters/fill/classical.ipynb #27958d14
+# %% ../../../nbs/filters/fill/classical.ipynb #3b5687f3
 def noise_floor(
     x: Tensor,  # [t j c], NaN = not known
 ) -> float:  # metres or pixels, per coordinate
@@ -167,9 +163,11 @@ def gap_sigma(
     if known.all() or not known.any():
         return torch.zeros(known.shape, dtype=x.dtype)
     distance = gap_distance(known)
-    trials = [_trial(x, known, estimate, turn, 1.3 * distance.max()) for turn in trial_turns(known)]
+    trials = [
+        _run_trial(x, known, estimate, turn, 1.3 * distance.max()) for turn in trial_turns(known)
+    ]
     error, d, clean = (torch.cat(v) for v in zip(*trials))
-    return _power_law(error, d, clean, distance) if clean.sum() >= 30 else _held_sigma(x, known)
+    return _power_law(error, d, clean, distance) if clean.sum() >= 30 else _guess_sigma(x, known)
 
 
 def fair_points(
@@ -189,11 +187,11 @@ def trial_turns(
     "Three turns for a small recording, one for a large one."
     return range(3 if known.numel() < SMALL else 1)
 
-# %% ../../../nbs/filters/fill/classical.ipynb #77e2157c
+# %% ../../../nbs/filters/fill/classical.ipynb #73381004
 SMALL = 6_000  # points
 
 
-def _trial(x, known, estimate, turn, farthest):
+def _run_trial(x, known, estimate, turn, farthest):
     "Error, distance and which points count, of one trial, each [t j]."
     hide = trial_holes(known, turn)
     left = known & ~hide
@@ -217,7 +215,7 @@ def _power_law(error, d, hide, distance):
     return torch.where(distance > 0, (offset + joint).exp() * distance.clamp_min(1e-3) ** p, 0.0)
 
 
-def _held_sigma(x, known):
+def _guess_sigma(x, known):
     "How far a point goes in that many frames, halved: all there is to say of a short recording."
     speed = (
         (x[1:] - x[:-1]).square().mean(-1).sqrt() if len(x) > 1 else torch.zeros_like(x[:, :, 0])
@@ -226,7 +224,33 @@ def _held_sigma(x, known):
     per_joint = torch.where(per_joint.isfinite(), per_joint, per_joint.nanmean().nan_to_num(0.0))
     return gap_distance(known) * per_joint / 2
 
-# %% ../../../nbs/filters/fill/classical.ipynb #36232bfc
+# %% ../../../nbs/filters/fill/classical.ipynb #fd677257
+def for_seen_joints(
+    fill: Callable,  # (x float64 [t j c] with NaN = not known, known [t j], fps, errors) -> Filled
+) -> Filler:
+    "A filler from one that every joint gives at least one point to."
+
+    def whole(positions: Tensor, fps: float, errors: bool = True) -> Filled:
+        everywhere = known_points(positions)
+        seen = everywhere.any(0)
+        values, sigma = torch.full_like(positions, float("nan")), torch.zeros(everywhere.shape)
+        if not seen.any():
+            return Filled(values, sigma, never_seen(everywhere))
+        known = everywhere[:, seen]
+        x = positions[:, seen].double().masked_fill(~known[..., None], float("nan"))
+        made = fill(x, known, fps, errors)
+        values[:, seen], sigma[:, seen] = made.positions.to(values.dtype), made.sigma.float()
+        return Filled(values, sigma, never_seen(everywhere, made.note))
+
+    return whole
+
+
+def never_seen(known: Tensor, note: str = "") -> str:
+    "The note, with the joints that have no known point."
+    gone = (~known.any(0)).nonzero().flatten().tolist()
+    return "; ".join(filter(None, [note, f"never seen: joints {gone}" if gone else ""]))
+
+# %% ../../../nbs/filters/fill/classical.ipynb #be020ae7
 Estimate = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor | float, str]]
 
 
@@ -236,45 +260,21 @@ def as_filler(
 ) -> Filler:
     "A filler with error bars from an estimate."
 
-    def fill(positions: Tensor, fps: float, errors: bool = True) -> Filled:
-        everywhere = known_points(positions)
-        seen = everywhere.any(0)
-        known = everywhere[:, seen]
-        x = positions[:, seen].double().masked_fill(~known[..., None], float("nan"))
-        values, sigma = torch.full_like(positions, float("nan")), torch.zeros(everywhere.shape)
-        if not seen.any():
-            return Filled(values, sigma, never_seen(everywhere))
+    def fill(x: Tensor, known: Tensor, fps: float, errors: bool) -> Filled:
         y, spread, note = estimate(x, known, fps)
-        gaps = (
-            gap_sigma(x, known, lambda a, k: estimate(a, k, fps)[0])
-            if errors
-            else torch.zeros(known.shape)
-        )
-        sigma[:, seen] = (
-            (gaps.square() + torch.as_tensor(spread, dtype=x.dtype) ** 2).sqrt().float()
-        )
-        y = y.to(positions.dtype)
-        values[:, seen] = (
-            torch.where(known[..., None], positions[:, seen], y) if interpolates else y
-        )
-        return Filled(values, sigma, never_seen(everywhere, note))
+        again = lambda a, k: estimate(a, k, fps)[0]
+        gaps = gap_sigma(x, known, again) if errors else torch.zeros(known.shape)
+        sigma = (gaps.square() + torch.as_tensor(spread, dtype=x.dtype) ** 2).sqrt()
+        return Filled(torch.where(known[..., None], x, y) if interpolates else y, sigma, note)
 
-    return fill
+    return for_seen_joints(fill)
 
-
-def never_seen(known: Tensor, note: str = "") -> str:
-    "The note, with the joints that have no known point."
-    gone = (~known.any(0)).nonzero().flatten().tolist()
-    return "; ".join(filter(None, [note, f"never seen: joints {gone}" if gone else ""]))
-
-# %% ../../../nbs/filters/fill/classical.ipynb #d029c96b
+# %% ../../../nbs/filters/fill/classical.ipynb #2cf54308
 def hold() -> Filler:
     "The last known value; before the first one, the first."
 
     def estimate(x, known, fps):
-        before, after = neighbours(known)
-        at = torch.where(before < 0, after, before).clamp(max=len(x) - 1)
-        return _pick(x, at), noise_floor(x), ""
+        return take_frames(x, gap_ends(known)[0]), noise_floor(x), ""
 
     return as_filler(estimate, interpolates=True)
 
@@ -307,18 +307,12 @@ def fill_linear(
     known: Tensor,  # [t j] bool
 ) -> Tensor:  # [t j c]
     "Linear interpolation, ends held, NaN for a joint that is never known."
-    before, after = neighbours(known)
-    lo = torch.where(before < 0, after, before).clamp(max=len(x) - 1)
-    hi = torch.where(after >= len(x), before, after).clamp(min=0)
-    w = (
-        ((torch.arange(len(x))[:, None] - lo) / (hi - lo).clamp_min(1))
-        .clamp(0, 1)[..., None]
-        .to(x.dtype)
-    )
-    a, b = _pick(x, lo), _pick(x, hi)
-    return torch.where(known[..., None], x, a + w * (b - a))
+    lo, hi, share = gap_ends(known)
+    a, b = take_frames(x, lo), take_frames(x, hi)
+    line = a + share.clamp(0, 1)[..., None].to(x.dtype) * (b - a)
+    return torch.where(known[..., None], x, line)
 
-# %% ../../../nbs/filters/fill/classical.ipynb #dc7debee
+# %% ../../../nbs/filters/fill/classical.ipynb #bd420686
 def smoothed_sigma(
     x: Tensor,  # [t j c] input, NaN = not known
     y: Tensor,  # [t j c] smoothed
@@ -329,7 +323,7 @@ def smoothed_sigma(
     residual = (x - y).square().mean(-1).nanmean(0).nan_to_num()
     return (gain * noise + (residual - (1 - gain) * noise).clamp_min(0)).sqrt()
 
-# %% ../../../nbs/filters/fill/classical.ipynb #28b30e83
+# %% ../../../nbs/filters/fill/classical.ipynb #0ce92377
 def median(
     window: int = 5,  # frames, odd
 ) -> Filler:
@@ -368,7 +362,7 @@ def savgol(
 
     return as_filler(estimate)
 
-# %% ../../../nbs/filters/fill/classical.ipynb #4f1b1ed5
+# %% ../../../nbs/filters/fill/classical.ipynb #834199e4
 def cutoff_residuals(
     x: Tensor,  # [t j c], no gaps
     cutoffs: Tensor,  # [f] Hz
@@ -396,11 +390,11 @@ def residual_cutoff(
     enough = residual.square() <= noise.clamp_min(1e-24)
     return torch.where(enough.any(0), enough.to(torch.uint8).argmax(0), len(cutoffs) - 1)
 
-# %% ../../../nbs/filters/fill/classical.ipynb #f97815b2
+# %% ../../../nbs/filters/fill/classical.ipynb #6b52cfa4
 def _one_pass(cutoff, order):
     return cutoff / (2**0.5 - 1) ** (0.5 / order)
 
-# %% ../../../nbs/filters/fill/classical.ipynb #c5ca761d
+# %% ../../../nbs/filters/fill/classical.ipynb #4aa91838
 def low_pass(
     x: Tensor,  # [t j c], no gaps
     cutoff: float,  # Hz, below half the frame rate
@@ -429,7 +423,7 @@ def butterworth(
         y = fill_linear(x, known)
         if len(x) < 8:
             return y, noise_floor(x), f"too short to smooth: {len(x)} frames"
-        at, how = _cutoffs(y, cutoff, per_joint, fps, order)
+        at, how = _find_cutoffs(y, cutoff, per_joint, fps, order)
         smooth = y.clone()
         for f in at.unique().tolist():
             smooth[:, at == f] = low_pass(y[:, at == f], f, fps, order)
@@ -437,8 +431,8 @@ def butterworth(
 
     return as_filler(estimate)
 
-# %% ../../../nbs/filters/fill/classical.ipynb #b2ec6d54
-def _cutoffs(y, cutoff, per_joint, fps, order):
+# %% ../../../nbs/filters/fill/classical.ipynb #bad47f37
+def _find_cutoffs(y, cutoff, per_joint, fps, order):
     "A cutoff for each joint, and the words for it."
     if cutoff is not None:
         at = torch.full((y.shape[1],), min(cutoff, 0.38 * fps), dtype=y.dtype)

@@ -6,7 +6,7 @@
 __all__ = ['ROUGHNESS', 'SHRINK', 'QUIET', 'ROUNDS', 'SETTLED', 'roughness', 'times_roughness', 'banded_solver', 'solve_coupled',
            'coupling', 'coupled', 'learned_noise', 'coupled_positions']
 
-# %% ../../../nbs/filters/fill/coupled.ipynb #b2edb246
+# %% ../../../nbs/filters/fill/coupled.ipynb #00c00dff
 import math
 from collections.abc import Callable
 
@@ -17,14 +17,13 @@ from torch import Tensor
 from ..cleaner import Filled, Filler, body_size
 from motionbook.filters.fill.classical import (
     fill_linear,
+    for_seen_joints,
     gap_sigma,
-    known_points,
-    never_seen,
     smoothed_sigma,
 )
 from .kalman import lasting, learn_noise
 
-# %% ../../../nbs/filters/fill/coupled.ipynb #a98018f7
+# %% ../../../nbs/filters/fill/coupled.ipynb #daa62b9a
 ROUGHNESS = (0.105, 0.078)  # seconds: τ₂ and τ₃
 
 
@@ -54,7 +53,7 @@ def times_roughness(
         out[:, lag:] += bands[lag, :-lag] * z[:, :-lag]
     return out
 
-# %% ../../../nbs/filters/fill/coupled.ipynb #e314a964
+# %% ../../../nbs/filters/fill/coupled.ipynb #9bcdb2d4
 def banded_solver(
     ab: Tensor,  # [4 n t] float64, diagonal and three below it of n positive definite matrices; overwritten
 ) -> Callable[[Tensor], Tensor]:  # [n t] -> [n t]
@@ -70,7 +69,7 @@ def banded_solver(
     solve = lambda r: cho_solve_banded((factor, True), r.reshape(-1).numpy(), check_finite=False)
     return lambda r: torch.from_numpy(solve(r)).reshape(shape)
 
-# %% ../../../nbs/filters/fill/coupled.ipynb #e35d627c
+# %% ../../../nbs/filters/fill/coupled.ipynb #24ca1de1
 def solve_coupled(
     x: Tensor,  # [d t] data, finite
     weight: Tensor,  # [d t] one over the noise variance; 0 where there is no measurement
@@ -102,7 +101,7 @@ def solve_coupled(
         step = better + size / old * step
     return z
 
-# %% ../../../nbs/filters/fill/coupled.ipynb #d82bf823
+# %% ../../../nbs/filters/fill/coupled.ipynb #5f78c3ff
 def _alone(weight, free, precision, bands):
     "Solver of each coordinate by itself, all in one banded Cholesky factor."
     ab = bands[:, None] * precision.diagonal()[:, None]
@@ -120,7 +119,7 @@ def _together(weight, precision, bands):
     solve = banded_solver(ab)
     return lambda r: axes @ solve(axes.T @ r)
 
-# %% ../../../nbs/filters/fill/coupled.ipynb #d03e4759
+# %% ../../../nbs/filters/fill/coupled.ipynb #0a51cb59
 SHRINK = 0.1
 
 
@@ -140,7 +139,7 @@ def coupling(
     own = own.clamp_min(floor**2 / SHRINK)
     return c + SHRINK * own * torch.eye(len(c), dtype=c.dtype)
 
-# %% ../../../nbs/filters/fill/coupled.ipynb #06aa91a6
+# %% ../../../nbs/filters/fill/coupled.ipynb #5d9929b5
 QUIET = 0.0006  # share of the body's size below which noise is negligible
 ROUNDS = 10  # of estimating C and Z in turn
 SETTLED = 0.02  # change in a round, as a share of the step from frame to frame
@@ -151,28 +150,18 @@ def coupled(
 ) -> Filler:
     "Smooth in time and coupled across the body: the most probable recording given what is known."
 
-    def fill(positions: Tensor, fps: float, errors: bool = True) -> Filled:
-        everywhere = known_points(positions)
-        seen = everywhere.any(0)
-        values, sigma = torch.full_like(positions, float("nan")), torch.zeros(everywhere.shape)
-        if not seen.any():
-            return Filled(values, sigma, never_seen(everywhere))
-        known, x = everywhere[:, seen], positions[:, seen].double()
-        x = x.masked_fill(~known[..., None], float("nan"))
+    def fill(x: Tensor, known: Tensor, fps: float, errors: bool) -> Filled:
         level = learned_noise(x, known, fps) if noise is None else noise
         sd = level if level > QUIET * body_size(x) or noise else 0.0
         y, spread = coupled_positions(x, known, fps, sd, errors)
-        y = y.to(positions.dtype)
-        values[:, seen] = torch.where(known[..., None], positions[:, seen], y) if sd == 0 else y
-        sigma[:, seen] = torch.where(
-            known, spread.hypot(torch.tensor(level * (sd == 0))), spread
-        ).float()
+        y = torch.where(known[..., None], x, y) if sd == 0 else y
+        sigma = torch.where(known, spread.hypot(torch.tensor(level * (sd == 0))), spread)
         words = f"noise of {level:.3g} a coordinate " + ("smoothed" if sd else "left as it is")
-        return Filled(values, sigma, never_seen(everywhere, f"coupled smoother, {words}"))
+        return Filled(y, sigma, f"coupled smoother, {words}")
 
-    return fill
+    return for_seen_joints(fill)
 
-# %% ../../../nbs/filters/fill/coupled.ipynb #ef838526
+# %% ../../../nbs/filters/fill/coupled.ipynb #1b8b79d2
 def learned_noise(
     x: Tensor,  # [t j c] float64, NaN = not known
     known: Tensor,  # [t j] bool, at least one in each joint
@@ -184,7 +173,7 @@ def learned_noise(
     )
     return math.sqrt(float(np.median(variance)))
 
-# %% ../../../nbs/filters/fill/coupled.ipynb #cebd7c27
+# %% ../../../nbs/filters/fill/coupled.ipynb #4a03715b
 def coupled_positions(
     x: Tensor,  # [t j c] float64, NaN = not known
     known: Tensor,  # [t j] bool, at least one in each joint
@@ -197,46 +186,46 @@ def coupled_positions(
     if len(x) < 3 or (known.all() and sd == 0):
         return filled, gap_sigma(x, known, fill_linear)
     middle = filled.mean((0, 1))
-    z, precision, bands = _alternated(x - middle, known, filled - middle, fps, sd)
-    y = _points(z, x.shape[-1]) + middle
+    z, precision, bands = _solve_in_turn(x - middle, known, filled - middle, fps, sd)
+    y = _to_points(z, x.shape[-1]) + middle
     if not errors:
         return y, torch.zeros(known.shape, dtype=x.dtype)
-    kept = lambda a, k: _solved(
-        a - middle, k, _rows(fill_linear(a, k) - middle), sd, precision, bands
+    kept = lambda a, k: _solve_rows(
+        a - middle, k, _to_rows(fill_linear(a, k) - middle), sd, precision, bands
     )
-    fresh = lambda a, k: _alternated(a - middle, k, fill_linear(a, k) - middle, fps, sd)[0]
+    fresh = lambda a, k: _solve_in_turn(a - middle, k, fill_linear(a, k) - middle, fps, sd)[0]
     again = fresh if len(x) < RELEARN else kept
-    spread = gap_sigma(x, known, lambda a, k: _points(again(a, k), x.shape[-1]) + middle)
-    passed = lambda a: _points(kept(a, known), x.shape[-1]) + middle
-    return y, torch.where(known, _passed(x, known, passed, y, sd), spread) if sd else spread
+    spread = gap_sigma(x, known, lambda a, k: _to_points(again(a, k), x.shape[-1]) + middle)
+    passed = lambda a: _to_points(kept(a, known), x.shape[-1]) + middle
+    return y, torch.where(known, _measure_passed(x, known, passed, y, sd), spread) if sd else spread
 
-# %% ../../../nbs/filters/fill/coupled.ipynb #9c95fa1e
+# %% ../../../nbs/filters/fill/coupled.ipynb #76a4404e
 RELEARN = 1000  # frames below which the coupling is learned anew for the errors
 
 
-def _alternated(x, known, filled, fps, sd):
+def _solve_in_turn(x, known, filled, fps, sd):
     "Coupling and positions in turn, until they settle."
     bands = roughness(len(x), fps)
-    z = _presmoothed(_rows(filled), fps) if sd else _rows(filled)
+    z = _smooth_first(_to_rows(filled), fps) if sd else _to_rows(filled)
     for _ in range(ROUNDS):
         precision = torch.linalg.inv(coupling(z, bands, x.shape[-1], 0.01 * sd))
-        old, z = z, _solved(x, known, z, sd, precision, bands)
+        old, z = z, _solve_rows(x, known, z, sd, precision, bands)
         if (z - old).square().mean().sqrt() <= SETTLED * z.diff(dim=1).square().mean().sqrt():
             break
     return z, precision, bands
 
 
-def _rows(x: Tensor) -> Tensor:
+def _to_rows(x: Tensor) -> Tensor:
     return x.reshape(len(x), -1).T.contiguous()
 
 
-def _points(z: Tensor, c: int) -> Tensor:
+def _to_points(z: Tensor, c: int) -> Tensor:
     return z.T.reshape(z.shape[1], -1, c)
 
 
-def _solved(x, known, start, sd, precision, bands):
-    wide = _rows(known[..., None].expand(x.shape))
-    data = torch.where(wide, _rows(x), 0.0)
+def _solve_rows(x, known, start, sd, precision, bands):
+    wide = _to_rows(known[..., None].expand(x.shape))
+    data = torch.where(wide, _to_rows(x), 0.0)
     if sd:
         return solve_coupled(data, wide / sd**2, torch.ones_like(wide), start, precision, bands)
     return solve_coupled(
@@ -244,7 +233,7 @@ def _solved(x, known, start, sd, precision, bands):
     )
 
 
-def _presmoothed(z: Tensor, fps: float) -> Tensor:
+def _smooth_first(z: Tensor, fps: float) -> Tensor:
     "A first guess without the noise, so that the coupling is not learned from it."
     from scipy.signal import savgol_filter
 
@@ -252,7 +241,7 @@ def _presmoothed(z: Tensor, fps: float) -> Tensor:
     return torch.from_numpy(savgol_filter(z.numpy(), frames, 2, axis=1)) if frames > 2 else z
 
 
-def _passed(x, known, solve, y, sd):
+def _measure_passed(x, known, solve, y, sd):
     "Standard error of smoothed known points [1 j], by how much of a little added noise comes back."
     probe = (
         torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype)

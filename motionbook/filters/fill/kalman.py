@@ -6,7 +6,7 @@
 __all__ = ['Model', 'ACCELERATION_LASTS', 'SPEED_LASTS', 'RATIOS', 'LEARN_FRAMES', 'motion_model', 'rts_textbook', 'rts_batched',
            'learn_noise', 'rts', 'rts_velocity', 'rts_positions', 'lasting', 'come_to_rest']
 
-# %% ../../../nbs/filters/fill/kalman.ipynb #0383c2ad
+# %% ../../../nbs/filters/fill/kalman.ipynb #16f61454
 from typing import Literal
 
 import numpy as np
@@ -16,9 +16,8 @@ from torch import Tensor
 from ..cleaner import Filled, Filler
 from motionbook.filters.fill.classical import (
     fill_linear,
+    for_seen_joints,
     gap_sigma,
-    known_points,
-    never_seen,
 )
 
 # %% ../../../nbs/filters/fill/kalman.ipynb #030b0e91
@@ -203,41 +202,30 @@ def _start(z, known, s, g=1):
     first = np.take_along_axis(z, known.argmax(0)[None, :, None], 0)
     return np.tile(np.concatenate([first] + [np.zeros_like(first)] * (s - 1)), (1, g, 1))
 
-# %% ../../../nbs/filters/fill/kalman.ipynb #6fbc091d
+# %% ../../../nbs/filters/fill/kalman.ipynb #b40e75a8
 def rts(
     model: Model = "acceleration",
 ) -> Filler:
     "Kalman smoother of constant velocity or acceleration, its noise learned from the recording."
     motion_model(model)
 
-    def fill(positions: Tensor, fps: float, errors: bool = True) -> Filled:
-        everywhere = known_points(positions)
-        seen = everywhere.any(0)
-        values, sigma = torch.full_like(positions, float("nan")), torch.zeros(everywhere.shape)
-        if not seen.any():
-            return Filled(values, sigma, never_seen(everywhere))
-        known, x = everywhere[:, seen], positions[:, seen].double()
-        x = x.masked_fill(~known[..., None], float("nan"))
+    def fill(x: Tensor, known: Tensor, fps: float, errors: bool) -> Filled:
         learned = learn_noise(fill_linear(x, known).numpy(), known.numpy(), model, lasting(fps))
         y, own = rts_positions(x, known, fps, model, *learned)
         again = lambda a, k: rts_positions(a, k, fps, model, *learned)[0]
         trial = gap_sigma(x, known, again) if errors else own
-        values[:, seen], sigma[:, seen] = y.to(values.dtype), torch.maximum(own, trial).float()
         noise = float(np.sqrt(np.median(learned[1])))
-        return Filled(
-            values,
-            sigma,
-            never_seen(everywhere, f"RTS, {model} model, measurement noise {noise:.3g}"),
-        )
+        note = f"RTS, {model} model, measurement noise {noise:.3g}"
+        return Filled(y, torch.maximum(own, trial), note)
 
-    return fill
+    return for_seen_joints(fill)
 
 
 def rts_velocity() -> Filler:
     "`rts` of constant velocity."
     return rts("velocity")
 
-# %% ../../../nbs/filters/fill/kalman.ipynb #c243b6ab
+# %% ../../../nbs/filters/fill/kalman.ipynb #f1f99f38
 def rts_positions(
     x: Tensor,  # [t j c] float64, NaN = not known
     known: Tensor,  # [t j] bool, at least one in each joint
