@@ -254,6 +254,33 @@ def coco_results() -> dict[str, Files]:
     return {n: {"x.json": json.dumps(f).encode()} for n, f in files.items()}
 
 
+def people_json() -> dict[str, Files]:
+    "MMPose's predictions, MARS's mice and CalMS21's sequences."
+    x = pixels(5, 2, 7)
+    person = lambda p: {"keypoints": p[:, :2].tolist(), "keypoint_scores": p[:, 2].tolist()}
+    frames = [{"frame_id": t, "instances": list(map(person, p))} for t, p in enumerate(x)]
+    mice = {"keypoints": x[..., :2].swapaxes(2, 3).tolist(), "scores": x[..., 2].tolist()}
+    trees = {
+        "MMPose": {"meta_info": {}, "instance_info": frames},
+        "MARS": mice,
+        "CalMS21": {"annotator-id_0": {"task1/mouse001": mice, "task1/mouse002": mice}},
+    }
+    return {n: {"x.json": json.dumps(t).encode()} for n, t in trees.items()}
+
+
+def freemocap() -> dict[str, Files]:
+    "Tables of points in space, with and without timestamps."
+    rng = np.random.default_rng(6)
+    names = [f"body_{n}_{k}" for n in MEDIAPIPE33.joints for k in "xyz"]
+    x = rng.uniform(-300, 300, (6, 33, 3)).round(4) + [0, 0, 900]
+    words = [[repr(float(v)) for v in row] for row in x.reshape(6, -1)]
+    words[2][12:15] = [""] * 3
+    plain = "\n".join([",".join(names), *map(",".join, words)])
+    head = ",".join(["timestamp", "timestamp_by_camera", *names])
+    stamped = "\n".join([head, *(f'{t / 30},"{{}}",' + ",".join(w) for t, w in enumerate(words))])
+    return {n: {"x.csv": t.encode()} for n, t in (("wide", plain), ("stamped", stamped))}
+
+
 def marker_h5() -> dict[str, Files]:
     "The two files of a small dataset."
     from motionbook.formats.marker_h5.marker_files import H5_NAME, INFO_NAME, write_marker_h5
@@ -283,6 +310,8 @@ DIALECTS: dict[str, Callable[[], dict[str, Files]]] = {
     "aist_keypoints": aist_keypoints,
     "openpose": openpose,
     "coco_results": coco_results,
+    "people_json": people_json,
+    "freemocap": freemocap,
 }
 
 

@@ -36,7 +36,7 @@ def test_a_folder_of_frames_is_one_recording(folder, capsys):
     assert differ == ["cam_000000000007_keypoints.json"]
 
 
-@pytest.mark.parametrize("name", ["openpose", "coco_results"])
+@pytest.mark.parametrize("name", ["openpose", "coco_results", "people_json"])
 def test_the_format_is_found_by_content(name, tmp_path):
     for label, files in examples(name).items():
         path = put(files, tmp_path)
@@ -52,3 +52,25 @@ def test_only_people_who_are_there_can_be_another_length(tmp_path):
     half = scene.map(lambda m: m.replace(positions=m.positions[:3], confidence=m.confidence[:3]))
     with pytest.raises(BadFile, match="keypoint .json"):
         write(half, tmp_path / "half.json", format="openpose")
+
+
+STRANGERS = {
+    "mouse_full.pickle": b"\x80\x04]\x94.",
+    "cage_pose_est_v5.h5": b"\x89HDF\r\n\x1a\n",
+    "fly.trk": b"MATLAB 5.0 MAT-file",
+    "walk.fbx": b"Kaydara FBX Binary  ",
+    "data.bin": b'<?xml version="1.0"?><mvnx version="4">',
+}
+
+
+def test_a_stranger_is_named_with_a_way_out(tmp_path, capsys):
+    from motionbook.formats.kit.known_others import known_other
+
+    for name, head in STRANGERS.items():
+        (path := tmp_path / name).write_bytes(head)
+        with pytest.raises(BadFile) as said:
+            read(path)
+        assert known_other(path, head).way in str(said.value) and "\n" not in str(said.value)
+    assert main(["info", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "mouse_full.pickle: not read" in said and "use the .h5" in said and "Blender" in said

@@ -13,12 +13,14 @@ from typing import Any
 
 from motionbook.converters.base import (
     SOURCES,
+    files_below,
     find_source,
     plain_number,
     recording_files,
     said_percent,
 )
 from ..core.motion import Motion
+from ..formats.kit.known_others import ENDINGS, known_other
 from ..formats.marker_h5.marker_layout import bone_variation
 from ..formats.registry import read
 
@@ -58,11 +60,20 @@ def _recordings(root: Path, options: dict, known: Sequence[str] = ()) -> list[di
     known = {Path(p).resolve() for p in known}
     found = [p for p in recording_files(root) if p.resolve() not in known]
     rows = [r for p in found for r in _recording_rows(p, root, options)]
+    rows += _stranger_rows(root, known | {p.resolve() for p in found})
     if not rows and not known:
         raise ValueError(
             f"{root.name or root}: expected recordings or datasets, got a folder without any; give another folder"
         )
     return rows
+
+
+def _stranger_rows(root: Path, known: set[Path]) -> list[dict]:
+    "One row a file that is recognised by its name and not read."
+    files = [p for p in files_below(root, *ENDINGS) if p.resolve() not in known]
+    kinds = [(p, known_other(p, b"")) for p in files]
+    name = lambda p: p.name if p == root else p.relative_to(root).as_posix()
+    return [{"file": name(p), "problem": f"{k.what}; {k.way}"} for p, k in kinds if k]
 
 
 _ORDER = "file actor format frames fps seconds points dimensions missing bone_variation problem"

@@ -18,6 +18,7 @@ from ..core.files import BadFile, bad_file, read_bytes, reading
 from ..core.motion import Scene
 from ..core.registry import Registry
 from .kit.first_frame import note_first_frame
+from .kit.known_others import known_other
 
 # %% ../../nbs/formats/registry.ipynb #4f2237c3
 @dataclass(frozen=True)
@@ -106,6 +107,10 @@ _ours("openpose", (".json",), "keypoints.openpose", "OpenPose and EasyMocap: peo
       "every byte but the tokens of changed numbers; people added where they were not found are new text")
 _ours("coco_results", (".json",), "keypoints.coco_results", "COCO keypoint results and annotations, AlphaPose: people in pictures, a list",
       "every byte but the tokens of changed numbers; people added where they were not found are new text")
+_ours("people_json", (".json",), "keypoints.other_people", "MMPose predictions: people in pictures; CalMS21 and MARS: two mice of seven points",
+      "every byte but the tokens of changed numbers")
+_ours("freemocap", (".csv",), "keypoints.freemocap", "freemocap's wide tables: MediaPipe's points triangulated in space",
+      "every byte but the cells of changed points")
 _ours("mediapipe", (".csv", ".json"), "mediapipe.mediapipe", "MediaPipe pose landmarks (csv wide or long, JSON): image or world coordinates, visibility",
       "every byte but the tokens of changed numbers; persons added where none was detected are new text")
 _ours("marker_h5", ("time_sequences.h5", ".h5"), "marker_h5.marker_h5", "marker sequences of OpenCap's enhancer (infoData.npy beside): 20 points, or 16 without arms, 3-D, height and weight",
@@ -147,6 +152,8 @@ def find_format(
     named = [f for f in formats() if f.fits(path)]
     others = (f for f in formats() if f not in named)
     seen = [f for f in named if f.knows(path, head)] or [f for f in others if f.knows(path, head)]
+    if not seen and (other := known_other(path, head)):
+        raise bad_file(path, "a motion recording", other.what, fix=other.way)
     best = [f for f in seen if f.name not in {v.variant_of for v in seen}] or named
     if not best:
         tried = ", ".join(f"{f.name} ({' '.join(f.suffixes)})" for f in formats())

@@ -189,7 +189,8 @@ def _cells(body: bytes, delimiter: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     eol = ord("\n") if b"\n" in body else ord("\r")
     outside = np.cumsum(b == ord('"')) % 2 == 0 if b'"' in body else np.ones(len(b), bool)
     stop = np.flatnonzero(((b == delimiter) | (b == eol)) & outside)
-    stop = stop if len(stop) and stop[-1] == len(b) - 1 else np.r_[stop, len(b)]
+    ended = len(stop) and stop[-1] == len(b) - 1 and b[-1] == eol
+    stop = stop if ended else np.r_[stop, len(b)]
     start = np.r_[3 * body.startswith(b"\xef\xbb\xbf"), stop[:-1] + 1]
     last = np.r_[b[stop[:-1]] == eol, True]  # cells that end a row
     end = stop - (last & (stop > start) & (b[np.maximum(stop - 1, 0)] == 13))
