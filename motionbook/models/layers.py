@@ -83,20 +83,20 @@ def save_folder(
     folder.mkdir(parents=True, exist_ok=True)
     files = {
         WEIGHTS: save({k: v.detach().cpu().contiguous() for k, v in weights.items()}),
-        CONFIG: _json(config),
-        SKELETON: _json(skeleton_to_dict(skeleton)),
+        CONFIG: _encode_json(config),
+        SKELETON: _encode_json(skeleton_to_dict(skeleton)),
     }
     for name, data in files.items():
         atomic_write(folder / name, data)
-    atomic_write(folder / MANIFEST, _json({n: _hash(d) for n, d in files.items()}))
+    atomic_write(folder / MANIFEST, _encode_json({n: _hash_bytes(d) for n, d in files.items()}))
     return folder
 
 
-def _json(value: dict) -> bytes:
+def _encode_json(value: dict) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _hash(data: bytes) -> str:
+def _hash_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 # %% ../../nbs/models/layers.ipynb #09dd49b3
@@ -137,22 +137,22 @@ def load_folder(
         raise bad_file(
             folder, "a folder with a saved model", "a file" if folder.exists() else "nothing"
         )
-    hashes = _parsed(folder / MANIFEST, read_bytes(folder / MANIFEST))
-    files = {name: _intact(folder / name, hashes) for name in (WEIGHTS, CONFIG, SKELETON)}
+    hashes = _parse_object(folder / MANIFEST, read_bytes(folder / MANIFEST))
+    files = {name: _read_intact(folder / name, hashes) for name in (WEIGHTS, CONFIG, SKELETON)}
     try:
         weights = load(files[WEIGHTS])
-        skeleton = dict_to_skeleton(_parsed(folder / SKELETON, files[SKELETON]))
+        skeleton = dict_to_skeleton(_parse_object(folder / SKELETON, files[SKELETON]))
     except BadFile:
         raise
     except (SafetensorError, KeyError, TypeError, ValueError) as err:
         name = SKELETON if "weights" in locals() else WEIGHTS
         raise bad_file(folder / name, "what a saved model holds", str(err)) from err
-    return weights, _parsed(folder / CONFIG, files[CONFIG]), skeleton
+    return weights, _parse_object(folder / CONFIG, files[CONFIG]), skeleton
 
 
-def _intact(path: Path, hashes: dict) -> bytes:
+def _read_intact(path: Path, hashes: dict) -> bytes:
     data = read_bytes(path)
-    if hashes.get(path.name) != _hash(data):
+    if hashes.get(path.name) != _hash_bytes(data):
         raise bad_file(
             path,
             f"the file that {MANIFEST} was written for",
@@ -162,7 +162,7 @@ def _intact(path: Path, hashes: dict) -> bytes:
     return data
 
 
-def _parsed(path: Path, data: bytes) -> dict:
+def _parse_object(path: Path, data: bytes) -> dict:
     try:
         value = json.loads(data)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as err:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ...body.people import human_places
 from ...core.files import bad_file
+from ...core.gaps import run_lengths
 from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton
 from ...filters.auto import chosen_detector
@@ -108,8 +109,6 @@ def window_length(
     usual: int,  # frames
 ) -> int:  # frames
     "Long enough that the longest gap has something around it."
-    from motionbook.filters.cleaner import run_lengths
-
     gap = int(run_lengths(~known[:, known.any(0)]).max()) if known.any() else 0
     return min(len(known), max(usual, min(LONGEST, 2 * gap + usual // 2)))
 
@@ -126,7 +125,7 @@ def correct_long(
     ramp = torch.hann_window(length + 2, periodic=False)[1:-1].clamp_min(1e-3)
     total, weight = torch.zeros(*x.shape[:2], x.shape[-1] + 1), torch.zeros(x.shape[:2])
     with knowing(model, x):
-        height, lengths = _measured(model, x)
+        height, lengths = _measure_body(model, x)
         for i in range(0, len(starts), TOGETHER):
             part = starts[i : i + TOGETHER]
             windows = torch.stack([x[s : s + length] for s in part])
@@ -141,7 +140,7 @@ def correct_long(
     return mean[..., :-1], mean[..., -1]
 
 # %% ../../../nbs/models/corrector/cleaner.ipynb #5219d5f1
-def _measured(model: SkeletonCorrector, x: Tensor) -> tuple[Tensor, Tensor]:
+def _measure_body(model: SkeletonCorrector, x: Tensor) -> tuple[Tensor, Tensor]:
     "[1] the body's height and [1 p] the lengths of its rigid pairs."
     height = model.sizes(x[None])
     at = x[None] / height
@@ -176,12 +175,12 @@ def corrected_at_own_rate(
     base[:, seen] = rts()(x[:, seen], fps, errors=False).positions.float()
     y, sigma = correct_long(model, at_times(x, at))
     back = torch.arange(len(x), dtype=torch.float64) * model.config.fps / fps
-    return base + _smoothly(y - at_times(base, at), back), _smoothly(sigma[..., None], back, True)[
-        ..., 0
-    ]
+    return base + _read_curve(y - at_times(base, at), back), _read_curve(
+        sigma[..., None], back, True
+    )[..., 0]
 
 # %% ../../../nbs/models/corrector/cleaner.ipynb #513033a7
-def _smoothly(x: Tensor, at: Tensor, straight: bool = False) -> Tensor:
+def _read_curve(x: Tensor, at: Tensor, straight: bool = False) -> Tensor:
     "A curve through frames that does not overshoot, read at other times; ends are held. NaN joints stay NaN."
     from scipy.interpolate import PchipInterpolator, interp1d
 
@@ -207,7 +206,7 @@ def learned_filler(
         who = Seats(*map(list, zip(*kept))) if kept else Seats([], [])
 
     def fill(positions: Tensor, fps: float, errors: bool = True) -> Filled:
-        y, sigma = _filled(model, who, positions, fps)
+        y, sigma = _fill_own_joints(model, who, positions, fps)
         left = y.isnan().any(-1).any(0) & known_points(positions).any(0)
         if not left.any():
             return Filled(y, sigma, "")
@@ -227,7 +226,9 @@ def learned_filler(
     return fill
 
 # %% ../../../nbs/models/corrector/cleaner.ipynb #88701348
-def _filled(model: SkeletonCorrector, who: Seats, x: Tensor, fps: float) -> tuple[Tensor, Tensor]:
+def _fill_own_joints(
+    model: SkeletonCorrector, who: Seats, x: Tensor, fps: float
+) -> tuple[Tensor, Tensor]:
     "The model's answer in the recording's own joints; NaN for those it does not know."
     put = torch.full((len(x), model.places, x.shape[-1]), torch.nan)
     put[:, who.places] = x[:, who.joints].float()

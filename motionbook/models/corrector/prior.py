@@ -33,7 +33,7 @@ class MotionPrior(NamedTuple):
     factor: Tensor  # [l·d r] patterns of whole windows
 
 # %% ../../../nbs/models/corrector/prior.ipynb #2156574b
-def _centred(x: Tensor, there: Tensor, rounds: int = 4) -> tuple[Tensor, Tensor]:
+def _centre_windows(x: Tensor, there: Tensor, rounds: int = 4) -> tuple[Tensor, Tensor]:
     "[n l j c], [n j] -> the mean pose [j c], and windows relative to it with zeros for joints that are not there."
     mean = x.new_zeros(x.shape[2:])
     for _ in range(rounds):
@@ -50,7 +50,7 @@ def _covariance(z: Tensor, cols: Tensor) -> Tensor:
     return positive_part(total / count.clamp_min(1))
 
 
-def _completed(z: Tensor, cols: Tensor, cov: Tensor) -> Tensor:
+def _complete_joints(z: Tensor, cols: Tensor, cov: Tensor) -> Tensor:
     "Joints that a person lacks as the others suggest, frame by frame."
     z = z.clone()
     for kind in cols.unique(dim=0):
@@ -65,7 +65,7 @@ def _completed(z: Tensor, cols: Tensor, cov: Tensor) -> Tensor:
     return z
 
 
-def _root(cov: Tensor) -> Tensor:
+def _take_root(cov: Tensor) -> Tensor:
     "[k n n] symmetric -> s with s s' = cov; no rounding makes that negative."
     values, vectors = torch.linalg.eigh(cov)
     return vectors * values.clamp_min(0).sqrt()[:, None]
@@ -107,14 +107,14 @@ def learned_prior(
     there = x.isfinite().all(-1).all(1)
     if not there.any():
         raise ValueError(f"expected windows without gaps to learn from, got {len(x)} with gaps")
-    mean, z = _centred(x.where(there[:, None, :, None], torch.nan), there)
+    mean, z = _centre_windows(x.where(there[:, None, :, None], torch.nan), there)
     cols = there.repeat_interleave(x.shape[-1], 1)
     z = z.flatten(2)
     cov = _covariance(z, cols)
-    z = _completed(z, cols, cov)
+    z = _complete_joints(z, cols, cov)
     basis = torch.linalg.eigh(cov)[1].flip(1)
     along = z @ basis
-    times = _root((1 - SHARE) * torch.einsum("ntk,nsk->kts", along, along) / len(z))
+    times = _take_root((1 - SHARE) * torch.einsum("ntk,nsk->kts", along, along) / len(z))
     rows = z.flatten(1)
     whole = main_patterns(lambda q: rows.T @ (rows @ q) / len(rows), rows.shape[1], rank)
     padded = math.sqrt(SHARE) * torch.nn.functional.pad(whole, (0, rank - whole.shape[1]))

@@ -243,7 +243,7 @@ def train_on_clips(
         data.close()
     best = fitted.model
     calibrate(best, valid)
-    best.about = _about(found, split, c, fitted) | (about or {})
+    best.about = _describe_run(found, split, c, fitted) | (about or {})
     best.save_pretrained(Path(folder) / MODEL)
     return TrainedCorrector(best, fitted, found, split)
 
@@ -261,7 +261,7 @@ class _Fixed:
         return self.windows.batch(indices)
 
 
-def _about(found: Clips, split: Split, c: CorrectorTraining, fitted: Fitted) -> dict:
+def _describe_run(found: Clips, split: Split, c: CorrectorTraining, fitted: Fitted) -> dict:
     "What travels with the weights."
     held = len({found.clips[i].name for i in split.valid.tolist()})
     return {

@@ -17,6 +17,7 @@ from torch import Tensor
 from ...body.people import HUMAN, as_human
 from ...converters.base import scenes
 from ...core.files import bad_file
+from ...core.gaps import list_runs
 from ...core.motion import Motion, Scene, resample
 from ...core.size import body_size
 from ...core.skeleton import Skeleton
@@ -81,18 +82,11 @@ def whole_frames(
     "Pieces without a missing point, for the joints that are seen at all."
     seen = x.isfinite().all(-1)
     whole = (seen | ~seen.any(0)).all(1)
-    change = (whole[1:] != whole[:-1]).nonzero()[:, 0] + 1
-    return [p for p, w in zip(torch.tensor_split(x, change.tolist()), _first(whole, change)) if w]
+    runs = list_runs(whole)
+    return [x[a:b] for a, b in zip(runs.start.tolist(), runs.stop.tolist())]
 
 # %% ../../../nbs/models/corrector/recordings.ipynb #df467d9c
-def _first(whole: Tensor, change: Tensor) -> list[bool]:
-    "Whether each piece is whole."
-    return (
-        whole[torch.cat([torch.zeros(1, dtype=torch.long), change])].tolist() if len(whole) else []
-    )
-
-
-def _checked(m: Motion, source: str, gaps: str) -> Motion:
+def _refuse_gaps(m: Motion, source: str, gaps: str) -> Motion:
     "Refuse missing points, unless gaps are to be left out."
     seen = m.observed
     lost = int((~seen[:, seen.any(0)]).sum())
@@ -110,9 +104,9 @@ def _checked(m: Motion, source: str, gaps: str) -> Motion:
     return m
 
 
-def _pieces(m: Motion, fps: float, gaps: str, source: str) -> list[Tensor]:
+def _cut_pieces(m: Motion, fps: float, gaps: str, source: str) -> list[Tensor]:
     "A motion's usable stretches at the rate asked for."
-    whole = whole_frames(_checked(m, source, gaps).positions)
+    whole = whole_frames(_refuse_gaps(m, source, gaps).positions)
     parts = [p for w in whole for p in cut_at_leaps(w, m.fps) if len(p) > 1]
     plain = lambda p: Motion(p, m.skeleton, m.fps)
     return [resample(plain(p), fps).positions if m.fps != fps else p.clone() for p in parts]
@@ -144,7 +138,7 @@ def load_clips(
                 if len(scene.actors) > 1 or "person" in scene.meta
                 else str(scene.source)
             )
-            pieces = [p for p in _pieces(m, fps, gaps, scene.source) if len(p) >= least]
+            pieces = [p for p in _cut_pieces(m, fps, gaps, scene.source) if len(p) >= least]
             short += (
                 []
                 if pieces
@@ -157,10 +151,12 @@ def load_clips(
             f"expected clips of {least} frames or more, got none; {'; '.join(short[:3]) or 'no recording fits'}"
         )
     skeleton = HUMAN if body == "human" else max(skeletons, key=lambda s: (len(s), skeletons[s]))
-    return Clips(skeleton, fps, tuple(_placed(c, s, skeleton) for c, s in found), tuple(short))
+    return Clips(
+        skeleton, fps, tuple(_place_joints(c, s, skeleton) for c, s in found), tuple(short)
+    )
 
 # %% ../../../nbs/models/corrector/recordings.ipynb #63450300
-def _placed(clip: Clip, own: Skeleton, skeleton: Skeleton) -> Clip:
+def _place_joints(clip: Clip, own: Skeleton, skeleton: Skeleton) -> Clip:
     "The clip with its joints in the places of the common skeleton."
     if own.joints == skeleton.joints:
         return clip

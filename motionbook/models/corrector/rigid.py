@@ -49,11 +49,11 @@ def learned_pairs(
     near: Tensor | None = None,  # [j j] bool, pairs that may be rigid; None = all
 ) -> Tensor:  # [3 j j]: length, slack and spread between people, in body heights; 0 = not rigid
     "The pairs of joints that keep their distance, and how strictly."
-    mean, slack = zip(*(_one_window(x / s) for x, s in zip(windows, size)))
+    mean, slack = zip(*(_measure_window(x / s) for x, s in zip(windows, size)))
     mean, slack = torch.stack(mean), torch.stack(slack).nanquantile(OFTEN, 0)
     length = mean.nanmedian(0).values
     slack = slack if near is None else slack.where(near, torch.inf)
-    rigid = _stiffest(slack.nan_to_num(torch.inf), length.nan_to_num(1.0))
+    rigid = _choose_stiffest(slack.nan_to_num(torch.inf), length.nan_to_num(1.0))
     off = (mean / length).log()  # [b j j], what is left of it once each window's scale is taken out
     scale = torch.stack([o[rigid].nanmedian() for o in off])[:, None, None]
     spread = (off - scale).square().nanmean(0).sqrt() * length
@@ -62,14 +62,14 @@ def learned_pairs(
     return torch.stack([length, slack, spread]).where(rigid, 0.0).nan_to_num()
 
 # %% ../../../nbs/models/corrector/rigid.ipynb #b0dd0b8f
-def _one_window(x: Tensor) -> tuple[Tensor, Tensor]:
+def _measure_window(x: Tensor) -> tuple[Tensor, Tensor]:
     "[t j c] -> mean distance and its variation, [j j] each."
     far = pair_distances(x)
     mean = far.nanmean(0)
     return mean, (far - mean).square().nanmean(0).sqrt()
 
 
-def _stiffest(slack: Tensor, length: Tensor) -> Tensor:
+def _choose_stiffest(slack: Tensor, length: Tensor) -> Tensor:
     "[j j] bool, symmetric: below the limit, and not more than some a joint, the stiff and short ones."
     k = len(slack)
     fit = torch.triu(slack < LOOSE, 1)
@@ -112,7 +112,7 @@ def body_scale(
     if not len(ends):
         return x.new_ones(len(x), dtype=torch.float32)
     usual, slack, spread = learned[:, ends[:, 0], ends[:, 1]].float()
-    return _scaled(x, ends, noise, usual, slack, spread)[0].exp()
+    return _fit_scale(x, ends, noise, usual, slack, spread)[0].exp()
 
 # %% ../../../nbs/models/corrector/rigid.ipynb #53e5eb36
 def pair_lengths(
@@ -125,26 +125,30 @@ def pair_lengths(
     usual, slack, spread = learned[:, ends[:, 0], ends[:, 1]].float()
     if not len(ends):
         return Pairs(ends, usual.expand(len(x), 0), slack)
-    scale, seen, error, weight = _scaled(x, ends, noise, usual, slack, spread)
+    scale, seen, error, weight = _fit_scale(x, ends, noise, usual, slack, spread)
     scaled = usual * scale.exp()[:, None]
     off = (seen - scaled).square().nan_to_num()
-    usually = _middle(off - error.square(), weight)[:, None]  # people differ in everything a little
+    usually = _weighted_median(off - error.square(), weight)[
+        :, None
+    ]  # people differ in everything a little
     between = usually.maximum(off - 4 * error.square()).maximum(spread.square())
     trust = between / (between + error.square())  # in what is seen
     length = torch.where(seen.isfinite(), scaled + trust * (seen - scaled), scaled)
     return Pairs(ends, length, slack)
 
 # %% ../../../nbs/models/corrector/rigid.ipynb #a64255d8
-def _scaled(x: Tensor, ends: Tensor, noise: Tensor, usual: Tensor, slack: Tensor, spread: Tensor):
+def _fit_scale(
+    x: Tensor, ends: Tensor, noise: Tensor, usual: Tensor, slack: Tensor, spread: Tensor
+):
     "[b] logarithm of the body's scale; [b p] lengths that are seen, their errors and weights."
     seen, error = measured_lengths(x.float(), ends, noise.float())
     error = (error.square() + slack.square() / x.shape[1]).sqrt()
     off = (seen / usual).log()
     weight = (1 / (error.square() + spread.square()) * usual.square()).where(off.isfinite(), 0.0)
-    return _middle(off, weight), seen, error, weight
+    return _weighted_median(off, weight), seen, error, weight
 
 
-def _middle(x: Tensor, weight: Tensor) -> Tensor:
+def _weighted_median(x: Tensor, weight: Tensor) -> Tensor:
     "[b p] -> [b] the weighted median; 0 where nothing has weight."
     order = x.nan_to_num(torch.inf).argsort(1)
     share = weight.gather(1, order).cumsum(1)
@@ -170,8 +174,8 @@ def keep_lengths(
     with torch.autocast(y.device.type, enabled=False):
         var = sigma.square()
         pull = both[:, None] / (var[:, :, a] + var[:, :, b] + pairs.slack.square())
-        share, step = _places(pairs.ends, both, y.shape[2]), PACE * var[:, :, None]
-        between = -_signs(pairs.ends, y.shape[2]).to(y.dtype)  # [j p] b minus a
+        share, step = _share_ends(pairs.ends, both, y.shape[2]), PACE * var[:, :, None]
+        between = -_sign_ends(pairs.ends, y.shape[2]).to(y.dtype)  # [j p] b minus a
         z = y.mT  # [b t c j]: no indexing, matrix products alone
         for _ in range(steps):
             d = z @ between
@@ -181,13 +185,13 @@ def keep_lengths(
     return z.mT
 
 # %% ../../../nbs/models/corrector/rigid.ipynb #bc3c3c88
-def _signs(ends: Tensor, k: int) -> Tensor:
+def _sign_ends(ends: Tensor, k: int) -> Tensor:
     "[j p]: +1 for the first end of a pair, -1 for the other."
     sign = torch.nn.functional.one_hot(ends, k)  # [p 2 j]
     return (sign[:, 0] - sign[:, 1]).T
 
 
-def _places(ends: Tensor, both: Tensor, k: int) -> Tensor:
+def _share_ends(ends: Tensor, both: Tensor, k: int) -> Tensor:
     "[b j p]: +1 for the first end of a pair, -1 for the other, over the number of pairs of the joint."
-    sign = _signs(ends, k).to(both.dtype) * both[:, None]
+    sign = _sign_ends(ends, k).to(both.dtype) * both[:, None]
     return sign / sign.abs().sum(2, keepdim=True).clamp_min(1)
