@@ -206,9 +206,9 @@ def evaluate_cleanup(
     "Errors by group, harm, coverage, bones, rates and detection of one repair, in SI units or pixels."
     x, before, after = (_points(s) for s in (truth, corrupted, cleaned))
     _check_same(x, before), _check_same(x, after)
-    mask = _joined(mask, x)
+    mask = _join_masks(mask, x)
     groups = _groups(x, before, mask)
-    said = changed_points(before, after) if flagged is None else _joined(flagged, x)
+    said = changed_points(before, after) if flagged is None else _join_masks(flagged, x)
     scores = _errors(truth, corrupted, cleaned, groups)
     scores |= {
         "coverage_hidden": coverage(after, x, groups["hidden"]),
@@ -223,7 +223,7 @@ def evaluate_cleanup(
     scores |= rate_ratios(after, x, truth.fps) | detection_scores(said, mask, _present(x))
     if confidence is not None:
         good = 0.05 * sum(map(body_length, truth.actors)) / len(truth.actors)
-        scores |= confidence_scores(_joined(confidence, x), distances(after, x), good)
+        scores |= confidence_scores(_join_masks(confidence, x), distances(after, x), good)
     return scores
 
 # %% ../../nbs/evaluation/motion.ipynb #066d0bc7
@@ -232,7 +232,7 @@ def _points(scene: Scene) -> Tensor:
     return torch.cat([m.positions for m in scene.actors], 1)
 
 
-def _joined(masks: Sequence[Tensor] | Tensor, points: Tensor) -> Tensor:
+def _join_masks(masks: Sequence[Tensor] | Tensor, points: Tensor) -> Tensor:
     "One tensor [t J] from one an actor."
     mask = masks if isinstance(masks, Tensor) else torch.cat(list(masks), 1)
     if mask.shape != points.shape[:2]:

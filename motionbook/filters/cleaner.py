@@ -114,7 +114,7 @@ def sigma_to_confidence(
     "The probability of being within `TOLERANCE` of the body's size."
     return 1 - torch.exp(-((TOLERANCE * size) ** 2) / (2 * sigma.clamp_min(1e-9) ** 2))
 
-# %% ../../nbs/filters/cleaner.ipynb #ffdda501
+# %% ../../nbs/filters/cleaner.ipynb #c7cac7db
 @dataclass(frozen=True)
 class FilterCleaner:
     "A detector and a filler behind the `Cleaner` protocol."
@@ -180,7 +180,7 @@ class FilterCleaner:
         filled = filler(found.positions.masked_fill(~trusted[..., None], float("nan")), motion.fps)
         return _put_values(motion, found, trusted, filled, fidelity, self.max_gap)
 
-# %% ../../nbs/filters/cleaner.ipynb #47ece0bc
+# %% ../../nbs/filters/cleaner.ipynb #0a41ca05
 def _restore_names(scene: Scene, given: list[Found | None]) -> Scene:
     "The scene with exchanged individuals put back; they are no cut."
     pairs = zip(scene.actors, given)
@@ -238,7 +238,7 @@ def detect(
     )
     return found._replace(reason=reason, score=found.score.masked_fill(gone, 1.0), confidence=conf)
 
-# %% ../../nbs/filters/cleaner.ipynb #b54661c8
+# %% ../../nbs/filters/cleaner.ipynb #f3836cca
 def _put_values(motion, found, trusted, filled, fidelity, max_gap):
     "The motion with the filler's values where they may go, and the evidence."
     known = filled.positions.isfinite().all(-1)
@@ -263,7 +263,7 @@ def _put_values(motion, found, trusted, filled, fidelity, max_gap):
     notes += (filled.note,) if filled.note else ()
     return fixed, reason, conf, filled.sigma * take, notes
 
-# %% ../../nbs/filters/cleaner.ipynb #1326f9b3
+# %% ../../nbs/filters/cleaner.ipynb #5651a977
 def _add_mended(part, moved: Tensor):
     "A part of the answer, with the points that mended rotations moved."
     motion, reason, confidence, sigma, notes = part
@@ -285,7 +285,7 @@ def _add_mended(part, moved: Tensor):
         said + notes,
     )
 
-# %% ../../nbs/filters/cleaner.ipynb #15ed8eb9
+# %% ../../nbs/filters/cleaner.ipynb #2c30e804
 def _final_reason(reason, take, observed, trusted, fidelity):
     "Flags that led to no change and were not gaps are withdrawn; smoothing is named as such."
     kept = take | trusted | ~observed
@@ -306,7 +306,7 @@ def _new_likelihood(motion, found, moved, take, conf) -> Tensor | None:
     )
     return torch.where(take, torch.round(conf, decimals=3), own)
 
-# %% ../../nbs/filters/cleaner.ipynb #e53595d0
+# %% ../../nbs/filters/cleaner.ipynb #7fcf138f
 def _rebuild_motion(motion, positions, confidence) -> tuple[Motion, tuple[str, ...]]:
     "The motion with new positions; rotations are solved again where there are any."
     if motion.rotations is None:

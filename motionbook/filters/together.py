@@ -105,7 +105,7 @@ def untraded(
 LONGEST_LEAP = 0.2  # seconds; a joint that turns for longer may well mean it
 
 # %% ../../nbs/filters/together.ipynb #79f137ee
-def _placed(motion: Motion) -> list[int]:
+def _find_placed_joints(motion: Motion) -> list[int]:
     "Joints, besides the root, that the file moves in their parent's frame."
     if motion.offsets is None:
         return []
@@ -117,7 +117,7 @@ def _placed(motion: Motion) -> list[int]:
 def _leaps(motion: Motion) -> tuple[Tensor, Tensor]:
     "[t j] rotations and [t j] places that are not believed."
     t, j = motion.rotations.shape[:2]
-    root, placed = motion.skeleton.parents.index(-1), _placed(motion)
+    root, placed = motion.skeleton.parents.index(-1), _find_placed_joints(motion)
     turns = (motion.rotations * lever(motion)[:, None, None] / 2**0.5).flatten(2)
     where = motion.positions[:, [root]]
     where = torch.cat([where, motion.offsets[:, placed]], 1) if placed else where
@@ -133,7 +133,7 @@ def _leaps(motion: Motion) -> tuple[Tensor, Tensor]:
     return wrong[:, :j], places
 
 
-def _between(x: Tensor, wrong: Tensor, fps: float) -> Tensor:
+def _fill_wrong_frames(x: Tensor, wrong: Tensor, fps: float) -> Tensor:
     "[t c] with the wrong frames drawn from the others."
     y = pchip()(x[:, None].masked_fill(wrong[:, None, None], torch.nan), fps).positions[:, 0]
     return torch.where((wrong & y.isfinite().all(-1))[:, None], y, x)
@@ -147,17 +147,17 @@ def mend_rotations(
     if motion.rotations is None or t < 8:
         return Mended(motion, torch.zeros(t, j, dtype=torch.bool))
     back, traded = untraded(motion)
-    posed = motion if not traded.any() else _posed(motion, back, motion.offsets)
+    posed = motion if not traded.any() else _pose_again(motion, back, motion.offsets)
     turned, shifted = _leaps(posed)
     turned = turned & motion.rotations.isfinite().flatten(2).all(-1)
     if turned.all(0).any():
         turned, shifted = torch.zeros_like(turned), torch.zeros_like(shifted)
     if not (turned | shifted | traded).any():
         return Mended(motion, torch.zeros(t, j, dtype=torch.bool))
-    return _mended(posed, motion, turned, shifted, turned | traded)
+    return _draw_anew(posed, motion, turned, shifted, turned | traded)
 
 # %% ../../nbs/filters/together.ipynb #d0c207f5
-def _posed(motion: Motion, rotations: Tensor, offsets: Tensor | None, place=None) -> Motion:
+def _pose_again(motion: Motion, rotations: Tensor, offsets: Tensor | None, place=None) -> Motion:
     "The motion with other rotations, and what hangs on them."
     s = motion.skeleton
     local = s.rest_offsets if offsets is None else offsets
@@ -167,17 +167,19 @@ def _posed(motion: Motion, rotations: Tensor, offsets: Tensor | None, place=None
     return motion.replace(positions=positions, rotations=rotations, offsets=offsets)
 
 
-def _mended(posed: Motion, given: Motion, turned: Tensor, shifted: Tensor, new: Tensor) -> Mended:
+def _draw_anew(
+    posed: Motion, given: Motion, turned: Tensor, shifted: Tensor, new: Tensor
+) -> Mended:
     "Drawn anew where not believed; points that no new number moves stay as they were given."
     s, root = posed.skeleton, posed.skeleton.parents.index(-1)
     known = posed.rotations.isfinite().flatten(2).all(-1)
     drawn = fill_rotations(posed.rotations, known & ~turned).to(posed.rotations.dtype)
     rotations = torch.where(turned[..., None, None], drawn, posed.rotations)
-    place = _between(posed.positions[:, root], shifted[:, root], posed.fps)
+    place = _fill_wrong_frames(posed.positions[:, root], shifted[:, root], posed.fps)
     offsets = posed.offsets if posed.offsets is None else posed.offsets.clone()
-    for i in _placed(posed):
-        offsets[:, i] = _between(offsets[:, i], shifted[:, i], posed.fps)
-    made = _posed(posed, rotations, offsets, place)
+    for i in _find_placed_joints(posed):
+        offsets[:, i] = _fill_wrong_frames(offsets[:, i], shifted[:, i], posed.fps)
+    made = _pose_again(posed, rotations, offsets, place)
     below = joints_below(s.parents).bool()
     self_too = below | torch.eye(len(s), dtype=torch.bool)
     moved = (new.float() @ below.float() > 0) | (shifted.float() @ self_too.float() > 0)

@@ -236,11 +236,11 @@ def _facts(case: Case) -> dict:
         fps=case.scene.fps,
         vouched=sum(share) / len(share),
         against=against,
-        shown=_shown_words(case),
+        shown=_describe_failures(case),
     )
 
 
-def _shown_words(case: Case) -> str:
+def _describe_failures(case: Case) -> str:
     "The failures of a recording in words."
     parts = []
     for s in case.shown:

@@ -6,19 +6,20 @@
 __all__ = ['FAMILIES', 'SHORT', 'TOGETHER', 'NEXT', 'FEWEST', 'USUAL', 'PLACES', 'KEPT', 'SPEED_COUNTS', 'MERGED_COUNTS', 'CLEAR',
            'Runs', 'Shown', 'find_runs', 'shown_failures', 'usual_failures', 'Planted', 'plant']
 
-# %% ../../../nbs/cleanup/compare/planting.ipynb #9cf9efbb
+# %% ../../../nbs/cleanup/compare/planting.ipynb #821d12c7
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from .vouch import widen_mask
 from ...core.motion import Motion
 from ...evaluation.motion import body_length
 from ...filters.cleaner import REASON, Found
 from ...filters.corrupt.faults import draw_events
 from ...filters.fill.classical import fill_linear
 
-# %% ../../../nbs/cleanup/compare/planting.ipynb #f363cd19
+# %% ../../../nbs/cleanup/compare/planting.ipynb #a627844d
 FAMILIES = ("short gap", "long gap", "wrong place", "swap")
 SHORT = 0.3  # seconds
 TOGETHER = 0.5  # runs whose frames overlap by this much, over all frames of both, are one event
@@ -47,7 +48,7 @@ class Shown(NamedTuple):
     confidence: Tensor | None  # [t j] the tracker's
     measured: bool = True  # False: the recording shows too few, and the usual ones are taken
 
-# %% ../../../nbs/cleanup/compare/planting.ipynb #98381ef7
+# %% ../../../nbs/cleanup/compare/planting.ipynb #bfe827b5
 def find_runs(
     failed: Tensor,  # [t j] bool
     reason: Tensor,  # [t j] index into REASONS
@@ -65,7 +66,7 @@ def find_runs(
     parts = [v[order] for v in (joint, start, stop, family)]
     return Runs(*parts, _events(parts[1], parts[2]))
 
-# %% ../../../nbs/cleanup/compare/planting.ipynb #1080327a
+# %% ../../../nbs/cleanup/compare/planting.ipynb #f47b62b0
 def _share(what: Tensor, joint: Tensor, start: Tensor, stop: Tensor) -> Tensor:
     "[r] the share of a run's frames in which `what` [t j] holds."
     total = torch.cat([torch.zeros_like(what[:1], dtype=torch.long), what.long().cumsum(0)])
@@ -88,7 +89,7 @@ def _events(start: Tensor, stop: Tensor) -> Tensor:
     links = coo_matrix((near[near].numpy(), (i[near].numpy(), k[near].numpy())), (n, n))
     return torch.from_numpy(connected_components(links, directed=False)[1]).long()
 
-# %% ../../../nbs/cleanup/compare/planting.ipynb #14107da2
+# %% ../../../nbs/cleanup/compare/planting.ipynb #0078ff41
 def shown_failures(
     motion: Motion,
     found: Found,  # by a detector
@@ -102,7 +103,7 @@ def shown_failures(
     offset, speed = _off_the_line(motion, failed)
     return Shown(runs, failed, offset, speed, motion.confidence)
 
-# %% ../../../nbs/cleanup/compare/planting.ipynb #db3b14dc
+# %% ../../../nbs/cleanup/compare/planting.ipynb #233d7ab4
 def _line(motion: Motion, failed: Tensor) -> Tensor:
     "[t j c] the track, straight across its failures."
     known = motion.observed & ~failed
@@ -120,7 +121,7 @@ def _off_the_line(motion: Motion, failed: Tensor) -> tuple[Tensor, Tensor]:
     step = torch.diff(line, dim=0, prepend=line[:1]).norm(dim=-1)
     return motion.positions - line, step * _pace(motion)
 
-# %% ../../../nbs/cleanup/compare/planting.ipynb #362f8e38
+# %% ../../../nbs/cleanup/compare/planting.ipynb #ffe19eb6
 FEWEST = 8  # runs
 USUAL = (("missing", 0.01, 0.03, 0.3), ("missing", 0.02, 0.3, 1.0), ("jump", 0.01, 0.03, 0.1))
 # reason, share of points, shortest and longest in seconds
@@ -147,7 +148,7 @@ def usual_failures(
     conf = None if motion.confidence is None else torch.where(reason == REASON["missing"], 0.0, 1.0)
     return Shown(runs, failed, offset, speed, conf, measured=False)
 
-# %% ../../../nbs/cleanup/compare/planting.ipynb #e39119ee
+# %% ../../../nbs/cleanup/compare/planting.ipynb #e44f692c
 PLACES = 32  # random times that are looked at for each event
 KEPT = 0.6  # share of an event's points that must be vouched for
 SPEED_COUNTS = 0.1  # cost of a factor e between the speeds, in shares of points
@@ -161,7 +162,7 @@ class Planted(NamedTuple):
     motion: Motion
     family: Tensor  # [t j] index into FAMILIES, -1 = not planted
 
-# %% ../../../nbs/cleanup/compare/planting.ipynb #c6291dee
+# %% ../../../nbs/cleanup/compare/planting.ipynb #2438acd8
 def plant(
     motion: Motion,
     usable: Tensor,  # [t j] bool, points that may be broken and scored
@@ -181,20 +182,14 @@ def plant(
             break
         e = int(torch.randint(events, (1,), generator=generator))
         at = _event_points(shown.runs, e)
-        touching = _widen_mask(failed | (family >= 0), clear)
+        touching = widen_mask(failed | (family >= 0), clear)
         to = _place_event(at, e, shown, free & (family < 0), touching, line, generator)
         if to is not None:
             _copy(motion, shown, at, to, free & (family < 0), changed, conf, family)
     return Planted(motion.replace(positions=changed, confidence=conf), family)
 
-# %% ../../../nbs/cleanup/compare/planting.ipynb #c52de8ff
+# %% ../../../nbs/cleanup/compare/planting.ipynb #76865eaf
 MOST_EVENTS = 400  # tries for each motion
-
-
-def _widen_mask(mask: Tensor, n: int) -> Tensor:
-    "[t j] true up to n frames around each true."
-    pooled = torch.nn.functional.max_pool1d(mask.float().T[None], 2 * n + 1, 1, n)
-    return pooled[0].T > 0
 
 
 def _event_points(runs: Runs, event: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -205,7 +200,7 @@ def _event_points(runs: Runs, event: int) -> tuple[Tensor, Tensor, Tensor]:
     spread = lambda v: v[of].repeat_interleave(length)
     return spread(runs.start) + step, spread(runs.joint), spread(runs.family)
 
-# %% ../../../nbs/cleanup/compare/planting.ipynb #09b02945
+# %% ../../../nbs/cleanup/compare/planting.ipynb #e63f0063
 def _place_event(
     at, event: int, shown: Shown, free: Tensor, touching: Tensor, line: Tensor, g
 ) -> Tensor | None:
@@ -236,7 +231,7 @@ def _find_crossings(runs: Runs, event: int, shift: Tensor, line: Tensor) -> Tens
     way = (line[b, joint] - line[a, joint]).norm(dim=-1).nan_to_num() / (length + 1)
     return ((way * length).sum(1) / length.sum()).clamp_min(1e-3)
 
-# %% ../../../nbs/cleanup/compare/planting.ipynb #12ee713c
+# %% ../../../nbs/cleanup/compare/planting.ipynb #8de9deb8
 def _copy(motion: Motion, shown: Shown, at, to: Tensor, free: Tensor, changed, conf, family):
     "Write an event's failures at frames `to`."
     frame, joint, kind = at

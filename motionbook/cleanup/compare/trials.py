@@ -291,12 +291,12 @@ def noise_errors(
             each = [
                 replace(c, filler=case.auto[0][a]) if c.filler is chosen else c for c in several
             ]
-            sums += torch.tensor([float(_smoothed_error(c, noisy, x, use, m)) for c in each])
+            sums += torch.tensor([float(_measure_smoothing(c, noisy, x, use, m)) for c in each])
             n += int(use.sum())
     return sums / max(n, 1), level
 
 # %% ../../../nbs/cleanup/compare/trials.ipynb #90c72117
-def _smoothed_error(c: Contender, noisy: Tensor, x: Tensor, use: Tensor, m: Motion) -> Tensor:
+def _measure_smoothing(c: Contender, noisy: Tensor, x: Tensor, use: Tensor, m: Motion) -> Tensor:
     "Sum of the errors of everything smoothed."
     if c.filler is None:
         y = (

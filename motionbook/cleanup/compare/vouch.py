@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PARTNERS', 'REACH', 'NARROW', 'FASTEST', 'LONGEST_STEP', 'ODD', 'BESIDE', 'MARGIN', 'STILL', 'Proportions',
-           'body_proportions', 'oddness', 'possible_steps', 'measured_points', 'Vouched', 'vouch']
+           'body_proportions', 'oddness', 'possible_steps', 'measured_points', 'Vouched', 'vouch', 'widen_mask']
 
-# %% ../../../nbs/cleanup/compare/vouch.ipynb #990f31fc
+# %% ../../../nbs/cleanup/compare/vouch.ipynb #2ca96b48
 from typing import NamedTuple
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from ...core.motion import Motion
 from ...evaluation.motion import body_length
 
-# %% ../../../nbs/cleanup/compare/vouch.ipynb #a2535693
+# %% ../../../nbs/cleanup/compare/vouch.ipynb #cd596bf2
 PARTNERS = 10  # joints that each joint is compared with
 REACH = 2.0  # a proportion is unusual beyond so many interquartile ranges from its median
 NARROW = 0.05  # the least interquartile range, as a logarithm: 5 %
@@ -30,7 +30,7 @@ class Proportions(NamedTuple):
     middle: Tensor  # [q] log of the distance to one over the distance to the other
     reach: Tensor  # [q]
 
-# %% ../../../nbs/cleanup/compare/vouch.ipynb #3506946e
+# %% ../../../nbs/cleanup/compare/vouch.ipynb #12e567bf
 def body_proportions(
     x: Tensor,  # [t j c], NaN = missing
     frames: int = 1000,  # at most so many are looked at, evenly spread
@@ -48,7 +48,7 @@ def body_proportions(
     reach = REACH * (high - low).clamp_min(NARROW)
     return Proportions(*(v[known] for v in (*trio, middle, reach)))
 
-# %% ../../../nbs/cleanup/compare/vouch.ipynb #789927a5
+# %% ../../../nbs/cleanup/compare/vouch.ipynb #37736eb9
 def _distances(x: Tensor) -> Tensor:
     "[t j j] between the joints of a frame."
     return (x[:, :, None] - x[:, None]).norm(dim=-1)
@@ -69,7 +69,7 @@ def _log_ratio(x: Tensor, anchor: Tensor, one: Tensor, other: Tensor) -> Tensor:
     to = lambda k: (x[:, anchor] - x[:, k]).norm(dim=-1).clamp_min(1e-12)
     return torch.log(to(one) / to(other))
 
-# %% ../../../nbs/cleanup/compare/vouch.ipynb #977a7a67
+# %% ../../../nbs/cleanup/compare/vouch.ipynb #1fc6351a
 def oddness(
     x: Tensor,  # [t j c], NaN = missing
     usual: Proportions,
@@ -86,7 +86,7 @@ def oddness(
             asked.index_add_(1, role, known)
     return torch.where(asked >= 4, failed / asked.clamp_min(1), torch.nan)
 
-# %% ../../../nbs/cleanup/compare/vouch.ipynb #f6aaa5b0
+# %% ../../../nbs/cleanup/compare/vouch.ipynb #c7167d0f
 FASTEST = 15.0  # body lengths a second
 LONGEST_STEP = 0.5  # body lengths between two frames
 
@@ -102,7 +102,7 @@ def possible_steps(
     none = torch.zeros_like(x[:1, :, 0], dtype=torch.bool)
     return ~(torch.cat([none, far]) | torch.cat([far, none]))
 
-# %% ../../../nbs/cleanup/compare/vouch.ipynb #2014182b
+# %% ../../../nbs/cleanup/compare/vouch.ipynb #22c444ae
 def measured_points(
     x: Tensor,  # [t j c], NaN = missing
 ) -> Tensor:  # [t j] bool
@@ -118,7 +118,7 @@ def measured_points(
     zero = (x == 0).any(-1) & (x != 0).any(0).any(-1)
     return seen & ~made & ~double & ~zero
 
-# %% ../../../nbs/cleanup/compare/vouch.ipynb #890149fc
+# %% ../../../nbs/cleanup/compare/vouch.ipynb #c3bf36a4
 ODD = 0.25  # share of unusual proportions from which on a point is odd
 BESIDE = 0.6  # of the oddest point's share: a right point beside a wrong one stays below
 MARGIN = 2  # frames
@@ -133,7 +133,7 @@ class Vouched(NamedTuple):
     length: float  # of the body, metres or pixels
     proportions: int  # how many were compared
 
-# %% ../../../nbs/cleanup/compare/vouch.ipynb #65d298fd
+# %% ../../../nbs/cleanup/compare/vouch.ipynb #3095ed4c
 def vouch(
     motion: Motion,
 ) -> Vouched:
@@ -156,9 +156,9 @@ def vouch(
     }
     bad = torch.stack([v for k, v in against.items() if k != "missing"]).any(0)
     reasons = {k: float(v.float().mean()) for k, v in against.items() if v.any()}
-    return Vouched(seen & ~_widened(bad, MARGIN), reasons, length, len(usual.anchor))
+    return Vouched(seen & ~widen_mask(bad, MARGIN), reasons, length, len(usual.anchor))
 
-# %% ../../../nbs/cleanup/compare/vouch.ipynb #15224178
+# %% ../../../nbs/cleanup/compare/vouch.ipynb #b76d2938
 def _why_none(motion: Motion, length: float) -> str:
     "Why nothing at all can be said."
     if not motion.observed.any():
@@ -173,8 +173,11 @@ def _still(x: Tensor, length: float) -> Tensor:
     away = (x - x.nanmedian(0, keepdim=True).values).norm(dim=-1)
     return ~(away.nanmedian(0, keepdim=True).values > STILL * length)
 
-
-def _widened(bad: Tensor, n: int) -> Tensor:
-    "[t j] true up to n frames around each true."
-    pooled = torch.nn.functional.max_pool1d(bad.float().T[None], 2 * n + 1, 1, n)
+# %% ../../../nbs/cleanup/compare/vouch.ipynb #b4aaf1c9
+def widen_mask(
+    mask: Tensor,  # [t j] bool
+    n: int,  # frames
+) -> Tensor:  # [t j] bool
+    "True up to n frames around each true."
+    pooled = torch.nn.functional.max_pool1d(mask.float().T[None], 2 * n + 1, 1, n)
     return pooled[0].T > 0

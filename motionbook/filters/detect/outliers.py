@@ -18,7 +18,7 @@ from ..cleaner import REASON, Detector, Found, run_lengths
 from .steps import NAN, nan_quantile, rolling_quantile, stable_neighbours
 
 # %% ../../../nbs/filters/detect/outliers.ipynb #bb665f6b
-def _found(motion: Motion, wrong: Tensor, score: Tensor, reason: str) -> Found:
+def _flag_points(motion: Motion, wrong: Tensor, score: Tensor, reason: str) -> Found:
     "Flags for points that are there."
     wrong = wrong & motion.observed
     return Found(
@@ -39,9 +39,9 @@ def likelihood_gate(
         conf = motion.confidence
         if conf is None:
             none = torch.zeros(motion.observed.shape)
-            return _found(motion, none.bool(), none, "low likelihood")
+            return _flag_points(motion, none.bool(), none, "low likelihood")
         conf = conf.nan_to_num()
-        return _found(motion, ~(conf >= threshold), (1 - conf).clamp(0, 1), "low likelihood")
+        return _flag_points(motion, ~(conf >= threshold), (1 - conf).clamp(0, 1), "low likelihood")
 
     return detect
 
@@ -91,7 +91,7 @@ def hampel(
         spread = 1.4826 * rolling_quantile(off, 0.5, half)
         usual = torch.maximum(3 * measured_noise(x), nan_quantile(off, 0.5).nan_to_num())
         z = off / torch.maximum(spread, usual).clamp_min(1e-12)
-        return _found(motion, z > n_sigmas, surprise(z, x.shape[-1], n_sigmas), "jump")
+        return _flag_points(motion, z > n_sigmas, surprise(z, x.shape[-1], n_sigmas), "jump")
 
     return detect
 
@@ -155,13 +155,17 @@ def innovation_gate(
     def detect(motion: Motion) -> Found:
         x = motion.positions.masked_fill(~motion.observed[..., None], NAN)
         if len(x) < 3:
-            return _found(motion, torch.zeros(x.shape[:2]).bool(), torch.zeros(x.shape[:2]), "jump")
+            return _flag_points(
+                motion, torch.zeros(x.shape[:2]).bool(), torch.zeros(x.shape[:2]), "jump"
+            )
         noise, drive = _noise_and_drive(x)
         bound, wait = _chi2_bound(p, x.shape[-1]), max(3, round(patience * motion.fps))
         ahead = _innovations(x, noise, drive, bound, wait)
         back = _innovations(x.flip(0), noise, drive, bound, wait).flip(0)
         both = torch.minimum(ahead, back)
-        return _found(motion, both > bound, surprise(both.sqrt(), x.shape[-1], bound**0.5), "jump")
+        return _flag_points(
+            motion, both > bound, surprise(both.sqrt(), x.shape[-1], bound**0.5), "jump"
+        )
 
     return detect
 
@@ -209,7 +213,7 @@ def bone_gate(
         for _ in range(rounds - 1):
             again = body_evidence(x, z <= limit)
             z = torch.where(again > 0, again, z)
-        return _found(
+        return _flag_points(
             motion, z > limit, torch.sigmoid(4 * (z / limit).clamp_min(1e-3).log()), "jump"
         )
 
@@ -246,11 +250,11 @@ def frozen(
     def detect(motion: Motion) -> Found:
         if len(motion) < 5:
             none = torch.zeros(motion.observed.shape)
-            return _found(motion, none.bool(), none, "frozen")
+            return _flag_points(motion, none.bool(), none, "frozen")
         wrong = standstills(motion.positions, motion.fps, min_seconds)
         length = run_lengths(wrong)
         score = wrong * (1 - 0.5 * torch.exp(-length / (min_seconds * motion.fps)))
-        return _found(motion, wrong, score, "frozen")
+        return _flag_points(motion, wrong, score, "frozen")
 
     return detect
 

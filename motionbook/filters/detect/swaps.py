@@ -281,20 +281,20 @@ def identity_swaps(
     same: dict[tuple[str, ...], list[int]] = {}
     for i, m in enumerate(scene.actors):
         same.setdefault(m.skeleton.joints, []).append(i)
-    found = [_unmoved(m) for m in scene.actors]
+    found = [_leave_labels(m) for m in scene.actors]
     for who in same.values():
         if 2 <= len(who) <= MAX_ACTORS and len(scene) >= 3:
-            for i, f in zip(who, _renamed([scene.actors[i] for i in who])):
+            for i, f in zip(who, _take_back_names([scene.actors[i] for i in who])):
                 found[i] = f
     return tuple(found)
 
 # %% ../../../nbs/filters/detect/swaps.ipynb #7bad9775
-def _unmoved(m: Motion) -> Found:
+def _leave_labels(m: Motion) -> Found:
     t, j = m.positions.shape[:2]
     return Found(m.positions, torch.zeros(t, j, dtype=torch.uint8), torch.zeros(t, j))
 
 
-def _renamed(actors: list[Motion]) -> list[Found]:
+def _take_back_names(actors: list[Motion]) -> list[Found]:
     "Each body's points taken from the track that it is on."
     order, margin = identity_margin(actors)
     t = torch.arange(len(order))

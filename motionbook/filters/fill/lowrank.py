@@ -162,13 +162,13 @@ def pulled(
         return base._replace(note=f"{base.note}; no pose space for these joints")
     y = base.positions[:, seen].double()
     fits = space is not None and seen.all()
-    use = space if fits else PoseSpace(_trusted(y, known[:, seen]), rank)
+    use = space if fits else PoseSpace(_best_known_frames(y, known[:, seen]), rank)
     out = base.positions.clone()
     out[:, seen] = use.pull(y, base.sigma[:, seen]).to(out.dtype)
     return Filled(out, base.sigma, f"{base.note}; pose space of {use.basis.shape[1]} dimensions")
 
 # %% ../../../nbs/filters/fill/lowrank.ipynb #b161c81c
-def _trusted(y: Tensor, known: Tensor) -> Tensor:
+def _best_known_frames(y: Tensor, known: Tensor) -> Tensor:
     "The frames to learn poses from: the better-known half."
     share = known.double().mean(1)
     return y[share >= share.median()]

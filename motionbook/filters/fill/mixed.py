@@ -110,7 +110,7 @@ def mixed(
         rest = zip(fillers[1:], needed[1:])
         made = [y, *(f(positions, fps, errors) if n else y for f, n in rest)]
         for k, where in holes.items():
-            y = _blended(y, made, shares[k], where)
+            y = _blend_fillers(y, made, shares[k], where)
         told = [f"{_parts(names, w)} for {KINDS[k]}" for k, w in shares.items() if w[0] < 1]
         return y._replace(note="; ".join([y.note] * bool(y.note) + told))
 
@@ -131,7 +131,7 @@ def _holes(positions: Tensor, fps: float) -> dict[bool, Tensor]:
     return {k: _everywhere(m, seen) for k, m in masks.items() if m.any()}
 
 
-def _blended(y: Filled, made: list[Filled], w: Tensor, where: Tensor) -> Filled:
+def _blend_fillers(y: Filled, made: list[Filled], w: Tensor, where: Tensor) -> Filled:
     "The weighted mean in some holes; its error is at most the weighted mean of the errors."
     mean = sum(float(a) * f.positions.to(y.positions.dtype) for a, f in zip(w, made))
     sigma = sum(float(a) * f.sigma.to(y.sigma.dtype) for a, f in zip(w, made))
