@@ -22,7 +22,7 @@ def test_results_of_tools_are_found_by_their_content(tmp_path, what):
     scene = motionbook.read(tmp_path / name, fps=25)
     assert (len(scene), scene.fps) == (20, 25) and all(m.observed.all() for m in scene.actors)
     with pytest.raises(ValueError, match="a name that ends in"):
-        motionbook.write(scene, tmp_path / "x.npy")
+        motionbook.write(scene, tmp_path / "x.pt")
 
 
 def test_frames_of_tensors_read_as_frames_of_arrays(tmp_path):
@@ -54,3 +54,16 @@ def test_tensors_that_lie(tmp_path):
         load_tensors(far)
     with pytest.raises(BadFile, match="nothing in it was run"):
         load_tensors(pickle.dumps(print))
+
+
+def test_arrays_of_a_video_have_no_rate(tmp_path):
+    rng, n = np.random.default_rng(0), 12
+    person = {"pose": rng.normal(0, 0.1, (n, 72)), "trans": np.zeros((n, 3))}
+    person |= {"betas": np.zeros((n, 10)), "frame_ids": np.arange(n)}
+    np.savez(tmp_path / "a.npz", **person)
+    np.savez(tmp_path / "b.npz", **person, mocap_framerate=120)
+    names = [find_format(tmp_path / f"{k}.npz").name for k in "ab"]
+    scenes = [motionbook.read(tmp_path / f"{k}.npz") for k in "ab"]
+    assert names == ["video_smpl", "smpl_npz"] and [s.fps for s in scenes] == [30, 120]
+    assert [s.meta["fps_stated"] for s in scenes] == [False, True]
+    assert "30 frames per second are assumed" in scenes[0].meta["notes"]

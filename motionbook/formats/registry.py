@@ -121,8 +121,8 @@ _ours("npz", (".npz",), "plain.npz", "plain arrays: positions, joints, fps; seve
       "every other array, the type, order and compression of all")
 _ours("smpl_npz", (".npz", ".pkl"), "smpl.smpl_npz", "SMPL, SMPL-H and SMPL-X poses as in AMASS; dances of AIST++ (.pkl)",
       "every other array and type; poses and trans of all frames and joints that did not change")
-_ours("video_smpl", (".pkl", ".pt", ".pth", ".npy"), "smpl.video_results", "people found in videos by WHAM, GVHMR, TRAM, 4DHumans and VIBE: SMPL poses by frame",
-      "nothing: it is only read", writes=False)
+_ours("video_smpl", (".pkl", ".pt", ".pth", ".npy", ".npz"), "smpl.video_results", "people found in videos by WHAM, GVHMR, TRAM, 4DHumans and VIBE: SMPL poses by frame",
+      "nothing: it is only read", variant_of="smpl_npz", writes=False)
 _ours("aist_keypoints", (".pkl",), "smpl.aist_keypoints", "AIST++ keypoints of dancers: pixels of nine cameras, or 3-D",
       "every other array and number")
 register(Format("motion", (".motion",), "motionbook.schema.dot_motion", "stick figures of twelve or five segments in JSON, one actor or several",

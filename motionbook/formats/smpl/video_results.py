@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['MAX_FRAMES', 'write', 'Person', 'float_array', 'rotvecs', 'wham_people', 'gvhmr_people', 'tram_people',
-           'phalp_people', 'people_in', 'read', 'sniff']
+           'phalp_people', 'people_in', 'archive_content', 'read', 'sniff']
 
-# %% ../../../nbs/formats/smpl/video_results.ipynb #f3a11c54
+# %% ../../../nbs/formats/smpl/video_results.ipynb #62cc2be5
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from ...body.smpl import as_body
+from ...core.archives import npz_members, parse_npy
 from ...core.files import bad_file, read_bytes, reading
 from ...core.motion import Motion, Scene
 from ...core.rotation import matrix_to_rotvec
@@ -133,18 +134,33 @@ def _motion(p: Person, first: int, frames: int, fps: float, model) -> Motion:
     body = as_body(model, p.kind, "neutral")
     return smpl_motion(SmplDocument(b"", arrays, body, p.up, fps), p.name)
 
-# %% ../../../nbs/formats/smpl/video_results.ipynb #4e331686
+# %% ../../../nbs/formats/smpl/video_results.ipynb #56ef8483
+def archive_content(
+    data: bytes,  # a .npz
+    path,  # for messages
+) -> dict[str, Any]:  # who -> arrays
+    "The people of an archive."
+    members = npz_members(path, data=data)
+    arrays = {k: parse_npy(x, path, f"array {k!r}", objects=True) for k, (_, x) in members.items()}
+    if "betas" in arrays:
+        return {"": arrays}
+    return {k: x.item() if x.dtype == object and x.size == 1 else x for k, x in arrays.items()}
+
+# %% ../../../nbs/formats/smpl/video_results.ipynb #8f404414
 MAX_FRAMES = 1_000_000  # of a video
 
 
 def read(
-    path: str | Path,  # .pkl, .pt, .pth or .npy
+    path: str | Path,  # .pkl, .pt, .pth, .npy or .npz
     fps: float | None = None,  # frames per second of the video; the files state none, None = 30
     model=None,  # a body or its file; None = by the setting `body_models`
 ) -> Scene:  # one actor a person, with rotations
     "What a tool found in a video, in metres and y up."
     with reading(path):
-        tool, people = people_in(load_tensors(read_bytes(path), Path(path).name))
+        data = read_bytes(path)
+        plain = data.startswith(b"PK") and not _torch(Path(path))
+        content = archive_content(data, path) if plain else load_tensors(data, Path(path).name)
+        tool, people = people_in(content)
         every = np.concatenate([p.frames for p in people])
         first, frames = int(every.min()), int(np.ptp(every)) + 1
         if first < 0 or frames > MAX_FRAMES:
@@ -153,6 +169,7 @@ def read(
             )
         actors = [_motion(p, first, frames, fps or 30.0, model) for p in people]
     notes = ["shape is the median over frames"]
+    notes += ["30 frames per second are assumed"] * (fps is None)
     notes += ["in the camera's axes; how the camera moves is not known"] * (people[0].up == "-y")
     notes += ["no place in space: the bodies stay where they are"] * (tool == "VIBE")
     notes += [f"the first frame is frame {first} of the video"] * (first > 0)
@@ -164,7 +181,7 @@ def read(
     }
     return Scene(tuple(actors), source=str(path), meta=meta)
 
-# %% ../../../nbs/formats/smpl/video_results.ipynb #2c561e33
+# %% ../../../nbs/formats/smpl/video_results.ipynb #b067d411
 _MARKS = (
     b"joblib.numpy_pickle",
     b"smpl_params_global",
@@ -182,9 +199,9 @@ def sniff(
     packed = (
         path.suffix.lower() in (".pkl", ".pt", ".pth", ".joblib") and head[:1] in b"x\x1fB\xfdP"
     )
-    if not (packed or any(m in head for m in _MARKS)) or (
-        head.startswith(b"PK") and not _torch(path)
-    ):
+    if head.startswith(b"PK") and not _torch(path):
+        return _results_archive(path)
+    if not (packed or any(m in head for m in _MARKS)):
         return False
     return bool(people_in(load_tensors(path))[1])
 
@@ -196,6 +213,23 @@ def _torch(path: Path) -> bool:
             return any(n.endswith("/data.pkl") for n in z.namelist()[:100])
     except (zipfile.BadZipFile, OSError, NotImplementedError):
         return False
+
+# %% ../../../nbs/formats/smpl/video_results.ipynb #414f7b1f
+_OF_VIDEOS = {"frame_ids", "trans_world", "pose_world", "poses_world", "pred_cam", "orig_cam"}
+
+
+def _results_archive(path: Path) -> bool:
+    "Whether a .npz holds a tool's arrays, and no frame rate as AMASS's do."
+    try:
+        with zipfile.ZipFile(path) as z:
+            names = {n.removesuffix(".npy") for n in z.namelist()[:10_000]}
+    except (zipfile.BadZipFile, OSError, NotImplementedError):
+        return False
+    if names and all(n.isdigit() for n in names):  # a dictionary a person
+        return bool(people_in(archive_content(read_bytes(path), path))[1])
+    poses = names & {"pose", "pose_world", "poses_world"}
+    stated = any("rate" in n or n == "fps" for n in names)
+    return bool(poses and "betas" in names and names & _OF_VIDEOS) and not stated
 
 # %% ../../../nbs/formats/smpl/video_results.ipynb #40aa55f9
 write = None  # such files are only read
