@@ -44,10 +44,11 @@ setup(
         "sleap": needs("sleap"),
         "c3d": needs("c3d"),
         "video": needs("video"),
+        "parquet": needs("parquet"),
         "track": needs("track"),
         "oracle": needs("oracle"),
-        "all": needs("dlc", "sleap", "c3d", "video"),
-        "dev": needs("dlc", "sleap", "c3d", "video", "oracle", "dev"),
+        "all": needs("dlc", "sleap", "c3d", "video", "parquet"),
+        "dev": needs("dlc", "sleap", "c3d", "video", "parquet", "oracle", "dev"),
     },
     entry_points={
         "console_scripts": ["motionbook=motionbook.cli:main"],

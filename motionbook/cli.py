@@ -24,6 +24,9 @@ BUILT_IN = {
     "view": "cleanup.view_command:VIEW",
     "features": "data.command:FEATURES",
     "train": "models.command:TRAIN",
+    "convert": "data.canonical_command:CONVERT",
+    "doctor": "data.canonical_command:DOCTOR",
+    "export": "data.canonical_command:EXPORT",
 }
 for _name, _where in BUILT_IN.items():
     COMMANDS.add(_name, f"motionbook.{_where}")

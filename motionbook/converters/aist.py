@@ -49,4 +49,10 @@ def _is_aist(root: Path) -> bool:
     return folder.is_dir() and any(AIST_NAME.fullmatch(f.stem) for f in folder.glob("*.pkl"))
 
 
-AIST = Source("aist", _is_aist, aist_items, read)
+AIST = Source(
+    "aist", _is_aist, aist_items, read,
+    expects=(
+        ("**/motions/*.pkl", "SMPL motions"), ("**/splits/*.txt", "which sequences are for training"), ("**/ignore_list.txt", "sequences whose motion is wrong"),
+        ("**/keypoints3d/*.pkl", "3-D keypoints"), ("**/cameras/*.json", "camera settings"),
+    ),
+)  # fmt: skip

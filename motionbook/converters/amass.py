@@ -44,4 +44,11 @@ def _has_poses(path: Path) -> bool:
         return False
 
 
-AMASS = Source("amass", _is_amass, amass_items, read)
+AMASS = Source(
+    "amass", _is_amass, amass_items, read,
+    expects=(("**/*.npz", "poses; a folder for each subset, and in it one for each person"), ("**/*shape*.npz", "the bodies of the persons")),
+    renamed=(
+        ("BioMotionLab_NTroje", "BMLrub"), ("DFaust_67", "DFaust"), ("MPI_HDM05", "HDM05"), ("MPI_Limits", "PosePrior"), ("MPI_mosh", "MoSh"),
+        ("SSM_synced", "SSM"), ("TCD_handMocap", "TCDHands"), ("Transitions_mocap", "Transitions"),
+    ),
+)  # fmt: skip

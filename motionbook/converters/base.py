@@ -56,6 +56,12 @@ class Source:
         None  # all, where that is faster than one by one
     )
     figures: Figures | None = None  # where there is more to say than of any folder of recordings
+    expects: tuple[
+        tuple[str, str], ...
+    ] = ()  # patterns of paths that belong to it, and what each is for
+    renamed: tuple[
+        tuple[str, str], ...
+    ] = ()  # folders as other releases call them, and their names now
 
 # %% ../../nbs/converters/base.ipynb #d5d62ece
 SOURCES = Registry("dataset")
@@ -68,6 +74,7 @@ for _name, _about in {
 }.items():
     SOURCES.add(_name, f"motionbook.converters.{_name}:{_name.upper()}", _about)
 SOURCES.add("marker_h5", "motionbook.converters.marker_root:MARKER_H5", "roots of marker sequences")
+SOURCES.add("canonical", "motionbook.schema.canonical_file:CANONICAL", "canonical samples of ours")
 SOURCES.add("recordings", f"{__name__}:RECORDINGS", "any files that motionbook reads")
 
 # %% ../../nbs/converters/base.ipynb #d71474c2

@@ -102,13 +102,9 @@ INFO = Command(
 
 # %% ../../nbs/converters/command.ipynb #73252153
 def _holds_many(path: Path) -> bool:
-    "Whether a path is a folder, or a file of many sequences."
+    "Whether a path is a folder, or a file of many recordings."
     if path.is_dir():
         return True
-    with open(path, "rb") as f:
-        head = f.read(8)
-    if not head.startswith(b"\x89HDF"):
-        return False
-    from motionbook.formats.marker_h5.marker_h5 import is_marker_h5
+    from motionbook.formats.registry import find_format
 
-    return is_marker_h5(path, head)
+    return find_format(path).many

@@ -73,4 +73,10 @@ def _is_hml(root: Path) -> bool:
     return any(_NAME.match(p.stem) for f in HML_FOLDERS for p in list((root / f).glob("*.npy"))[:3])
 
 
-HUMANML3D = Source("humanml3d", _is_hml, hml_items, load_hml)
+HUMANML3D = Source(
+    "humanml3d", _is_hml, hml_items, load_hml,
+    expects=(
+        ("new_joints/*.npy", "joints [t 22 3]"), ("new_joint_vecs/*.npy", "263 numbers a frame"), ("texts/*.txt", "descriptions"),
+        ("train.txt", "the clips for training"), ("val.txt", "those for validation"), ("test.txt", "those for the test"),
+    ),
+)  # fmt: skip

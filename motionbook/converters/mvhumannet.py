@@ -93,4 +93,7 @@ def _is_mvh(root: Path) -> bool:
     return root.name == MVH_PART or any(next(root.glob(f"{up}{MVH_PART}"), None) for up in levels)
 
 
-MVHUMANNET = Source("mvhumannet", _is_mvh, mvh_items, load_mvh)
+MVHUMANNET = Source(
+    "mvhumannet", _is_mvh, mvh_items, load_mvh,
+    expects=(("**/smpl_param/*.pkl", "a pickle for each frame"),),
+)  # fmt: skip

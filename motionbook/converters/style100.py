@@ -160,4 +160,7 @@ def _is_style100(root: Path) -> bool:
     )
 
 
-STYLE100 = Source("style100", _is_style100, style100_items, load_style100)
+STYLE100 = Source(
+    "style100", _is_style100, style100_items, load_style100,
+    expects=(("*/*.bvh", "the recordings, a folder for each style"), ("Frame_Cuts.csv", "which frames are in style"), ("Dataset_List.csv", "a sentence about each style")),
+)  # fmt: skip

@@ -47,6 +47,10 @@ class Registry(Mapping[str, Any]):
         self._entries[name] = Entry(name, target, about)
         return target
 
+    def forget(self, name: str):
+        "Take a name out."
+        del self._entries[name]
+
     def __getitem__(self, name: str) -> Any:
         return self.entry(name).load()
 

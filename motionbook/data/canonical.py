@@ -34,7 +34,14 @@ from motionbook.schema.enrich import (
     temporal_metadata,
 )
 from ..schema.metadata import EnhancedSampleMetadata
-from ..schema.sample import checked_sample, fit_frames, load_canonical, make_sample
+from motionbook.schema.sample import (
+    checked_sample,
+    fit_frames,
+    load_canonical,
+    make_sample,
+    save_canonical,
+    stored_sample,
+)
 from ..schema.stick import segment_lengths, stick_joints
 from ..schema.validate import DataValidator
 
@@ -216,7 +223,7 @@ def pack_samples(
         f"{k}.{name}": s[name].contiguous() for k, s in enumerate(samples) for name in _ARRAYS
     }
     rest = [{k: v for k, v in s.items() if k not in _ARRAYS} for s in samples]
-    return save(arrays, {"samples": json.dumps(rest, ensure_ascii=False, sort_keys=True)})
+    return save(arrays, {"samples": json.dumps(rest, ensure_ascii=False)})
 
 
 def open_shard(
@@ -232,10 +239,7 @@ def open_shard(
         a, b = (start + x for x in at["data_offsets"])
         dtype = np.int64 if at["dtype"] == "I64" else np.float32
         samples[int(k)][key] = torch.from_numpy(raw[a:b].view(dtype).reshape(at["shape"]))
-    return [{k: s[k] for k in (*_KEYS, *(x for x in s if x not in _KEYS))} for s in samples]
-
-
-_KEYS = ("description", "motion", "actions", "physics", "camera", "source", "meta", "enhanced_meta")
+    return samples
 
 # %% ../../nbs/data/canonical.ipynb #80832df3
 class CanonicalJob:
@@ -288,7 +292,8 @@ def assemble_canonical(
 ) -> Path:  # out/canonical.pt
     "The samples of all shards in one file, without reading them into memory."
     out = Path(out)
-    samples = [s for e in index for name in sorted(e["files"]) for s in open_shard(out / name)]
+    shards = (open_shard(out / name) for e in index for name in sorted(e["files"]))
+    samples = [stored_sample(s) for shard in shards for s in shard]
 
     def put(path: Path):
         with open(path, "wb") as f:

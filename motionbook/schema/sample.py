@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['CanonicalSample', 'check_shapes', 'checked_sample', 'make_sample', 'fit_frames', 'pad_samples', 'plain_sample',
-           'save_canonical', 'load_canonical']
+           'stored_sample', 'save_canonical', 'load_canonical']
 
 # %% ../../nbs/schema/sample.ipynb #f52864da
 import io
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -234,7 +235,18 @@ def plain_sample(sample: dict[str, Any] | CanonicalSample) -> dict[str, Any]:
     made = {k: getattr(sample, k) for k in CanonicalSample.model_fields}
     if made["embedding"] is None:
         del made["embedding"]
-    return {k: v.contiguous().clone() if isinstance(v, Tensor) else v for k, v in made.items()}
+    return stored_sample(
+        {k: v.contiguous().clone() if isinstance(v, Tensor) else v for k, v in made.items()}
+    )
+
+
+def stored_sample(
+    sample: dict[str, Any],  # that fits the schema
+) -> dict[str, Any]:
+    "The same sample with words and numbers of its own, so that equal samples are stored as equal bytes."
+    rest = json.loads(json.dumps({k: v for k, v in sample.items() if not isinstance(v, Tensor)}))
+    keys = [k for k in CanonicalSample.model_fields if k in sample]
+    return {k: sample[k] if isinstance(sample[k], Tensor) else rest[k] for k in keys}
 
 
 def save_canonical(
