@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Solved', 'ik']
 
-# %% ../../nbs/core/inverse.ipynb #fde04cfa
+# %% ../../nbs/core/inverse.ipynb #97d1b665
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -44,7 +44,7 @@ def joints_below(parents: Sequence[int]) -> Tensor:
         below[up, level] = True
     return below
 
-# %% ../../nbs/core/inverse.ipynb #640629ff
+# %% ../../nbs/core/inverse.ipynb #ddc47a47
 class Pose(NamedTuple):
     rotations: Tensor  # [t j 3 3] parent-relative
     offsets: Tensor  # [t j 3]
@@ -58,7 +58,7 @@ class Task(NamedTuple):
     moves: Tensor  # [t j] bool, joints that may shift
     parents: tuple[int, ...]
 
-# %% ../../nbs/core/inverse.ipynb #62c60d81
+# %% ../../nbs/core/inverse.ipynb #acdd0ebc
 def turned(v: Tensor, x: Tensor) -> Tensor:
     return (v @ x[..., None])[..., 0]
 
@@ -71,7 +71,7 @@ def _seen_from(guess: Tensor, offsets: Tensor, edges: list) -> Tensor:
             o[:, e] = turned(guess[:, k], o[:, e])
     return o
 
-# %% ../../nbs/core/inverse.ipynb #d2d1d03a
+# %% ../../nbs/core/inverse.ipynb #11b5165d
 def _kabsch(world: Tensor, w: Tensor, v: Tensor, o: Tensor, src: Tensor) -> Tensor:
     "[t l 3 3] the best rotation for several children each; `src` says whose child an edge leads to."
     m = (w[..., None, None] * v.nan_to_num()[..., :, None] * o[..., None, :]).flatten(-2)
@@ -79,7 +79,7 @@ def _kabsch(world: Tensor, w: Tensor, v: Tensor, o: Tensor, src: Tensor) -> Tens
     size = total.flatten(-2).norm(dim=-1)[..., None, None].clamp_min(1e-12)
     return nearest_rotation(total / size + 1e-6 * world)
 
-# %% ../../nbs/core/inverse.ipynb #d8905acd
+# %% ../../nbs/core/inverse.ipynb #923bfcb4
 def _towards(
     task: Task,
     guess: Tensor,
@@ -109,7 +109,7 @@ def _towards(
         )
     return turn
 
-# %% ../../nbs/core/inverse.ipynb #5d9468cd
+# %% ../../nbs/core/inverse.ipynb #8fc4b0ed
 _STRAIGHT = 0.15  # squared sine of the bend below which the twist of the guess counts more
 
 
@@ -146,7 +146,7 @@ def _twist(
     )
     turn[:, on] = rotvec_to_matrix(axis * torch.atan2(total[0], total[1])[..., None]) @ turn[:, on]
 
-# %% ../../nbs/core/inverse.ipynb #39b434ec
+# %% ../../nbs/core/inverse.ipynb #726e0f9c
 def _follow(
     task: Task, offsets: Tensor, pos: Tensor, base: Tensor, level: list[int], up: list[int]
 ):
@@ -183,21 +183,15 @@ def aim(task: Task, guess: Pose) -> Pose:
             local[:, level] = torch.where(on, base.mT @ turn, guess.rotations[:, level])
     return Pose(local, offsets, guess.root)
 
-# %% ../../nbs/core/inverse.ipynb #67499942
+# %% ../../nbs/core/inverse.ipynb #f7a75d41
 def _sums(below: Tensor, q: Tensor) -> Tensor:
     "[t v ...] sums of q [t j ...] over the joints below each of v."
     return (below.to(q.dtype) @ q.flatten(2)).unflatten(2, q.shape[2:])
 
-# %% ../../nbs/core/inverse.ipynb #628c39a1
-def _normal(
-    x: Tensor, gap: Tensor, task: Task, turns: Tensor, shifts: Tensor
-) -> tuple[Tensor, Tensor]:
-    "JᵀWJ [t 3v 3v] and JᵀWe [t 3v] for the joints that turn, then those that shift."
-    x = x - x[:, :1]
-    w, below = task.weight[..., None], joints_below(task.parents)
-    own = below | torch.eye(len(below), dtype=torch.bool)
-    on, free = task.active[:, turns].to(x.dtype), task.moves[:, shifts].to(x.dtype)
-    d, xa = below[turns], x[:, turns]
+# %% ../../nbs/core/inverse.ipynb #d9ba95af
+def _turn_block(x: Tensor, w: Tensor, d: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
+    "[t v v 3 3] how turns of two joints act together, and [t v 3] the lever of what hangs below each."
+    xa = x[:, turns]
     s0, s1, s2 = (
         _sums(d, w),
         _sums(d, w * x),
@@ -208,7 +202,20 @@ def _normal(
         :, :, None, None, :
     ]
     eye = torch.eye(3, dtype=x.dtype)
-    turn = b.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] * eye - b
+    return b.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] * eye - b, lever
+
+# %% ../../nbs/core/inverse.ipynb #c6461b7e
+def _normal(
+    x: Tensor, gap: Tensor, task: Task, turns: Tensor, shifts: Tensor
+) -> tuple[Tensor, Tensor]:
+    "JᵀWJ [t 3v 3v] and JᵀWe [t 3v] for the joints that turn, then those that shift."
+    x = x - x[:, :1]
+    w, below = task.weight[..., None], joints_below(task.parents)
+    own = below | torch.eye(len(below), dtype=torch.bool)
+    on, free = task.active[:, turns].to(x.dtype), task.moves[:, shifts].to(x.dtype)
+    d, xa = below[turns], x[:, turns]
+    eye = torch.eye(3, dtype=x.dtype)
+    turn, lever = _turn_block(x, w, d, turns)
     above = d[:, turns].to(x.dtype) + 0.5 * torch.eye(len(turns), dtype=x.dtype)
     turn = turn * (above * on[:, :, None] * on[:, None, :])[..., None, None]
     down, up = (
@@ -234,7 +241,7 @@ def _normal(
     )
     return half + half.mT, (pull * torch.cat([on, free], 1)[..., None]).flatten(1)
 
-# %% ../../nbs/core/inverse.ipynb #46630efa
+# %% ../../nbs/core/inverse.ipynb #0923c1ee
 def _stepped(
     pose: Pose, world: Tensor, step: Tensor, turns: Tensor, shifts: Tensor, parents
 ) -> Pose:
@@ -258,7 +265,7 @@ def _error(task: Task, pose: Pose) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     gap = torch.where(task.weight[..., None] > 0, task.target - x, 0)
     return x, world, gap, (task.weight * gap.square().sum(-1)).sum(-1)
 
-# %% ../../nbs/core/inverse.ipynb #425ddd2f
+# %% ../../nbs/core/inverse.ipynb #3dc2182f
 def _where(frames: Tensor, new: Sequence[Tensor], old: Sequence[Tensor]) -> list[Tensor]:
     return [torch.where(frames.view(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(new, old)]
 
@@ -293,7 +300,7 @@ def _polish(task: Task, pose: Pose, iterations: int) -> Pose:
         task, pose = _part(task, more), Pose(*(p[more] for p in pose))
     return done
 
-# %% ../../nbs/core/inverse.ipynb #b45d7058
+# %% ../../nbs/core/inverse.ipynb #39b3a847
 class Solved(NamedTuple):
     "What inverse kinematics found."
 
@@ -301,7 +308,7 @@ class Solved(NamedTuple):
     root: Tensor  # [t 3] metres
     residual: Tensor  # [t j] metres from the wanted position; NaN where none was given
 
-# %% ../../nbs/core/inverse.ipynb #97f54ce2
+# %% ../../nbs/core/inverse.ipynb #bd996ee3
 def ik(
     positions: Tensor,  # [t j 3] where the joints should be, metres; NaN = unknown
     skeleton: Skeleton,  # a tree with one root

@@ -6,7 +6,7 @@
 __all__ = ['H5_NAME', 'INFO_NAME', 'FEATURES', 'FPS', 'open_sequences', 'doubles', 'marker_windows', 'need_room',
            'write_marker_h5', 'people_of']
 
-# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #c0c7192e
+# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #4be2d48a
 import contextlib
 import errno
 import io
@@ -27,12 +27,12 @@ from ...core.motion import Motion, Scene
 from ..kit.hdf5 import opened, own_dataset
 from .marker_layout import MarkerColumns, join_columns, marker_skeleton
 
-# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #412bb486
+# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #d2290158
 H5_NAME, INFO_NAME = "time_sequences.h5", "infoData.npy"
 FEATURES = "data/features"  # the dataset that holds the sequences
 FPS = 60.0  # frames per second of the public data; the files do not say it
 
-# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #c351c9c0
+# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #63815372
 @contextlib.contextmanager
 def open_sequences(
     path: str | os.PathLike,  # a time_sequences.h5
@@ -42,7 +42,7 @@ def open_sequences(
     with opened(path, path) as f:
         yield _checked(_own_features(f, path), path)
 
-# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #3e804e70
+# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #b593c2a9
 def doubles(
     raw: np.ndarray,  # as stored: any real type, either byte order
 ) -> torch.Tensor:  # float64
@@ -50,7 +50,7 @@ def doubles(
     with np.errstate(all="ignore"):
         return torch.from_numpy(np.asarray(raw).astype(np.float64))
 
-# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #ade996cc
+# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #eb899615
 _MOST = 2**28  # bytes that a sequence, or a chunk of the file, may take in memory
 
 
@@ -90,7 +90,7 @@ def _checked(d, path):
         )
     return d
 
-# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #e2bdcfd1
+# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #4048e793
 def marker_windows(
     motion: Motion,  # with the points of MARKER20, or those without arms, in any order
     features: int = 62,  # columns: 62, 60, 50 or 48
@@ -119,7 +119,7 @@ def marker_windows(
     columns = MarkerColumns(p, *(body if features % 3 else (None, None)))
     return join_columns(columns, layout).numpy()
 
-# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #dcc2ca12
+# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #0412399d
 def need_room(
     path: Path,  # of the file that will grow
     size: int,  # bytes
@@ -128,7 +128,7 @@ def need_room(
     if shutil.disk_usage(path.parent).free < size + 2**20:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #46f84b4f
+# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #2687405b
 def write_marker_h5(
     folder: str | os.PathLike,  # the dataset's folder; made if missing
     scenes: Iterable[Scene | Motion],  # recordings; `meta` of a scene may say subject and scale
@@ -147,7 +147,7 @@ def write_marker_h5(
         put_info(_packed(info))
     return path
 
-# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #df241259
+# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #4165a3bd
 def _blocks(
     scenes, info: dict, layout: str, features: int, frames: int, path
 ) -> Iterator[tuple[np.ndarray, float]]:
@@ -163,7 +163,7 @@ def _blocks(
     if not info["subjects"]:
         raise bad_file(path, "at least one sequence to write", "none")
 
-
+# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #b5cfce06
 def _fill(path: Path, blocks, shape: tuple[int, int], dtype: str):
     "The HDF5 file, one block after another."
     import h5py
@@ -192,7 +192,7 @@ def _check_new(path: Path, info: dict):
         if len(d) != len(info["subjects"]):
             raise ValueError("other sequences")
 
-
+# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #f96da82d
 def _packed(info: dict) -> bytes:
     "infoData.npy as NumPy pickles it: numbers where all subjects are numbers."
     who = np.array(info["subjects"])
@@ -219,7 +219,7 @@ def _ready(path: Path) -> Iterator:
     finally:
         new.unlink(missing_ok=True)
 
-# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #030d1877
+# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #4a66d76b
 def _info(path: Path) -> dict:
     "What infoData.npy says."
     if not path.is_file():
@@ -238,7 +238,7 @@ def _info(path: Path) -> dict:
         raise bad_file(path, "a dict with subjects and scalefactors", got)
     return x
 
-
+# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #51d6be95
 def _flat(info: dict, key: str, n: int, path: Path) -> np.ndarray:
     "One of the parallel arrays, [n]."
     x = info[key]
@@ -256,7 +256,7 @@ def _flat(info: dict, key: str, n: int, path: Path) -> np.ndarray:
         )
     return x.reshape(-1)
 
-
+# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #81104170
 def _names(x: np.ndarray, path: Path) -> np.ndarray:
     "Identifiers as text: 3, 3.0 and '3' are the same person."
     if x.dtype.kind == "O":
@@ -276,7 +276,7 @@ def _names(x: np.ndarray, path: Path) -> np.ndarray:
         x = x.astype(np.int64) if (x == np.rint(x)).all() and (abs(x) < 2**53).all() else x
     return np.char.decode(x, "utf-8", "replace") if x.dtype.kind == "S" else x.astype(str)
 
-# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #87c0474a
+# %% ../../../nbs/formats/marker_h5/marker_files.ipynb #2d39da47
 def people_of(
     path: Path,  # an infoData.npy
     n: int,  # sequences beside it

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ARRAYS', 'Get', 'pose_width', 'SmplArrays', 'parse_smpl', 'smpl_members', 'exchange_arrays', 'with_numbers']
 
-# %% ../../../nbs/formats/smpl/smpl_arrays.ipynb #0de75494
+# %% ../../../nbs/formats/smpl/smpl_arrays.ipynb #0271071f
 import os
 import pickle
 from collections.abc import Callable, Iterable, Mapping
@@ -76,7 +76,7 @@ def _rows(x: np.ndarray, key: str, path) -> np.ndarray:
         )
     return x.reshape(len(x), -1)
 
-# %% ../../../nbs/formats/smpl/smpl_arrays.ipynb #0c921b24
+# %% ../../../nbs/formats/smpl/smpl_arrays.ipynb #61711caa
 def _kind(names: Iterable[str], get: Get, path) -> str:
     "The kind of body: by the width of the pose, else by the pieces that are there."
     names = set(names)
@@ -104,7 +104,7 @@ def _kind(names: Iterable[str], get: Get, path) -> str:
         return "smplx"
     return "smplh" if names & {"pose_hand", "left_hand_pose", "right_hand_pose"} else "smpl"
 
-
+# %% ../../../nbs/formats/smpl/smpl_arrays.ipynb #39f961e8
 def _poses(
     names: Iterable[str], kind: str, get: Get, path
 ) -> tuple[np.ndarray, tuple[tuple[str, int, int], ...]]:
@@ -136,7 +136,7 @@ def _poses(
         whole[:, a:b] = x
     return whole, tuple(places)
 
-# %% ../../../nbs/formats/smpl/smpl_arrays.ipynb #a99992ab
+# %% ../../../nbs/formats/smpl/smpl_arrays.ipynb #d2815e31
 def _betas(x: np.ndarray | None, frames: int, path) -> np.ndarray | None:
     "[s], or [t s] where they change."
     if x is None or x.size == 0:
@@ -150,7 +150,7 @@ def _betas(x: np.ndarray | None, frames: int, path) -> np.ndarray | None:
         raise bad_file(path, f"betas [s] or [{frames}, s]", f"{list(x.shape)}")
     return x
 
-
+# %% ../../../nbs/formats/smpl/smpl_arrays.ipynb #7872a01a
 def _rate(found: Mapping[str, np.ndarray], path) -> float | None:
     "Frames per second; None where the file does not say."
     rates = {}

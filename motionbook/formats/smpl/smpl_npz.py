@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['read', 'write', 'sniff']
 
-# %% ../../../nbs/formats/smpl/smpl_npz.ipynb #16c56bff
+# %% ../../../nbs/formats/smpl/smpl_npz.ipynb #eb337b21
 import os
 import zipfile
 from pathlib import Path
@@ -45,7 +45,7 @@ from motionbook.formats.smpl.smpl_document import (
     stored_numbers,
 )
 
-# %% ../../../nbs/formats/smpl/smpl_npz.ipynb #fbe2a691
+# %% ../../../nbs/formats/smpl/smpl_npz.ipynb #ad55e049
 def read(
     path: str
     | os.PathLike,  # a .npz of AMASS or of other SMPL-family recordings, or a .pkl of AIST++
@@ -71,7 +71,7 @@ def read(
     )  # fmt: skip
     return Scene((actor,), source=str(path), meta=meta)
 
-# %% ../../../nbs/formats/smpl/smpl_npz.ipynb #69209a9d
+# %% ../../../nbs/formats/smpl/smpl_npz.ipynb #bf5b5147
 class _Edit(NamedTuple):
     rotations: Tensor  # [t j 3 3]
     root: Tensor  # [t 3]
@@ -109,7 +109,7 @@ def _edit(doc: SmplDocument, motion: Motion) -> _Edit:
     moved = differs(before.positions[:, 0], after.positions[:, 0]).any(-1)
     return _Edit(after.rotations, after.positions[:, 0], turned, moved)
 
-# %% ../../../nbs/formats/smpl/smpl_npz.ipynb #37f45500
+# %% ../../../nbs/formats/smpl/smpl_npz.ipynb #303152ee
 def _same_body(doc: SmplDocument, scene: Scene) -> bool:
     "Whether the scene has this file's frames, joints and rate."
     m = scene.actors[0]
@@ -137,7 +137,7 @@ def _edited(doc: SmplDocument, scene: Scene) -> bytes:
         doc.data, doc.arrays, poses, np.repeat(e.turned.numpy(), 3, 1), trans, e.moved.numpy()
     )
 
-# %% ../../../nbs/formats/smpl/smpl_npz.ipynb #36351911
+# %% ../../../nbs/formats/smpl/smpl_npz.ipynb #ebda9192
 _ALIGNED = 0.9  # cosine between the bones of two rest poses that count as the same pose
 
 
@@ -160,7 +160,7 @@ def _has_smpl_rest(motion: Motion) -> bool:
         ).all()
     )
 
-
+# %% ../../../nbs/formats/smpl/smpl_npz.ipynb #6eb0eb7e
 def _smpl_pose(motion: Motion) -> tuple[Tensor, Tensor]:
     "Rotations [t j 3 3] of a whole body, and the pelvis [t 3]."
     s = motion.skeleton
@@ -177,7 +177,7 @@ def _smpl_pose(motion: Motion) -> tuple[Tensor, Tensor]:
         rotations = torch.cat([rotations, torch.eye(3).expand(len(rotations), 2, 3, 3)], 1)
     return rotations, root
 
-
+# %% ../../../nbs/formats/smpl/smpl_npz.ipynb #3f1be3e1
 def _fresh(scene: Scene) -> bytes:
     "An AMASS-like .npz, z up unless the recording came from a file that is not."
     if len(scene.actors) != 1:
@@ -214,7 +214,7 @@ def _fresh(scene: Scene) -> bytes:
         )
     )
 
-# %% ../../../nbs/formats/smpl/smpl_npz.ipynb #0d79ceae
+# %% ../../../nbs/formats/smpl/smpl_npz.ipynb #34579cb6
 def write(
     scene: Scene,
     path: str | os.PathLike,  # .npz, or .pkl for a recording that was read from one
@@ -238,7 +238,7 @@ def write(
         path, data, check=lambda p: parse_smpl(*smpl_members(read_bytes(p), path), path)
     )
 
-# %% ../../../nbs/formats/smpl/smpl_npz.ipynb #bde2bf04
+# %% ../../../nbs/formats/smpl/smpl_npz.ipynb #7408a95d
 def sniff(
     path: Path,
     head: bytes,  # the first 64 kB

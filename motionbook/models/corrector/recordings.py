@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LEAP', 'Clip', 'Clips', 'training_scenes', 'cut_at_leaps', 'whole_frames', 'load_clips']
 
-# %% ../../../nbs/models/corrector/recordings.ipynb #7196c5bd
+# %% ../../../nbs/models/corrector/recordings.ipynb #bc47ef62
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def training_scenes(
             if not datasets or scene.meta.get("dataset", datasets[0]) in datasets:
                 yield scene
 
-# %% ../../../nbs/models/corrector/recordings.ipynb #70e37b53
+# %% ../../../nbs/models/corrector/recordings.ipynb #efcc084d
 LEAP = 0.08  # body sizes between two frames at 30 a second: no body moves so far
 
 
@@ -85,7 +85,7 @@ def whole_frames(
     runs = list_runs(whole)
     return [x[a:b] for a, b in zip(runs.start.tolist(), runs.stop.tolist())]
 
-# %% ../../../nbs/models/corrector/recordings.ipynb #df467d9c
+# %% ../../../nbs/models/corrector/recordings.ipynb #919fd450
 def _refuse_gaps(m: Motion, source: str, gaps: str) -> Motion:
     "Refuse missing points, unless gaps are to be left out."
     seen = m.observed
@@ -111,7 +111,19 @@ def _cut_pieces(m: Motion, fps: float, gaps: str, source: str) -> list[Tensor]:
     plain = lambda p: Motion(p, m.skeleton, m.fps)
     return [resample(plain(p), fps).positions if m.fps != fps else p.clone() for p in parts]
 
-# %% ../../../nbs/models/corrector/recordings.ipynb #3b03203f
+# %% ../../../nbs/models/corrector/recordings.ipynb #2249ab01
+def _name_clip(scene: Scene, actor: str | int) -> str:
+    "The recording, and which of its actors where there are several."
+    several = len(scene.actors) > 1 or "person" in scene.meta
+    return f"{scene.source}#{actor}" if several else str(scene.source)
+
+
+def _width(scene: Scene) -> int | None:
+    "Columns of the marker data that a scene was read from; None for other files."
+    raw = getattr(scene.meta.get("original"), "raw", None)
+    return None if raw is None else raw.shape[-1]
+
+# %% ../../../nbs/models/corrector/recordings.ipynb #2be58970
 def load_clips(
     paths: Sequence[str | Path],  # recordings, marker datasets, folders
     fps: float = 30.0,  # of the clips
@@ -125,19 +137,11 @@ def load_clips(
     "Everything to learn from; ValueError says what does not fit."
     found, skeletons, short = [], Counter(), []
     for scene in training_scenes(paths, datasets, **options):
-        if (
-            columns is not None
-            and getattr(scene.meta.get("original"), "raw", torch.zeros(0, columns)).shape[-1]
-            != columns
-        ):
+        if columns is not None and _width(scene) not in (None, columns):
             continue
         for k, m in enumerate(scene.actors):
             m = as_human(m) if body == "human" else m
-            name = (
-                f"{scene.source}#{m.name or k}"
-                if len(scene.actors) > 1 or "person" in scene.meta
-                else str(scene.source)
-            )
+            name = _name_clip(scene, m.name or k)
             pieces = [p for p in _cut_pieces(m, fps, gaps, scene.source) if len(p) >= least]
             short += (
                 []
@@ -155,7 +159,7 @@ def load_clips(
         skeleton, fps, tuple(_place_joints(c, s, skeleton) for c, s in found), tuple(short)
     )
 
-# %% ../../../nbs/models/corrector/recordings.ipynb #63450300
+# %% ../../../nbs/models/corrector/recordings.ipynb #5c9f1ada
 def _place_joints(clip: Clip, own: Skeleton, skeleton: Skeleton) -> Clip:
     "The clip with its joints in the places of the common skeleton."
     if own.joints == skeleton.joints:
