@@ -40,7 +40,18 @@ def node_columns(
         raise bad_file(path, f"a column {lost[0]!r}" if lost else "columns NODE.x, each once", got)
     return nodes, np.array([[at.get(f"{n}.{k}", -1) for k in ("x", "y", "score")] for n in nodes])
 
-# %% ../../../nbs/formats/sleap/analysis_csv.ipynb #0441d3df
+# %% ../../../nbs/formats/sleap/analysis_csv.ipynb #72b2357f
+def _row_text(
+    grid: Grid, columns: np.ndarray, known: dict, xy: np.ndarray, sure: np.ndarray
+) -> str:
+    "One row for the nodes at xy [j 2] with their scores [j]; `known` has the other columns."
+    words = [known.get(n, "") for n in grid.names]
+    for at, point, score in zip(columns.tolist(), xy.tolist(), sure.tolist()):
+        for i, v in zip(at, (*point, float(score)) if point[0] == point[0] else ()):
+            words[i] = shortest(v) if i >= 0 else words[i]
+    return grid.delimiter.join(words)
+
+# %% ../../../nbs/formats/sleap/analysis_csv.ipynb #14ddbef4
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CsvOriginal(Original):
     "An analysis CSV, and which row is which animal and frame."
@@ -82,11 +93,8 @@ class CsvOriginal(Original):
             r = before if before >= 0 else len(self.start) - 1
             sure = np.isfinite(c.values[t]).all(-1) if c.confidence is None else c.confidence[t]
             known = {"track": self.tracks[actor], "frame_idx": str(t), "instance.score": shortest(float(np.mean(sure)))}  # fmt: skip
-            words = [known.get(n, "") for n in self.grid.names]
-            for at, xy, p in zip(self.columns.tolist(), c.values[t].tolist(), sure.tolist()):
-                for i, v in zip(at, (*xy, float(p)) if xy[0] == xy[0] else ()):
-                    words[i] = shortest(v) if i >= 0 else words[i]
-            made[r] = made.get(r, "") + eol + self.grid.delimiter.join(words)
+            row = _row_text(self.grid, self.columns, known, c.values[t], sure)
+            made[r] = made.get(r, "") + eol + row
         return [(int(self.grid.end[r, -1]), int(self.grid.end[r, -1]), w) for r, w in made.items()]
 
 # %% ../../../nbs/formats/sleap/analysis_csv.ipynb #32e15a29
