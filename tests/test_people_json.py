@@ -31,7 +31,7 @@ def test_a_folder_of_frames_is_one_recording(folder, capsys):
     said = capsys.readouterr().out
     assert "3,000" in said and len(said.splitlines()) < 12
     changed = edited(read(folder), frame=7, by=1.0)
-    out = write(changed, folder.parent / "out", format="openpose")
+    out = write(changed, folder.parent / "out")
     differ = [p.name for p in folder.iterdir() if p.read_bytes() != (out / p.name).read_bytes()]
     assert differ == ["cam_000000000007_keypoints.json"]
 

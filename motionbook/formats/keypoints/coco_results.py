@@ -47,7 +47,7 @@ def number_pictures(
     order = {p: t for t, p in enumerate(dict.fromkeys(pictures))}
     return [order[p] for p in pictures], ("pictures have no frame numbers: taken in their order",)
 
-# %% ../../../nbs/formats/keypoints/coco_results.ipynb #a22e7da8
+# %% ../../../nbs/formats/keypoints/coco_results.ipynb #7783deee
 def _plain(node: Any, tokens: Tokens) -> Any:
     "A name, or the whole number behind an ordinal; None for anything else."
     node = node[0] if isinstance(node, list) and node else node
@@ -56,7 +56,7 @@ def _plain(node: Any, tokens: Tokens) -> Any:
     x = tokens.values[node] if isinstance(node, int) else np.nan
     return int(x) if np.isfinite(x) and x == np.rint(x) and abs(x) < 1e15 else None
 
-
+# %% ../../../nbs/formats/keypoints/coco_results.ipynb #58f9cf95
 def find_entries(
     tree: Any,  # of `json_tokens`
     path,  # for messages
@@ -73,7 +73,7 @@ def find_entries(
     names = [k["keypoints"] for k in kinds or () if isinstance(k, dict) and "keypoints" in k]
     return entries, names[0] if len(names) == 1 and isinstance(names[0], list) else []
 
-# %% ../../../nbs/formats/keypoints/coco_results.ipynb #1e7f40be
+# %% ../../../nbs/formats/keypoints/coco_results.ipynb #512777fe
 class ResultsFile(PeopleText):
     "A list of people, and where their numbers stand."
 
@@ -83,7 +83,7 @@ class ResultsFile(PeopleText):
         who = "" if self.tracks[actor] is None else f'"{self.meta["who"]}": {self.tracks[actor]}, '
         return f'{{"image_id": {picture}, "category_id": 1, {who}"keypoints": [{row}], "score": {score:g}}}'
 
-
+# %% ../../../nbs/formats/keypoints/coco_results.ipynb #db6a47db
 def picture_words(
     tokens: Tokens,
     pictures: Sequence[Any],  # the `image_id` of each person

@@ -26,7 +26,7 @@ from motionbook.formats.keypoints.people_text import (
 from ..kit.tokens import json_tokens
 from ..original import check_says, file_functions, is_own, original_scene
 
-# %% ../../../nbs/formats/keypoints/openpose.ipynb #3fc1feff
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #f5e9836b
 _NUMBER = re.compile(r"\d+(?=\D*$)")
 _FRAME = re.compile(rb'"(people|annots)"\s*:\s*\[')
 _WORDS = {"people": ("pose_keypoints_2d", "person_id"), "annots": ("keypoints", "personID")}
@@ -42,7 +42,7 @@ def frame_files(
     stems = {_NUMBER.sub("#", p.stem) for p in ours}
     return ours if len(stems) == 1 and "#" in next(iter(stems)) else []
 
-
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #893eb526
 def number_frames(
     files: Sequence[Path],
 ) -> tuple[list[int], tuple[str, ...]]:  # frames from 0, and notes
@@ -55,7 +55,7 @@ def number_frames(
     notes = (f"the first frame is frame {found[0]} of the video",) * (found[0] > 0)
     return frames, notes + (f"frames that have no file: {holes}",) * (holes > 0)
 
-# %% ../../../nbs/formats/keypoints/openpose.ipynb #2147354c
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #6967b3f6
 BETWEEN = b"\r\t \r\t,\r\t \r\t\r"
 NOBODY = {"people": b'{"version":1.3,"people":[]}', "annots": b'{"annots": []}'}
 
@@ -76,7 +76,7 @@ class FrameTexts(PeopleText):
         rows = ", ".join(f"[{', '.join(joint)}]" for joint in words)
         return f'{{"personID": {who}, "keypoints": [{rows}]}}'
 
-
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #46a38a0b
 def join_files(
     folder: Path,
 ) -> tuple[bytes, dict, tuple[str, ...]]:  # one text, the fields of `FrameTexts`, and notes
@@ -98,7 +98,7 @@ def join_files(
         raise bad_file(folder, "plain JSON", "a file with odd blanks")
     return b"[" + BETWEEN.join(texts) + b"]", {"files": tuple(names), "absent": absent}, notes
 
-
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #42aecbd5
 def split_files(
     body: bytes,  # one text
     original: FrameTexts,
@@ -154,7 +154,7 @@ def parse(
     about = {"notes": notes, "rooms": rooms, "kind": FrameTexts, "key": key, **more}
     return people_text(data, tokens, people, frames, path, fps, **about)
 
-# %% ../../../nbs/formats/keypoints/openpose.ipynb #74b8ffb7
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #4ccf5cb4
 _read_file, _write_file = file_functions("openpose", FrameTexts, parse, no_new_file)
 
 
@@ -169,7 +169,7 @@ def read(
         data, fields, notes = join_files(Path(path))
         return original_scene(parse(data, path, notes=notes, **fields, **options), path, "openpose")
 
-
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #4fba53f4
 def write(
     scene: Scene,
     path: str | Path,  # a .json, or a folder

@@ -23,7 +23,7 @@ from motionbook.formats.keypoints.people_text import (
 from ..kit.tokens import json_tokens
 from ..original import file_functions
 
-# %% ../../../nbs/formats/keypoints/other_people.ipynb #50854f22
+# %% ../../../nbs/formats/keypoints/other_people.ipynb #8803ef04
 MARS7 = "nose left_ear right_ear neck left_hip right_hip tail_base".split()
 
 
@@ -35,7 +35,7 @@ class PoseFile(PeopleText):
         scores = ", ".join(w[-1] for w in words)
         return f'{{"keypoints": [{points}], "keypoint_scores": [{scores}]}}'
 
-
+# %% ../../../nbs/formats/keypoints/other_people.ipynb #f5b2a50f
 def mmpose_people(
     frames: list,  # of `instance_info`
     path,  # for messages
@@ -55,7 +55,7 @@ def mmpose_people(
             found.append(Person(t, p.get("track_id"), at))
     return found, width
 
-# %% ../../../nbs/formats/keypoints/other_people.ipynb #2827a035
+# %% ../../../nbs/formats/keypoints/other_people.ipynb #fd3fb4dc
 def mice_people(
     tree: dict,  # with `keypoints` and perhaps `scores`
     path,  # for messages
@@ -70,7 +70,7 @@ def mice_people(
     at = np.concatenate([xy, score[:, :, None]], 2).swapaxes(2, 3).reshape(*xy.shape[:2], -1)
     return [Person(t, k, at[t, k]) for t, k in np.ndindex(*at.shape[:2])]
 
-
+# %% ../../../nbs/formats/keypoints/other_people.ipynb #81b8486a
 def find_sequences(
     tree: Any,  # of `json_tokens`
     depth: int = 3,

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['MAX_POINTS', 'UNTRACKED', 'COCO18', 'HALPE26', 'BODIES', 'Person', 'gather_people', 'people_skeleton', 'PeopleText',
-           'list_ends', 'people_text', 'no_new_file']
+           'numbers_of', 'printing_habit', 'words_of', 'new_people', 'list_ends', 'seen_points', 'people_text',
+           'no_new_file']
 
-# %% ../../../nbs/formats/keypoints/people_text.ipynb #51f8746c
+# %% ../../../nbs/formats/keypoints/people_text.ipynb #e428f210
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,7 +20,7 @@ from ...core.files import bad_file
 from ...core.motion import Scene
 from ...core.skeleton import Skeleton, skeleton_from_spec
 from ...core.skeletons import BODY25, COCO17
-from ..kit.numbers import find_habit, print_number
+from ..kit.numbers import Habit, find_habit, print_number
 from ..kit.tokens import Tokens, json_tokens, replaced
 from ..original import Change, Original, Part
 
@@ -100,7 +101,7 @@ def people_skeleton(
     note = f"{joints} joints have no names"
     return Skeleton("people", tuple(f"joint{i}" for i in range(joints))), (note,)
 
-# %% ../../../nbs/formats/keypoints/people_text.ipynb #cf53d6d5
+# %% ../../../nbs/formats/keypoints/people_text.ipynb #5d0ddb72
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PeopleText(Original):
     "A text with people, and where their numbers stand."
@@ -115,72 +116,85 @@ class PeopleText(Original):
 
     @property
     def tolerance(self) -> tuple[float, float]:
-        places = self.habit(slice(0, -1)).places
+        places = printing_habit(self, slice(0, -1)).places
         return 1e-6, 1e-9 if places is None else 0.6 * 10.0**-places
 
-    def habit(self, columns):
-        "How the text prints coordinates, or scores."
-        some = self.at[..., columns][self.at[..., columns] >= 0]
-        return find_habit(self.tokens.words(some[:: max(len(some) // 500, 1)]))
-
     def put(self, changes: Sequence[Change]) -> bytes:
-        values, put = zip(*(self.numbers(i, c) for i, c in enumerate(changes)))
+        values, put = zip(*(numbers_of(self, i, c) for i, c in enumerate(changes)))
         values, put = np.stack(values), np.stack(put)
-        words = self.words(values, put)
+        words = words_of(self, values, put)
         old = put & (self.at >= 0)
         at = self.at[old]
         pieces = list(zip(self.tokens.start[at].tolist(), self.tokens.end[at].tolist(), words[old]))
-        pieces += self.new_people(put & (self.at < 0), words)
+        pieces += new_people(self, put & (self.at < 0), words)
         body = replaced(self.tokens.body, *zip(*pieces)) if pieces else self.tokens.body
         return self.tokens.encoded(body)
-
-    def numbers(self, actor: int, c: Change) -> tuple[np.ndarray, np.ndarray]:
-        "An actor's numbers [t j c+1] as the file should have them, and which of them are new."
-        gone, moved = np.isnan(c.values).any(-1), c.where.any(-1)
-        score = np.ones(gone.shape) if c.confidence is None else c.confidence
-        score = 2.0 * ~gone if self.flags else np.where(gone, 0.0, score)
-        put = moved & (gone | np.isnan(self.parts[actor].positions).any(-1))
-        if c.sure is not None and not self.flags:
-            put = put | c.sure
-        x = np.concatenate([np.where(gone[..., None], 0, c.values), score[..., None]], -1)
-        return x, np.concatenate([c.where, put[..., None]], -1)
-
-    def words(self, values: np.ndarray, put: np.ndarray) -> np.ndarray:
-        "Numbers as the text prints them, where they are needed."
-        words, need = np.full(values.shape, "0", object), put.any((2, 3), keepdims=True) & (put | (self.at < 0))  # fmt: skip
-        for columns in (slice(0, -1), slice(-1, None)):
-            habit, mine = self.habit(columns), need[..., columns]
-            some = [print_number(x, habit) for x in values[..., columns][mine].tolist()]
-            words[..., columns][mine] = some
-        return words
-
-    def new_people(self, put: np.ndarray, words: np.ndarray) -> list[tuple[int, int, str]]:
-        "People for frames in which they were not found: where, and the text."
-        new = put[..., :-1].any((2, 3)) & (self.at[:, :, 0, 0] < 0)
-        if not new.any():
-            return []
-        if self.rooms is None:
-            raise ValueError("expected people only in frames that have them, got more; write keypoint .json")  # fmt: skip
-        made: dict[int, list[str]] = {}
-        tracked = None not in self.tracks
-        for t in np.flatnonzero(new.any(0)).tolist():
-            last = np.flatnonzero(
-                new[:, t]
-            ).max()  # without tracks, those before it are needed as well
-            for a in range(len(new)) if tracked else range(last + 1):
-                if new[a, t] or (not tracked and self.at[a, t, 0, 0] < 0):
-                    made.setdefault(int(self.rooms[t]), []).append(
-                        self.render(a, t, words[a, t].tolist())
-                    )
-        return [(k, k, self.comma(k) + ", ".join(w)) for k, w in made.items()]
 
     def render(self, actor: int, frame: int, words: list[list[str]]) -> str:
         "The text of a new person, from words [j c+1]."
         raise NotImplementedError
 
-    def comma(self, place: int) -> str:
-        "What stands between a list's last entry and a new one."
-        return "" if self.tokens.body[:place].rstrip().endswith(b"[") else ", "
+# %% ../../../nbs/formats/keypoints/people_text.ipynb #784b7cc9
+def numbers_of(
+    text: PeopleText,
+    actor: int,
+    c: Change,
+) -> tuple[np.ndarray, np.ndarray]:  # [t j c+1] as the file should have them, and which are new
+    "An actor's changed numbers."
+    gone, moved = np.isnan(c.values).any(-1), c.where.any(-1)
+    score = np.ones(gone.shape) if c.confidence is None else c.confidence
+    score = 2.0 * ~gone if text.flags else np.where(gone, 0.0, score)
+    put = moved & (gone | np.isnan(text.parts[actor].positions).any(-1))
+    if c.sure is not None and not text.flags:
+        put = put | c.sure
+    x = np.concatenate([np.where(gone[..., None], 0, c.values), score[..., None]], -1)
+    return x, np.concatenate([c.where, put[..., None]], -1)
+
+# %% ../../../nbs/formats/keypoints/people_text.ipynb #c7cdb9b2
+def printing_habit(
+    text: PeopleText,
+    columns: slice,  # of a joint's numbers
+) -> Habit:
+    "How the text prints coordinates, or scores."
+    some = text.at[..., columns][text.at[..., columns] >= 0]
+    return find_habit(text.tokens.words(some[:: max(len(some) // 500, 1)]))
+
+
+def words_of(
+    text: PeopleText,
+    values: np.ndarray,  # [a t j c+1]
+    put: np.ndarray,  # likewise: which are new
+) -> np.ndarray:  # [a t j c+1] text where it is needed, "0" elsewhere
+    "Numbers as the text prints them."
+    words = np.full(values.shape, "0", object)
+    need = put.any((2, 3), keepdims=True) & (put | (text.at < 0))
+    for columns in (slice(0, -1), slice(-1, None)):
+        habit, mine = printing_habit(text, columns), need[..., columns]
+        words[..., columns][mine] = [
+            print_number(x, habit) for x in values[..., columns][mine].tolist()
+        ]
+    return words
+
+# %% ../../../nbs/formats/keypoints/people_text.ipynb #5ad4a1b9
+def new_people(
+    text: PeopleText,
+    put: np.ndarray,  # [a t j c+1] numbers for which there is no place
+    words: np.ndarray,  # [a t j c+1]
+) -> list[tuple[int, int, str]]:  # where, twice, and the text
+    "People for frames in which they were not found."
+    absent = text.at[:, :, 0, 0] < 0
+    new, tracked = put[..., :-1].any((2, 3)) & absent, None not in text.tracks
+    if new.any() and text.rooms is None:
+        want = "expected people only in frames that have them, got more"
+        raise ValueError(f"{want}; write keypoint .json")
+    if not tracked:
+        new = absent & (np.cumsum(new[::-1], 0)[::-1] > 0)
+    made: dict[int, list[str]] = {}
+    for t, a in np.argwhere(new.T).tolist():
+        entry = text.render(a, t, words[a, t].tolist())
+        made.setdefault(int(text.rooms[t]), []).append(entry)
+    first = lambda k: text.tokens.body[:k].rstrip().endswith(b"[")
+    return [(k, k, ", " * (not first(k)) + ", ".join(w)) for k, w in made.items()]
 
 # %% ../../../nbs/formats/keypoints/people_text.ipynb #09863686
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]]', re.DOTALL)
@@ -205,7 +219,20 @@ def list_ends(
             mine = word == want
     return np.array([ends[k] for k in sorted(ends)], int)
 
-# %% ../../../nbs/formats/keypoints/people_text.ipynb #85fa967f
+# %% ../../../nbs/formats/keypoints/people_text.ipynb #61c7e891
+def seen_points(
+    x: np.ndarray,  # [… j c+1] coordinates and score
+    path,  # for messages
+) -> tuple[np.ndarray, np.ndarray]:  # coordinates, NaN = not found, and confidence [… j]
+    "What was found: all but points at 0 with score 0."
+    xy, score = x[..., :-1], x[..., -1]
+    if np.isinf(xy).any():
+        raise bad_file(path, "finite numbers", "infinity", f"frame {np.isinf(xy).nonzero()[1][0]}")
+    absent = np.isnan(xy).any(-1) | ((xy == 0).all(-1) & (np.nan_to_num(score) == 0))
+    sure = np.where(absent, 0, np.nan_to_num(score).clip(0, 1)).astype(np.float32)
+    return np.where(absent[..., None], np.nan, xy), sure
+
+# %% ../../../nbs/formats/keypoints/people_text.ipynb #14ba3143
 def people_text(
     data: bytes,  # the file
     tokens: Tokens,  # its numbers
@@ -222,15 +249,8 @@ def people_text(
 ) -> PeopleText:
     "People as actors."
     tracks, at = gather_people(people, frames, width, path)
-    x = np.where(at < 0, np.nan, tokens.values[at])
-    xy, score = x[..., :-1], x[..., -1]
-    absent = np.isnan(xy).any(-1) | ((xy == 0).all(-1) & (np.nan_to_num(score) == 0))
-    if np.isinf(xy).any():
-        raise bad_file(path, "finite numbers", "infinity", f"frame {np.isinf(xy).nonzero()[1][0]}")
-    xy = np.where(absent[..., None], np.nan, xy)
-    sure = None
-    if (at[..., -1] >= 0).any():
-        sure = np.where(absent, 0, np.nan_to_num(score).clip(0, 1)).astype(np.float32)
+    xy, sure = seen_points(np.where(at < 0, np.nan, tokens.values[at]), path)
+    sure = sure if (at[..., -1] >= 0).any() else None
     body, unnamed = people_skeleton(at.shape[2], names)
     names = [
         f"person{i if k is None else k}" if len(tracks) > 1 else "" for i, k in enumerate(tracks)
@@ -243,7 +263,7 @@ def people_text(
         tokens=tokens, at=at, tracks=tuple(tracks), flags=flags, **more,
     )  # fmt: skip
 
-
+# %% ../../../nbs/formats/keypoints/people_text.ipynb #33d466d6
 def no_new_file(scene: Scene, path) -> bytes:
     "Such files are edited, never made."
     want = "a recording that was read from such a file, with its frames and people"
