@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['read', 'write', 'WideTable', 'point_columns', 'table_rate', 'parse', 'sniff']
 
-# %% ../../../nbs/formats/keypoints/freemocap.ipynb #c7164a9d
-import re
+# %% ../../../nbs/formats/keypoints/freemocap.ipynb #43e4133e
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +21,7 @@ from ..kit.tokens import Tokens, csv_grid, csv_numbers, replaced
 from ..kit.units import check_options, infer_units, up_axis
 from ..original import Change, Original, Part, file_functions
 
-# %% ../../../nbs/formats/keypoints/freemocap.ipynb #100d1da8
-_PART = re.compile(r"^(?:body_)?(.+)_x$")
-
-
+# %% ../../../nbs/formats/keypoints/freemocap.ipynb #72e0ad37
 @dataclass(frozen=True, eq=False, kw_only=True)
 class WideTable(Original):
     "A table of three columns a point, and where its cells stand."
@@ -45,7 +41,7 @@ class WideTable(Original):
         body = replaced(self.tokens.body, self.tokens.start[which], self.tokens.end[which], words)
         return self.tokens.encoded(body)
 
-
+# %% ../../../nbs/formats/keypoints/freemocap.ipynb #ef65c12d
 def point_columns(
     names: Sequence[str],  # of the columns
     path,  # for messages
@@ -59,7 +55,7 @@ def point_columns(
         raise bad_file(path, "columns POINT_x, POINT_y and POINT_z", ", ".join(names)[:120])
     return found, [at[f"{n}_{k}"] for n in found for k in "xyz"]
 
-# %% ../../../nbs/formats/keypoints/freemocap.ipynb #3b092ef0
+# %% ../../../nbs/formats/keypoints/freemocap.ipynb #6156b00f
 def table_rate(grid, path) -> float | None:
     "Frames per second, by the column of timestamps in seconds; None = not known."
     if "timestamp" not in grid.names:
@@ -73,7 +69,7 @@ def table_rate(grid, path) -> float | None:
     near = [r for r in USUAL_RATES if step and abs(r * step - 1) < 0.01]
     return float(near[0]) if near else 1 / step if 1e-3 < step < 1 else None
 
-
+# %% ../../../nbs/formats/keypoints/freemocap.ipynb #99a87845
 def parse(
     data: bytes,  # the file
     path="body_3d_xyz.csv",  # for messages

@@ -83,7 +83,7 @@ def find_sequences(
     inside = ((k, find_sequences(v, depth - 1)) for k, v in tree.items() if depth)
     return {f"{k}/{n}".strip("/"): s for k, found in inside for n, s in found.items()}
 
-# %% ../../../nbs/formats/keypoints/other_people.ipynb #60f7ea76
+# %% ../../../nbs/formats/keypoints/other_people.ipynb #af013e59
 def parse(
     data: bytes,  # the file
     path="people.json",  # for messages
@@ -114,7 +114,7 @@ def parse(
     joints = MARS7 if len(people[0].at) == 21 else ()
     return people_text(data, tokens, people, people[-1].frame + 1, path, fps, names=joints, notes=notes, **more)  # fmt: skip
 
-
+# %% ../../../nbs/formats/keypoints/other_people.ipynb #ea88acc5
 def _joint_names(tree: dict) -> list[str]:
     about = tree.get("meta_info")
     named = about.get("keypoint_id2name") if isinstance(about, dict) else None
@@ -126,7 +126,7 @@ def _joint_names(tree: dict) -> list[str]:
         else []
     )
 
-
+# %% ../../../nbs/formats/keypoints/other_people.ipynb #033c810a
 read, write = file_functions("people_json", PoseFile, parse, no_new_file)
 
 # %% ../../../nbs/formats/keypoints/other_people.ipynb #11e18fea
