@@ -24,7 +24,7 @@ from motionbook.core.pickles import load_pickle
 from motionbook.formats.registry import find_format, formats, read, write
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-NAMES = [f.name for f in formats() if f.write]
+NAMES = [f.name for f in formats() if f.writes]
 RECORDINGS = sorted(p for p in SAMPLES.iterdir() if p.suffix != ".md" and p.name != "damage.json")
 REPEATS = 3  # places in a file that may say the same about a point: score, instance, occupancy
 
