@@ -41,6 +41,8 @@ class Format:
     def __getattr__(self, name: str):
         if name.startswith("_"):
             raise AttributeError(name)
+        if name == "write" and not self.writes:
+            return None
         return getattr(self._functions(), name)
 
     def _functions(self) -> Any:
