@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..body.stick import SEGMENTS, WIDTH, disconnection, segments_to_joints
 from ..core.registry import unknown_name
-from ..core.skeletons import STICK16
+from ..core.skeleton import STICK16
 from .metadata import EnhancedSampleMetadata
 from .stick import segment_lengths
 
@@ -97,11 +97,14 @@ def judge_physics(
             )
     return Verdict(True, 1.0, "")
 
-# %% ../../nbs/schema/validate.ipynb #66508746
+# %% ../../nbs/schema/validate.ipynb #cd9d903b
 _SHARE = {  # length of a segment as a share of the body's height (Drillis and Contini, as in Winter's tables)
     "head": 0.13, "upper_torso": 0.10, "lower_torso": 0.30, "upper_arm": 0.186, "forearm": 0.146, "thigh": 0.245, "shin": 0.246, "pelvis_width": 0.19,
 }  # fmt: skip
 _NAMES = [name for name, *_ in SEGMENTS]
+_RIGID = [
+    k for k, n in enumerate(_NAMES) if n.endswith(("arm", "thigh", "shin", "width"))
+]  # bones; a spine bends
 _TWIN = [_NAMES.index({"l_": "r_", "r_": "l_"}.get(n[:2], n[:2]) + n[2:]) for n in _NAMES]
 _USUAL = torch.tensor([_SHARE[n.removeprefix("l_").removeprefix("r_")] for n in _NAMES])
 
@@ -116,7 +119,7 @@ def longest_expected(
     own = flat.quantile(0.95, dim=0)
     return torch.stack([own, own[..., _TWIN], _USUAL * height]).amax(0)
 
-# %% ../../nbs/schema/validate.ipynb #483d886b
+# %% ../../nbs/schema/validate.ipynb #b5bfa4c2
 def judge_limbs(
     motion: Tensor,  # [t d] or [t a d], d a multiple of 4
     lengths: Tensor | None = None,  # [t 12] or [t a 12] true lengths before projection, metres
@@ -145,9 +148,10 @@ def judge_limbs(
 def _judge_true_lengths(lengths: Tensor, tolerance: float) -> Verdict:
     mean = lengths.mean(0, keepdim=True)
     off = (lengths - mean).abs() / mean.clamp_min(1e-3)
-    return _longest_limb(
-        torch.where(mean < 1e-3, torch.zeros_like(off), off), tolerance, "off its mean length"
-    )
+    off = torch.where(mean < 1e-3, torch.zeros_like(off), off)
+    bones = torch.zeros_like(off)
+    bones[..., _RIGID] = off[..., _RIGID]
+    return _longest_limb(bones, tolerance, "off its mean length")
 
 # %% ../../nbs/schema/validate.ipynb #241094a0
 def _longest_limb(over: Tensor, tolerance: float, words: str) -> Verdict:

@@ -1,0 +1,139 @@
+"Canonical files: bad recordings among good ones, killed runs, and real datasets."
+
+import json
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from motionbook.data.canonical import CanonicalOptions, convert_dataset
+from motionbook.schema.sample import load_canonical
+from motionbook.synthetic.raw_style100 import write_style100
+
+STYLES, MOVES = ("Aeroplane", "Zombie", "Robot"), ("FW", "BR", "ID")
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory) -> Path:
+    return write_style100(tmp_path_factory.mktemp("style100"), STYLES, MOVES, seconds=1.5)
+
+
+@pytest.fixture(scope="module")
+def whole(raw, tmp_path_factory) -> dict[str, bytes]:
+    "What a run that nobody disturbs leaves."
+    out = tmp_path_factory.mktemp("whole")
+    convert_dataset(raw, out)
+    return contents(out)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+
+
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, ("/tmp/motionbook-evil",)
+
+
+BAD = {
+    "cut": lambda good: good[: len(good) // 2],
+    "empty": lambda good: b"",
+    "another kind": lambda good: b"PK\x03\x04 nothing of the kind",
+    "not a number": lambda good: (
+        good.replace(b"\n0.", b"\nx.", 1) if b"\n0." in good else good + b"x"
+    ),
+    "one frame": lambda good: (
+        good[: good.index(b"Frames:")]
+        + b"Frames: 1\nFrame Time: 0.016667\n"
+        + good.splitlines(keepends=True)[-1]
+    ),
+    "a pickle that runs code": lambda good: pickle.dumps(Evil()),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_recordings_cost_no_other(kind, raw, whole, tmp_path):
+    for k, data in contents(raw).items():
+        (tmp_path / "raw" / k).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "raw" / k).write_bytes(data)
+    bad = tmp_path / "raw" / "Zombie" / "Zombie_SW.bvh"
+    bad.write_bytes(BAD[kind]((raw / "Zombie" / "Zombie_FW.bvh").read_bytes()))
+    made = convert_dataset(tmp_path / "raw", tmp_path / "out")
+    assert made["left_out"] == 1
+    assert (tmp_path / "out" / "canonical.pt").read_bytes() == whole["canonical.pt"]
+    (row,) = map(json.loads, (tmp_path / "out" / "quarantine.jsonl").read_text().splitlines())
+    assert row["path"] == "Zombie_SW.bvh" and row["rule"] and row["reason"]
+    assert not Path("/tmp/motionbook-evil").exists()
+
+
+def test_two_workers_give_the_same_bytes(raw, whole, tmp_path):
+    convert_dataset(raw, tmp_path, workers=2)
+    assert contents(tmp_path) == whole
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_killed_and_resumed_ends_in_the_same_bytes(raw, whole, tmp_path):
+    code = (
+        "import sys; from motionbook.data.canonical import convert_dataset; "
+        "print('go', flush=True); convert_dataset(sys.argv[1], sys.argv[2])"
+    )
+    pick, killed = random.Random(5), 0
+    for _ in range(int(os.environ.get("MOTIONBOOK_KILLS", "4"))):
+        p = subprocess.Popen(
+            [sys.executable, "-c", code, str(raw), str(tmp_path)], stdout=subprocess.PIPE
+        )
+        p.stdout.readline()
+        time.sleep(pick.uniform(0, 1.5))
+        killed += p.poll() is None
+        p.send_signal(signal.SIGKILL)
+        p.wait()
+        p.stdout.close()
+    convert_dataset(raw, tmp_path)
+    assert contents(tmp_path) == whole
+    assert killed
+
+
+def test_other_options_go_to_another_folder(raw, tmp_path):
+    convert_dataset(raw, tmp_path, limit=1)
+    with pytest.raises(ValueError, match="choose another folder"):
+        convert_dataset(raw, tmp_path, limit=1, options=CanonicalOptions(fps=20.0))
+
+
+@pytest.mark.parametrize(
+    "name, dataset, least",
+    [
+        ("aistpp", "aist", 3),
+        ("motionlib/asap_smpl_npz", "amass", 38),
+        ("bvh/samples", "recordings", 12),
+    ],
+)
+def test_real_recordings_stand(real_data, tmp_path, name, dataset, least):
+    "People of real datasets stand upright in the picture, with limbs of human length."
+    made = convert_dataset(real_data / name, tmp_path)
+    assert made["dataset"] == dataset and made["samples"] >= least
+    tall = []
+    for s in load_canonical(tmp_path / "canonical.pt"):
+        y = s["motion"][:, 1::2]
+        assert torch.isfinite(s["motion"]).all()
+        tall.append(float((y.amax(1) - y.amin(1)).quantile(0.9)))
+    assert 1.1 < np.median(tall) < 2.1, tall
+
+
+def test_dances_have_their_music(real_data, tmp_path):
+    convert_dataset(real_data / "aistpp", tmp_path)
+    for s in load_canonical(tmp_path / "canonical.pt"):
+        music = s["enhanced_meta"]["music"]
+        assert 80 <= music["bpm"] <= 135 and music["genre"] and len(music["beat_frames"]) > 3
+        assert s["description"].startswith("a person dances")
