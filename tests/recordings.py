@@ -18,6 +18,7 @@ import torch
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeletons import MARKER20, MEDIAPIPE33
 from motionbook.formats.registry import formats, write
+from motionbook.schema.sample import make_sample, save_canonical
 from motionbook.schema.stick import figure_to_scene, stick_figure
 from motionbook.synthetic.animals import mouse
 from motionbook.synthetic.people import person, person_markers, two_people
@@ -48,6 +49,12 @@ def packed(**arrays) -> bytes:
     out = io.BytesIO()
     np.savez(out, **arrays)
     return out.getvalue()
+
+
+def canonical() -> dict[str, Files]:
+    samples = [make_sample(scenes()[k], "synthetic") for k in ("person", "two people")]
+    with tempfile.TemporaryDirectory() as folder:
+        return {"samples": {"x.pt": save_canonical(Path(folder, "x.pt"), samples).read_bytes()}}
 
 
 def bvh() -> dict[str, Files]:
@@ -309,6 +316,7 @@ DIALECTS: dict[str, Callable[[], dict[str, Files]]] = {
     "video_smpl": people_in_videos,
     "aist_keypoints": aist_keypoints,
     "openpose": openpose,
+    "canonical": canonical,
     "coco_results": coco_results,
     "people_json": people_json,
     "freemocap": freemocap,

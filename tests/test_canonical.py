@@ -137,3 +137,9 @@ def test_dances_have_their_music(real_data, tmp_path):
         music = s["enhanced_meta"]["music"]
         assert 80 <= music["bpm"] <= 135 and music["genre"] and len(music["beat_frames"]) > 3
         assert s["description"].startswith("a person dances")
+
+
+def test_dancers_stand_on_the_floor(real_data, tmp_path):
+    convert_dataset(real_data / "aistpp", tmp_path)
+    for s in load_canonical(tmp_path / "canonical.pt"):
+        assert abs(float(s["motion"][:, 1::2].amin(1).quantile(0.02))) < 0.12

@@ -61,6 +61,8 @@ def numbers(path: Path) -> dict[str, np.ndarray]:
     if zipfile.is_zipfile(io.BytesIO(data)):
         with np.load(io.BytesIO(data)) as z:
             return {k: z[k] for k in z.files}
+    if data.startswith(b"\x93NUMPY"):
+        return {"array": np.load(io.BytesIO(data))}
     if path.suffix == ".pkl":
         return {k: np.asarray(v) for k, v in load_pickle(path).items()}
     if path.suffix == ".c3d":

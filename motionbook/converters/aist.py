@@ -72,8 +72,12 @@ def aist_labels(
 def load_aist(path: str, **options) -> Scene:
     "A dance with what its name tells."
     scene, labels = read(path, **options), aist_labels(Path(path).stem)
+    floor = scene.actors[0].positions[..., 1].amin(1).quantile(0.01)
     text = (f"a person dances {labels['genre'].replace('_', ' ')}",) if labels else ()
-    return scene.replace(text=scene.text or text, meta=dict(scene.meta) | {"labels": labels})
+    return scene.replace(
+        text=scene.text or text,
+        meta=dict(scene.meta) | {"labels": labels | {"floor": float(floor)}},
+    )
 
 # %% ../../nbs/converters/aist.ipynb #82e3af47
 AIST = Source(

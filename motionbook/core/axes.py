@@ -30,7 +30,9 @@ def to_y_up(
     points,  # tensor or array [... 3] in a file's axes
     up: str = "z",  # "y", "z" or "x": the file's up axis
 ):  # [... 3], y up
-    "Points with their up axis on y."
+    "Points with their up axis on y; points of a picture stay."
+    if points.shape[-1] == 2:
+        return points
     order, sign = AXES[up]
     return _signed(points[..., list(order)], sign)
 
@@ -40,6 +42,8 @@ def from_y_up(
     up: str = "z",  # "y", "z" or "x": the file's up axis
 ):  # [... 3] in the file's axes
     "The way back to the axes of the file; of booleans, the places."
+    if points.shape[-1] == 2:
+        return points
     order, sign = AXES[up]
     back = [order.index(k) for k in range(3)]
     return _signed(points[..., back], [sign[k] for k in back])

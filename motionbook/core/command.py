@@ -214,7 +214,7 @@ def check_files(
     for flag, path in named("input"):
         if not os.path.lexists(path) or not path.exists():
             raise ValueError(
-                f"{flag} {path}: expected an existing file or folder, got nothing at this path; check the path".strip()
+                f"{flag} {path}: expected an existing file or folder, got nothing at this path (it is not there); check the path".strip()
             )
     more = command.plan(args) if command.plan else Files()
     maybe = tuple((flag, p) for flag, p in named("maybe") if p.exists())

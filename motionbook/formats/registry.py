@@ -56,7 +56,7 @@ class Format:
         "Whether the content is this format's."
         try:
             return bool(self._functions().sniff(Path(path), head))
-        except (ValueError, IndexError, KeyError, OSError):
+        except Exception:  # whatever a look into hostile bytes raises, they are not of this format
             return False
 
 # %% ../../nbs/formats/registry.ipynb #1f3bb454

@@ -20,8 +20,8 @@ from ...core.files import atomic_write, bad_file, decode, read_bytes, reading
 from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton
 from ...core.skeletons import MEDIAPIPE33
-from ..kit.numbers import Habit, find_habit, format_number
-from ..kit.tokens import differs, replaced, shortest
+from ..kit.numbers import Habit, find_habit, format_number, shortest
+from ..kit.tokens import differs, replaced
 from motionbook.formats.mediapipe.mediapipe_csv import (
     NAMES,
     Landmarks,

@@ -17,7 +17,8 @@ from ...core.files import bad_file
 from ...core.motion import Scene
 from ...core.skeleton import Skeleton
 from ..dlc.dlc_table import infer_edges
-from ..kit.tokens import Grid, csv_grid, csv_numbers, replaced, shortest
+from ..kit.numbers import shortest
+from ..kit.tokens import Grid, csv_grid, csv_numbers, replaced
 from ..original import Change, Original, Part, file_functions, is_own
 from .sleap import sure_scores
 from .slp import seen_part

@@ -71,7 +71,7 @@ class Corrected(NamedTuple):
 
 
 def predict_coordinates(
-    model: "SkeletonCorrector",
+    model: KnownBody,
     p: Prepared,
 ) -> Corrected:  # in the body's frame
     "Coordinates from coordinates, holes as zeros."
@@ -82,7 +82,7 @@ def predict_coordinates(
 
 # %% ../../../nbs/models/corrector/network.ipynb #62c62f92
 def mix_estimates(
-    model: "SkeletonCorrector",
+    model: KnownBody,
     p: Prepared,
 ) -> Corrected:  # in the body's frame
     "Weights of the estimates, a bounded correction and its error."
@@ -114,7 +114,7 @@ def frame_widths(
 
 # %% ../../../nbs/models/corrector/network.ipynb #5ba4966f
 def run_layers(
-    model: "SkeletonCorrector",
+    model: KnownBody,
     x: Tensor,  # [b t inputs]
 ) -> Tensor:  # [b t outputs]
     "The layers alone."

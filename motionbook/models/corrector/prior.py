@@ -207,7 +207,7 @@ def fill_pieces(
 
 # %% ../../../nbs/models/corrector/prior.ipynb #c2dc0687
 def fill_window(
-    filler: "PriorFiller",
+    filler: torch.nn.Module,
     x: Tensor,  # [b l j c] float64; anything where not known
     known: Tensor,  # [b l j] bool
     start: Tensor,  # [b l j c] a first guess without gaps
@@ -239,7 +239,7 @@ def smallest_set(
 
 # %% ../../../nbs/models/corrector/prior.ipynb #b374dde4
 def inverse_of(
-    filler: "PriorFiller",
+    filler: torch.nn.Module,
     joints: tuple[int, ...],
 ) -> Tensor:  # [n n]
     "Of the covariance of these joints."
@@ -253,7 +253,7 @@ def inverse_of(
 
 
 def fill_clean(
-    filler: "PriorFiller",
+    filler: torch.nn.Module,
     z: Tensor,  # [b l j c] relative to the mean
     known: Tensor,  # [b l j] bool
     joints: tuple[int, ...],  # those that these windows have, or more
@@ -267,7 +267,7 @@ def fill_clean(
 
 # %% ../../../nbs/models/corrector/prior.ipynb #4279ce96
 def smooth_noisy(
-    filler: "PriorFiller",
+    filler: torch.nn.Module,
     z: Tensor,  # [b l j c] relative to the mean
     known: Tensor,  # [b l j] bool
     noise: Tensor,  # [b]
