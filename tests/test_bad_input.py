@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from motionbook import Motion, Scene, Skeleton, clean, read, write
+from motionbook import Motion, Scene, Skeleton, clean, compare, read, write
 from motionbook.cli import main
 from motionbook.synthetic.animals import mouse
 from motionbook.synthetic.people import person
@@ -264,3 +264,13 @@ def test_samples_are_still_there(tmp_path):
     for path in sorted((Path(__file__).parents[1] / "data" / "samples").glob("*_damaged.*")):
         copy = shutil.copy(path, tmp_path)
         assert main(["clean", str(copy), "-o", str(tmp_path / f"clean_{path.name}"), "--json"]) == 0
+
+
+def test_labels_by_hand_are_no_track(tmp_path, capsys):
+    rows = ["scorer,me,me", "bodyparts,nose,nose", "coords,x,y"]
+    rows += [f"labeled-data/v/img{k:03}.png,{k * 3.5},{k * 2.1 + 50}" for k in range(0, 60, 7)]
+    path = tmp_path / "CollectedData_me.csv"
+    path.write_text("\n".join(rows) + "\n")
+    refused(capsys, path, "labels by hand")
+    with pytest.raises(ValueError, match="labels by hand"):
+        compare(read(path))

@@ -15,7 +15,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..clean import METHODS, fit_or_refuse, make_cleaner, trained_method
+from motionbook.cleanup.clean import (
+    METHODS,
+    fit_or_refuse,
+    make_cleaner,
+    refuse_hand_labels,
+    trained_method,
+)
 from ..clean import methods as all_methods
 from .planting import FAMILIES
 from .scorecard import Row, ScoreCard, headline
@@ -218,6 +224,7 @@ def _check_input(scene, minutes: float, trials: int | None) -> Scene:
         raise ValueError(f"expected minutes above 0, got {minutes!r}")
     if trials is not None and not (isinstance(trials, int) and trials >= 2):
         raise ValueError(f"expected at least 2 trials, one for each half, got {trials!r}")
+    refuse_hand_labels(scene)
     return scene
 
 # %% ../../../nbs/cleanup/compare/compare.ipynb #d06fcdf7
