@@ -98,7 +98,7 @@ def judge_physics(
     return Verdict(True, 1.0, "")
 
 # %% ../../nbs/schema/validate.ipynb #cd9d903b
-_SHARE = {  # length of a segment as a share of the body's height (Drillis and Contini, as in Winter's tables)
+_SHARE = {  # length of a segment as a share of the body's height (limbs and pelvis: Drillis and Contini; head and trunk: our own generous bounds)
     "head": 0.13, "upper_torso": 0.10, "lower_torso": 0.30, "upper_arm": 0.186, "forearm": 0.146, "thigh": 0.245, "shin": 0.246, "pelvis_width": 0.19,
 }  # fmt: skip
 _NAMES = [name for name, *_ in SEGMENTS]
