@@ -617,10 +617,10 @@ def test_a_line_without_end_is_refused_soon(tmp_path):
     path = tmp_path / "long.csv"
     for text in ("scorer," + "a" * (20 << 20), "scorer," + "a," * 2_000_000):
         path.write_text(text + "\n")
-        start = time.perf_counter()
+        start = time.process_time()
         with pytest.raises(BadFile) as err:
             read_dlc(path)
-        assert time.perf_counter() - start < 5 and len(str(err.value)) < 400
+        assert time.process_time() - start < 5 and len(str(err.value)) < 400
 
 
 def test_two_people_in_one_file(tmp_path):
@@ -791,11 +791,11 @@ def test_a_long_recording_reads_in_seconds(tmp_path):
     )
     text = "".join(block[:3]) + "".join(block[3:]) * 100
     (tmp_path / "long.csv").write_text(text)
-    start = time.perf_counter()
+    start = time.process_time()
     scene = read_dlc(tmp_path / "long.csv")
-    read = time.perf_counter() - start
+    read = time.process_time() - start
     write_dlc(edited(scene, frame=50_000), tmp_path / "out.csv")
-    both = time.perf_counter() - start
+    both = time.process_time() - start
     print(
         f"\n{len(text) / 1e6:.0f} MB: read {read:.1f} s, edit, write and check {both - read:.1f} s"
     )

@@ -278,10 +278,10 @@ def test_absurd_headers_allocate_nothing(tmp_path):
             out, {"descr": "<f4", "fortran_order": False, "shape": shape}
         )
         (tmp_path / "x.npy").write_bytes(out.getvalue() + bytes(64))
-        start = time.perf_counter()
+        start = time.process_time()
         with pytest.raises(BadFile):
             load_npy(tmp_path / "x.npy")
-        assert time.perf_counter() - start < 0.5
+        assert time.process_time() - start < 0.5
 
 
 @settings(max_examples=200, deadline=2000, derandomize=True)

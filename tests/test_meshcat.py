@@ -76,12 +76,15 @@ def test_the_page_plays_by_itself_in_a_loop_without_a_network(tmp_path):
         page.wait(READY)
         first = page.screenshot(tmp_path / "a.png")[100:].astype(int)
         times, changed = [], 0
-        for _ in range(5):
+        until = time.monotonic() + 60  # a busy machine draws few pictures a second
+        began_again = False
+        while (changed <= 500 or not began_again) and time.monotonic() < until:
             time.sleep(0.3)
             times.append(page.eval("viewer.animator.time"))
+            began_again = bool((np.diff(times) < 0).any())
             changed = max(changed, (abs(page.screenshot()[100:] - first).max(-1) > 60).sum())
         assert changed > 500  # pixels of bodies
-        assert (np.diff(times) < 0).any() and max(times) <= 0.81  # it began again
+        assert began_again and max(times) <= 0.81
         assert page.eval("viewer.animator.playing")
         assert page.eval("performance.getEntriesByType('resource').length") == 0
         assert not [e for e in page.errors() if "GPU stall" not in e]
