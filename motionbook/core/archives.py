@@ -69,7 +69,7 @@ def _object_array(body: bytes, path, where, shape, objects: bool) -> np.ndarray:
         raise bad_file(path, f"an array {list(shape)}", type(x).__name__, where)
     return x.reshape(shape)
 
-# %% ../../nbs/core/archives.ipynb #c0f6bc47
+# %% ../../nbs/core/archives.ipynb #feca4356
 def load_npy(
     path: str | os.PathLike,  # a .npy file
 ) -> np.ndarray:  # numbers, text or (unpickled under restrictions) plain Python objects
@@ -90,7 +90,7 @@ def npz_members(
         _check_names(path, [i.filename for i in infos], sum(i.file_size for i in infos), limit)
         return {i.filename.removesuffix(".npy"): (i, _member(z, i, path)) for i in infos}
 
-# %% ../../nbs/core/archives.ipynb #da6635e1
+# %% ../../nbs/core/archives.ipynb #655d6b85
 def npz_bytes(
     arrays: Mapping[str, np.ndarray],  # name -> numbers or text
 ) -> bytes:  # an archive
@@ -118,7 +118,7 @@ def npz_with(
             z.writestr(info, _refilled(npy, new[key]) if key in new else npy)
     return out.getvalue()
 
-# %% ../../nbs/core/archives.ipynb #0b734dc7
+# %% ../../nbs/core/archives.ipynb #c5f88847
 def load_npz(
     path: str | os.PathLike,  # a .npz file
     limit: int = 4 * GIB,  # bytes in total, unpacked
@@ -238,7 +238,7 @@ def _inflated(z: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
     if size != info.file_size or check != info.CRC:
         raise zipfile.BadZipFile(f"{info.file_size:,} bytes declared, but others came")
 
-# %% ../../nbs/core/archives.ipynb #2b7ca220
+# %% ../../nbs/core/archives.ipynb #50ddaecb
 def _safe_parts(path, name: str, kind: str) -> tuple[str, ...]:
     "The entry's path below the folder, or BadFile."
     clean = name.replace("\\", "/")
@@ -261,7 +261,7 @@ def _safe_parts(path, name: str, kind: str) -> tuple[str, ...]:
 
 Entry = tuple[str, str, int, Callable[[], Any]]  # name, kind, bytes, opens the content
 
-# %% ../../nbs/core/archives.ipynb #c934d79c
+# %% ../../nbs/core/archives.ipynb #e800be0c
 def _pieces(f) -> Iterator[bytes]:
     "A file's bytes, piece by piece."
     return iter(lambda: f.read(_PIECE), b"")
@@ -281,7 +281,7 @@ def _tar_entries(t: tarfile.TarFile) -> Iterator[Entry]:
         if m.name.strip("./") or kind != "folder":
             yield m.name, kind, m.size, lambda m=m: _pieces(t.extractfile(m))
 
-# %% ../../nbs/core/archives.ipynb #77ec4841
+# %% ../../nbs/core/archives.ipynb #9ae62ec6
 def _zip_entries(z: zipfile.ZipFile) -> Iterator[Entry]:
     kinds = {0: "file", stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
     for i in z.infolist():
@@ -293,7 +293,7 @@ def _zip_entries(z: zipfile.ZipFile) -> Iterator[Entry]:
             lambda i=i: _inflated(z, i),
         )
 
-# %% ../../nbs/core/archives.ipynb #4496476b
+# %% ../../nbs/core/archives.ipynb #e1e69bea
 def _listed(path, entries: Iterator[Entry], limit: int) -> list[tuple[tuple[str, ...], Entry]]:
     "All entries, vetted, while the sum of their sizes stays below the limit."
     found, size = [], 0
@@ -309,11 +309,12 @@ def _listed(path, entries: Iterator[Entry], limit: int) -> list[tuple[tuple[str,
             )
     return found
 
-# %% ../../nbs/core/archives.ipynb #5a5a48be
+# %% ../../nbs/core/archives.ipynb #4b88ed80
 def extract_archive(
     path: str | os.PathLike,  # .tar, .tar.gz, .tar.bz2, .tar.xz or .zip
     folder: str | os.PathLike,  # where the files go; made if missing
     limit: int = 256 * GIB,  # bytes in total, unpacked
+    wanted: Callable[[str], bool] | None = None,  # which files to take, by name; None = all
 ) -> list[Path]:  # the files, in the archive's order
     "Unpack regular files below `folder`; links, devices and paths that lead out are refused first."
     folder = Path(folder)
@@ -322,7 +323,11 @@ def extract_archive(
         opened = zipfile.ZipFile(path) if is_zip else tarfile.open(path)
         with opened as a, _workspace(folder) as work:
             entries = _listed(path, (_zip_entries if is_zip else _tar_entries)(a), limit)
-            files = [(parts, open_) for parts, (_, kind, _, open_) in entries if kind == "file"]
+            files = [
+                (parts, open_)
+                for parts, (name, kind, _, open_) in entries
+                if kind == "file" and (wanted is None or wanted(name))
+            ]
             for parts, open_ in files:
                 _copy(open_, work.joinpath(*parts))
             return [_placed(path, work, folder, parts) for parts, _ in files]
