@@ -7,7 +7,7 @@ __all__ = ['COVERAGE', 'USUAL_COVERAGE', 'CanonicalOptions', 'close_gaps', 'at_r
            'enrich_scene', 'scene_parts', 'aim_camera', 'canonical_samples', 'pack_samples', 'open_shard',
            'CanonicalJob', 'assemble_canonical', 'convert_dataset']
 
-# %% ../../nbs/data/canonical.ipynb #008a8e43
+# %% ../../nbs/data/canonical.ipynb #a7915764
 import json
 import math
 import warnings
@@ -28,6 +28,7 @@ from ..core.files import atomic_write
 from ..core.gaps import fill_straight_lines, run_lengths
 from ..core.motion import Motion, Scene, resample
 from .engine import Made, Rejected, do_recordings
+from .workers import Workers
 from ..schema.actions import ActionType, infer_action
 from motionbook.schema.enrich import (
     describe_emotion,
@@ -354,13 +355,13 @@ def assemble_canonical(
     shards = [out / name for e in index for name in sorted(e["files"])]
     return write_samples(out / "canonical.pt", [partial(open_shard, p) for p in shards])
 
-# %% ../../nbs/data/canonical.ipynb #78e6b5cd
+# %% ../../nbs/data/canonical.ipynb #a25d3c91
 def convert_dataset(
     root: str | Path,  # a dataset's folder, or one recording
     out: str | Path,  # the folder for canonical.pt
     dataset: str | None = None,  # its name; None = by what lies in it
     options: CanonicalOptions = CanonicalOptions(),  # noqa: B008
-    workers: int = 1,  # processes
+    workers: Workers = 1,  # processes, or a dask cluster: its address or client
     limit: int | None = None,  # only so many recordings
     split: str | None = None,  # "train", "val" or "test", by the dataset's lists
     progress: bool = False,  # show a bar
