@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FEWEST_FRAMES', 'checked_clips', 'which_clip', 'check_clips', 'explain_not_finite']
 
-# %% ../../../nbs/features/humanml3d/ik_check.ipynb #b8893c56
+# %% ../../../nbs/features/humanml3d/ik_check.ipynb #662fa5b1
 from collections.abc import Sequence
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from .ik_body import IKBody
 from ..shared.checks import check_body, check_joints
 
-# %% ../../../nbs/features/humanml3d/ik_check.ipynb #7e28567a
+# %% ../../../nbs/features/humanml3d/ik_check.ipynb #bd29081b
 FEWEST_FRAMES = 3  # frames; the last one has no velocity, and one row is not a motion
 
 
@@ -45,7 +45,7 @@ def which_clip(
     "What a message about a clip starts with."
     return f"clip {k} of {len(clips)}: " if len(clips) > 1 else ""
 
-# %% ../../../nbs/features/humanml3d/ik_check.ipynb #a0c79f35
+# %% ../../../nbs/features/humanml3d/ik_check.ipynb #3ecd3eb9
 def _shape(body: IKBody) -> str:
     return f"[t {len(body.skeleton)} 3] in the order of {body.skeleton.name} ({', '.join(body.skeleton.joints[:4])}, …)"
 
@@ -58,7 +58,7 @@ def _hint(c: Tensor, body: IKBody) -> str:
         return "; SMPL's first 22 joints are joints[:, :22]"
     return "; a Motion on another skeleton goes through `encode` of the representation"
 
-# %% ../../../nbs/features/humanml3d/ik_check.ipynb #a33cbf2c
+# %% ../../../nbs/features/humanml3d/ik_check.ipynb #8f335c42
 def check_clips(
     joints: Tensor,  # [n j 3] finite, all clips one after another
     lengths: Tensor,  # [clips] frames of each
@@ -86,7 +86,7 @@ def check_clips(
             ask(clip, which_clip(k, range(total))[:-2])
         raise
 
-# %% ../../../nbs/features/humanml3d/ik_check.ipynb #f83cdabe
+# %% ../../../nbs/features/humanml3d/ik_check.ipynb #d34ba26a
 _LOOKS = 16  # frames of a clip that are looked at
 
 
@@ -96,7 +96,7 @@ def _sampled(joints: Tensor, lengths: Tensor) -> Tensor:
     at = (lengths - 1)[:, None] * share + (lengths.cumsum(0) - lengths)[:, None]
     return joints[at.round().long()]
 
-# %% ../../../nbs/features/humanml3d/ik_check.ipynb #ba8f471b
+# %% ../../../nbs/features/humanml3d/ik_check.ipynb #7650beae
 def explain_not_finite(
     clips: Sequence[Tensor],  # [t j 3] each
     body: IKBody,
@@ -111,8 +111,7 @@ def explain_not_finite(
         except ValueError as e:
             return e
         flat = (clip[:, 1:] - clip[:, up]).square().sum(-1) < 1e-12
-        if flat.any():
-            t, j = flat.nonzero()[0].tolist()
+        for t, j in flat.nonzero()[:1].tolist():
             return ValueError(
                 f"{which_clip(k, range(total))}expected bones with a length, got none from {names[up[j]]!r} to {names[j + 1]!r} at frame {t}; "
                 "such a bone has no direction: give joints that stand apart"
