@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['JointSource', 'ik_to_joints', 'canonical_joints', 'mend_slips', 'mirror_ik', 'IKFeatures']
 
-# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #afca7404
+# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #bab541bd
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from .ik_body import IKBody, rest_directions, tables
 from .ik_check import checked_clips
 from .ik_heading import Facing, across, ahead, turn_to
 from .ik_vectors import Frames, bone_lengths_of, joints_to_ik
+from ..shared.checks import check_features
 
 # %% ../../../nbs/features/humanml3d/ik_joints.ipynb #12e67ccf
 def _path(parts: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -66,7 +67,7 @@ def _first_lengths(parts: dict[str, Tensor], body: IKBody) -> Tensor:
     joints = torch.cat([root, others], -2)
     return (joints[..., 1:, :] - joints[..., body.parents, :]).norm(dim=-1)
 
-# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #353c2b81
+# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #97a93c10
 JointSource = Literal["positions", "rotations"]
 
 
@@ -83,7 +84,7 @@ def ik_to_joints(
         raise ValueError(f"expected source 'positions' or 'rotations', got {source!r}")
     if isinstance(features, (list, tuple)):
         return [ik_to_joints(f, body, source, skeleton, last_frame) for f in features]
-    features = _checked_features(features, body)
+    features = check_features(features, body.layout.width, of=f" of {body.skeleton.name}")
     parts = body.layout.split(features)
     heading, root = _path(parts)
     if source == "rotations":
@@ -97,23 +98,6 @@ def ik_to_joints(
         step = _in_room(heading[..., -1:], parts["velocities"][..., -1:, :].unflatten(-1, (-1, 3)))
         joints = torch.cat([joints, joints[..., -1:, :, :] + step], -3)
     return joints.to(features.dtype)
-
-# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #a79741ff
-def _checked_features(features: Tensor, body: IKBody) -> Tensor:
-    features = torch.as_tensor(features)
-    d = body.layout.width
-    if features.ndim < 2 or features.shape[-1] != d or features.shape[-2] < 1:
-        raise ValueError(
-            f"expected features [... t {d}] of {body.skeleton.name}, got {list(features.shape)}"
-        )
-    if not features.is_floating_point():
-        features = features.float()
-    if not torch.isfinite(features.sum()):
-        t = int((~features.isfinite().all(-1)).int().flatten().argmax()) % features.shape[-2]
-        raise ValueError(
-            f"expected finite features, got NaN or infinity at row {t}; leave such clips out"
-        )
-    return features
 
 # %% ../../../nbs/features/humanml3d/ik_joints.ipynb #888009b8
 def canonical_joints(
@@ -134,13 +118,13 @@ def _turned(f: Tensor, x: Tensor) -> Tensor:
     over = torch.stack([x[..., 0], x[..., 2]]).flatten(1)
     return turn_to((f / f.norm())[:, None], over).unflatten(1, x.shape[:2])
 
-# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #e787d90c
+# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #c42fc56a
 def mend_slips(
     features: Tensor,  # [... t d], not normalised
     body: IKBody,
 ) -> Tensor:  # [... t d]
     "The vectors with the sign of `yaw` turned where the joints' own steps say so."
-    features = _checked_features(features, body)
+    features = check_features(features, body.layout.width, of=f" of {body.skeleton.name}")
     parts = body.layout.split(features)
     flat = features.new_tensor([1.0, 0.0, 1.0])
     others, steps = (parts[k].unflatten(-1, (-1, 3)) * flat for k in ("positions", "velocities"))
