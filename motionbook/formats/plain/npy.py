@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['ASSUMED_FPS', 'read', 'write', 'skeleton_of_width', 'ArrayFile', 'parse', 'fresh', 'sniff']
 
-# %% ../../../nbs/formats/plain/npy.ipynb #7a242b49
+# %% ../../../nbs/formats/plain/npy.ipynb #5227ad21
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from ...core.files import bad_file, parse_npy
+from ...core.archives import parse_npy
+from ...core.files import bad_file
 from ...core.motion import Scene
 from ...core.skeleton import Skeleton
 from ...core.skeletons import SKELETONS
@@ -101,10 +102,7 @@ def fresh(
     return out.getvalue()
 
 
-def sniff(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def sniff(path: Path, head: bytes) -> bool:
     "Whether it is an array [t j 2 or 3] of floats."
     if not head.startswith(b"\x93NUMPY\1"):
         return False
