@@ -27,7 +27,7 @@ class Format:
 
     name: str  # short, as in `scene.meta["format"]`
     suffixes: tuple[str, ...]  # lower case with the dot, the one for new files first
-    code: Any  # a module's name, or an object with sniff(path, head), read(path, …), write(scene, path)
+    code: Any  # a module's name, or an object with sniff(path, first 64 kB), read(path, …), write(scene, path)
     about: str  # one line: what such files hold
     keeps: str  # one line: what writing an edited recording back leaves as it was
     variant_of: str = ""  # the format whose test these files pass too; this one goes first
@@ -198,7 +198,7 @@ def write(
     name, own = Path(path).name.lower(), scene.meta.get("format")
     longest = lambda f: max((len(e) for e in f.suffixes if name.endswith(e)), default=0)
     named = sorted((f for f in named if f.writes), key=lambda f: (-longest(f), f.name != own))
-    if not named and not Path(path).suffix and getattr(scene.meta.get("original"), "files", ()):
+    if not named and getattr(scene.meta.get("original"), "files", ()):
         named = [format_named(own)]  # a folder of frames into another folder
     if not named:
         known = ", ".join(f"{f.suffixes[0]} ({f.name})" for f in formats() if f.writes)
