@@ -157,7 +157,8 @@ def _known_files(folder: Path, files: list[Path]) -> list[Path]:
     many = [same for same in series.values() if len(same) >= SERIES]
     frames = any(len(s) > 1 and s[0].suffix == ".json" for s in series.values())  # one a file
     if (many or frames) and _is_recording(folder):
-        return [folder]
+        rest = [p for p in files if p.suffix.lower() != ".json"]
+        return [folder, *(_known_files(folder, rest) if rest else ())]
     odd = {
         k
         for k, s in series.items()

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['CONVERT', 'DOCTOR', 'EXPORT', 'given_dataset', 'given_view', 'given_workers', 'run_convert', 'say_convert',
-           'run_doctor', 'say_doctor', 'run_export', 'say_export']
+           'run_doctor', 'run_export', 'say_export']
 
-# %% ../../nbs/data/canonical_command.ipynb #62deccc3
+# %% ../../nbs/data/canonical_command.ipynb #9f181293
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..core.command import FPS, Command, option
@@ -127,19 +127,12 @@ CONVERT = Command(
     say_convert,
 )
 
-# %% ../../nbs/data/canonical_command.ipynb #a0af15d8
+# %% ../../nbs/data/canonical_command.ipynb #0231a41d
 def run_doctor(args: Namespace) -> dict:
     "What a dataset's folder has, lacks, and calls otherwise."
     from motionbook.converters.doctor import examine
 
     return examine(args.dir, given_dataset(args.dataset), args.every)
-
-
-def say_doctor(made: dict) -> Iterable[str]:
-    "The findings, a line each."
-    from motionbook.converters.doctor import examined_lines
-
-    return examined_lines(made)
 
 
 DOCTOR = Command(
@@ -152,7 +145,7 @@ DOCTOR = Command(
         option("--every", action="store_true", help="open every recording, not one of each folder"),
     ),
     run_doctor,
-    say_doctor,
+    "motionbook.converters.doctor:examined_lines",
 )
 
 # %% ../../nbs/data/canonical_command.ipynb #ac68b136
