@@ -49,29 +49,19 @@ def sample_row(
         "meta": json.dumps(rest, ensure_ascii=False),
     } | lists
 
-# %% ../../nbs/data/parquet.ipynb #865a3f40
+# %% ../../nbs/data/parquet.ipynb #217d54e8
 def row_sample(
     row: dict[str, Any],  # of a Parquet file that we wrote
 ) -> dict[str, Any]:
     "A row as a canonical sample."
-    lead = tuple(row["shape"][:-1])
-    shapes = {
-        "motion": tuple(row["shape"]),
-        "physics": (*lead, 6),
-        "camera": (lead[0], 3),
-        "actions": lead,
-    }
+    *lead, width = row["shape"]
+    shapes = dict(motion=(*lead, width), physics=(*lead, 6), camera=(lead[0], 3), actions=lead)
     array = lambda k: torch.tensor(row[k], dtype=getattr(torch, _LISTS[k])).reshape(shapes[k])
-    rest = json.loads(row["meta"])
-    made: dict[str, Any] = (
-        {"description": row["text"]}
-        | {k: array(k) for k in ("motion", "actions", "physics", "camera")}
-        | rest
-    )
+    made = {"description": row["text"]} | {k: array(k) for k in shapes} | json.loads(row["meta"])
     checked_sample(made, row["sample_id"])
     return made
 
-
+# %% ../../nbs/data/parquet.ipynb #82bfc271
 def write_parquet(
     path: str | Path,  # .parquet
     samples: Iterable[dict[str, Any]],  # canonical
@@ -82,21 +72,16 @@ def write_parquet(
     import pyarrow as pa
 
     rows = [sample_row(s, splits[k] if splits else "train", k) for k, s in enumerate(samples)]
-    kinds = {"float32": pa.list_(pa.float32()), "int64": pa.list_(pa.int64())}
-    fields = [
-        ("sample_id", pa.string()),
-        ("split", pa.string()),
-        ("fps", pa.float64()),
-        ("representation", pa.string()),
-        ("shape", pa.list_(pa.int64())),
-        ("text", pa.string()),
-        ("meta", pa.string()),
-    ]
-    schema = pa.schema(fields + [(k, kinds[v]) for k, v in _LISTS.items()])
+    kinds = {
+        k: pa.string()
+        for k in ("sample_id", "split", "fps", "representation", "shape", "text", "meta")
+    }
+    kinds |= {"fps": pa.float64(), "shape": pa.list_(pa.int64())}
+    schema = pa.schema(kinds | {k: pa.list_(getattr(pa, v)()) for k, v in _LISTS.items()})
     table = pa.Table.from_pylist(rows, schema)
     return atomic_write(path, lambda p: pq.write_table(table, p, row_group_size=ROWS))
 
-
+# %% ../../nbs/data/parquet.ipynb #214f7434
 def read_parquet(
     path: str | Path,
 ) -> Iterator[dict[str, Any]]:  # canonical, one row group in memory at a time
@@ -107,13 +92,9 @@ def read_parquet(
             file = pq.ParquetFile(f)
         except Exception as err:
             raise bad_file(path, "a Parquet file", type(err).__name__) from err
-        if lacking := {"sample_id", "shape", "text", "meta", *_LISTS} - set(
-            file.schema_arrow.names
-        ):
-            raise bad_file(
-                path,
-                "columns of canonical samples",
-                f"a table without {', '.join(sorted(lacking))}",
-            )
+        needed = {"sample_id", "shape", "text", "meta", *_LISTS}
+        if lacking := sorted(needed - set(file.schema_arrow.names)):
+            got = f"a table without {', '.join(lacking)}"
+            raise bad_file(path, "columns of canonical samples", got)
         for group in range(file.num_row_groups):
             yield from map(row_sample, file.read_row_group(group).to_pylist())
