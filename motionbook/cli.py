@@ -24,6 +24,7 @@ BUILT_IN = {
     "view": "cleanup.view_command:VIEW",
     "features": "data.command:FEATURES",
     "train": "models.command:TRAIN",
+    "evaluate": "models.command:EVALUATE",
     "convert": "data.canonical_command:CONVERT",
     "doctor": "data.canonical_command:DOCTOR",
     "export": "data.canonical_command:EXPORT",

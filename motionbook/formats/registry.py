@@ -27,7 +27,7 @@ class Format:
 
     name: str  # short, as in `scene.meta["format"]`
     suffixes: tuple[str, ...]  # lower case with the dot, the one for new files first
-    code: Any  # a module's name, or an object with sniff(path, head), read(path, …), write(scene, path)
+    code: Any  # a module's name, or an object with sniff(path, first 64 kB), read(path, …), write(scene, path)
     about: str  # one line: what such files hold
     keeps: str  # one line: what writing an edited recording back leaves as it was
     variant_of: str = ""  # the format whose test these files pass too; this one goes first

@@ -372,10 +372,7 @@ def _put_skeleton(data: bytes, path: Path):
     atomic_write(target, data)
 
 # %% ../../../nbs/formats/acclaim/asf_amc.ipynb #37230e20
-def sniff(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def sniff(path: Path, head: bytes) -> bool:
     "Whether the content is this format's."
     text = decode(head)[0].lstrip("\ufeff")
     words = text[:2000].upper()

@@ -425,9 +425,6 @@ def write(
     return atomic_write(path, data, check=lambda p: parse_bvh(read_bytes(p), path))
 
 # %% ../../../nbs/formats/bvh/bvh.ipynb #2583b347
-def sniff(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def sniff(path: Path, head: bytes) -> bool:
     "Whether the content is this format's."
     return decode(head)[0].lstrip("\ufeff \t\r\n")[:9].upper() == "HIERARCHY"

@@ -401,10 +401,7 @@ def _check_written(path: Path, scene: Scene):
             raise bad_file(path, "the scene's positions", "others", f"individual {m.name!r}")
 
 # %% ../../../nbs/formats/dlc/dlc.ipynb #88a366f9
-def is_dlc(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def is_dlc(path: Path, head: bytes) -> bool:
     "Whether a file looks like a DeepLabCut table."
     if head.startswith(HDF5):
         return has_tables(path)

@@ -31,10 +31,7 @@ EXTRA = (
 MODELS = ("heatmap", "regression", "ensemble-kalman")  # scorers are named MODEL…_tracker
 
 
-def is_lightning_pose(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def is_lightning_pose(path: Path, head: bytes) -> bool:
     "Whether a csv is a Lightning Pose prediction."
     text = decode(head)[0].encode() if head[:2] in (b"\xff\xfe", b"\xfe\xff") else head
     h = find_header(text) if b"\0" not in text else None

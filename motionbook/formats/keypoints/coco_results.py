@@ -132,10 +132,7 @@ def _list_key(tree: dict) -> str:
 read, write = file_functions("coco_results", ResultsFile, parse, no_new_file)
 
 # %% ../../../nbs/formats/keypoints/coco_results.ipynb #d6a1b2b4
-def sniff(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def sniff(path: Path, head: bytes) -> bool:
     "Whether it is a list of people in pictures."
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     entries = b'"image_id"' in head and b'"keypoints"' in head

@@ -100,10 +100,7 @@ def parse(
 read, write = file_functions("freemocap", WideTable, parse, no_new_file)
 
 # %% ../../../nbs/formats/keypoints/freemocap.ipynb #1c05b71e
-def sniff(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def sniff(path: Path, head: bytes) -> bool:
     "Whether the columns are freemocap's: points in threes, and nothing that another program adds."
     names = head.split(b"\n", 1)[0].decode("latin-1").replace('"', "").strip().split(",")
     threes = {n[:-2] for n in names if n.endswith("_x")}

@@ -190,10 +190,7 @@ def write(
     return path
 
 # %% ../../../nbs/formats/keypoints/openpose.ipynb #dc2a8f73
-def sniff(
-    path: Path,  # a file or a folder
-    head: bytes,  # the first 64 kB
-) -> bool:
+def sniff(path: Path, head: bytes) -> bool:
     "Whether it holds frames of people."
     if path.is_dir():
         files = frame_files(path)

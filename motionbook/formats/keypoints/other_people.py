@@ -133,10 +133,7 @@ read, write = file_functions("people_json", PoseFile, parse, no_new_file)
 _FOUR = re.compile(rb'"keypoints"\s*:\s*\[\s*\[\s*\[\s*\[\s*[-\dN]')
 
 
-def sniff(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def sniff(path: Path, head: bytes) -> bool:
     "Whether it is a file of MMPose, CalMS21 or MARS."
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     return start == b"{" and (b'"instance_info"' in head or _FOUR.search(head) is not None)

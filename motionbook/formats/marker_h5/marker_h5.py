@@ -451,10 +451,7 @@ def write(
     return write_marker_h5(path.parent, [scene], features=width, frames=len(scene), name=path.name)
 
 # %% ../../../nbs/formats/marker_h5/marker_h5.ipynb #9dd61f02
-def is_marker_h5(
-    path: str | os.PathLike,  # a file or a folder
-    head: bytes = b"",  # its first bytes
-) -> bool:
+def is_marker_h5(path: Path, head: bytes = b"") -> bool:
     "Whether it is a marker dataset, or a root of such."
     path = Path(path)
     if path.is_dir():

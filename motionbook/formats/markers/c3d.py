@@ -228,10 +228,7 @@ read, write = file_functions(
 )
 
 # %% ../../../nbs/formats/markers/c3d.ipynb #1f11c08a
-def sniff(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def sniff(path: Path, head: bytes) -> bool:
     "Whether the content is this format's."
     return (
         len(head) >= 1024

@@ -227,10 +227,7 @@ read, write = file_functions(
 )
 
 # %% ../../../nbs/formats/markers/trc.ipynb #61932ef4
-def sniff(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def sniff(path: Path, head: bytes) -> bool:
     "Whether the content is this format's."
     text = decode(head[: len(head) // 2 * 2])[0][:4000].lstrip("\ufeff \t\r\n").lower()
     return text.startswith("pathfiletype") or ("nummarkers" in text and "frame#" in text)

@@ -376,10 +376,7 @@ _ARRAYS = re.compile(
 )  # lists of lists of numbers
 
 # %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #3862aa8e
-def is_mediapipe(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def is_mediapipe(path: Path, head: bytes) -> bool:
     "Whether a csv or JSON file holds MediaPipe pose landmarks."
     text = decode(head)[0].lstrip("\ufeff \t\r\n")
     if text[:1] in ("[", "{"):

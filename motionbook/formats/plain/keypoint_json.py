@@ -311,10 +311,7 @@ def fresh(
 read, write = file_functions("keypoint_json", KeypointFile, parse, fresh)
 
 # %% ../../../nbs/formats/plain/keypoint_json.ipynb #cbb90be8
-def sniff(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def sniff(path: Path, head: bytes) -> bool:
     "Whether a file says that it is a keypoint JSON."
     return (
         re.search(rb'"format"\s*:\s*"motionbook-keypoints"', head.replace(b"\0", b"")) is not None

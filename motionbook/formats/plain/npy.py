@@ -101,10 +101,7 @@ def fresh(
     return out.getvalue()
 
 
-def sniff(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def sniff(path: Path, head: bytes) -> bool:
     "Whether it is an array [t j 2 or 3] of floats."
     if not head.startswith(b"\x93NUMPY\1"):
         return False

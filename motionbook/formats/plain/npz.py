@@ -6,13 +6,12 @@
 __all__ = ['read', 'write', 'ArraysFile', 'parse', 'fresh', 'sniff']
 
 # %% ../../../nbs/formats/plain/npz.ipynb #1f1856e7
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from ...core.archives import npz_bytes, npz_members, npz_with, parse_npy
+from ...core.archives import archive_names, npz_bytes, npz_members, npz_with, parse_npy
 from ...core.files import bad_file
 from ...core.motion import Scene
 from ...core.skeleton import Skeleton
@@ -322,17 +321,11 @@ def fresh(
 read, write = file_functions("npz", ArraysFile, parse, fresh)
 
 # %% ../../../nbs/formats/plain/npz.ipynb #6677e525
-def sniff(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def sniff(path: Path, head: bytes) -> bool:
     "Whether it is an archive with positions."
     if not head.startswith(b"PK"):
         return False
-    try:
-        with zipfile.ZipFile(path) as z:
-            names = {n.removesuffix(".npy") for n in z.namelist()}
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+    if not (names := archive_names(path)):
         return b"positions.npy" in head
     others = not any("pose" in n for n in names - set(_OTHER_NAMES))
     return "positions" in names or (others and bool(names & set(_OTHER_NAMES)))

@@ -21,9 +21,9 @@ from ...core.motion import Scene
 from ...core.skeleton import Skeleton
 from ..dlc.dlc_table import infer_edges
 from motionbook.formats.kit.hdf5 import (
-    HDF5,
     Cells,
     edit_cells,
+    hdf5_says,
     json_of,
     needed,
     opened,
@@ -239,16 +239,14 @@ def fresh_analysis(
 read_sleap, write_sleap = file_functions("sleap", SleapOriginal, parse_analysis, fresh_analysis)
 
 # %% ../../../nbs/formats/sleap/sleap.ipynb #19e17892
-def sniff(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def sniff(path: Path, head: bytes) -> bool:
     "Whether an HDF5 file is a SLEAP analysis export."
-    if not head.startswith(HDF5):
-        return False
-    with opened(path, path) as f:
+
+    def test(f):
         tracks, nodes = (own_dataset(f, k, path) for k in ("tracks", "node_names"))
         return tracks is not None and tracks.ndim == 4 and nodes is not None
+
+    return hdf5_says(path, head, test)
 
 
 read, write = read_sleap, write_sleap

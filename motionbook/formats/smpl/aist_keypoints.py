@@ -90,9 +90,6 @@ def _no_new_file(scene: Scene, path) -> bytes:
 read, write = file_functions("aist_keypoints", AistKeypoints, parse_keypoints, _no_new_file)
 
 
-def sniff(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def sniff(path: Path, head: bytes) -> bool:
     "Whether it is a pickle of AIST++'s keypoints."
     return head[:1] in (b"\x80", b"(", b"}") and (b"keypoints2d" in head or b"keypoints3d" in head)

@@ -7,7 +7,6 @@ __all__ = ['read', 'write', 'sniff']
 
 # %% ../../../nbs/formats/smpl/smpl_npz.ipynb #eb337b21
 import os
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +22,7 @@ from motionbook.body.smpl import (
     fit_smpl22,
     rest_offsets,
 )
-from ...core.archives import npz_bytes
+from ...core.archives import archive_names, npz_bytes
 from ...core.files import atomic_write, bad_file, read_bytes, reading
 from ...core.gaps import differs
 from ...core.inverse import joints_below
@@ -239,16 +238,10 @@ def write(
     )
 
 # %% ../../../nbs/formats/smpl/smpl_npz.ipynb #7408a95d
-def sniff(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def sniff(path: Path, head: bytes) -> bool:
     "Whether the content is this format's."
     if not head.startswith(b"PK"):
         return b"smpl_poses" in head
-    try:
-        with zipfile.ZipFile(path) as z:
-            names = {n.removesuffix(".npy") for n in z.namelist()}
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+    if not (names := archive_names(path)):
         return b"poses.npy" in head or b"pose_body.npy" in head
     return bool(names & set(ARRAYS)) and "positions" not in names

@@ -8,7 +8,6 @@ __all__ = ['MAX_FRAMES', 'write', 'Person', 'float_array', 'rotvecs', 'wham_peop
 
 # %% ../../../nbs/formats/smpl/video_results.ipynb #62cc2be5
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 
 from ...body.smpl import as_body
-from ...core.archives import npz_members, parse_npy
+from ...core.archives import archive_names, npz_members, parse_npy
 from ...core.files import bad_file, read_bytes, reading
 from ...core.motion import Motion, Scene
 from ...core.rotation import matrix_to_rotvec
@@ -191,10 +190,7 @@ _MARKS = (
 )
 
 
-def sniff(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def sniff(path: Path, head: bytes) -> bool:
     "Whether it holds results of one of the tools."
     packed = (
         path.suffix.lower() in (".pkl", ".pt", ".pth", ".joblib") and head[:1] in b"x\x1fB\xfdP"
@@ -208,11 +204,7 @@ def sniff(
 
 def _torch(path: Path) -> bool:
     "Whether an archive is torch's."
-    try:
-        with zipfile.ZipFile(path) as z:
-            return any(n.endswith("/data.pkl") for n in z.namelist()[:100])
-    except (zipfile.BadZipFile, OSError, NotImplementedError):
-        return False
+    return any(n.endswith("/data.pkl") for n in archive_names(path, 100))
 
 # %% ../../../nbs/formats/smpl/video_results.ipynb #414f7b1f
 _OF_VIDEOS = {"frame_ids", "trans_world", "pose_world", "poses_world", "pred_cam", "orig_cam"}
@@ -220,11 +212,7 @@ _OF_VIDEOS = {"frame_ids", "trans_world", "pose_world", "poses_world", "pred_cam
 
 def _results_archive(path: Path) -> bool:
     "Whether a .npz holds a tool's arrays, and no frame rate as AMASS's do."
-    try:
-        with zipfile.ZipFile(path) as z:
-            names = {n.removesuffix(".npy") for n in z.namelist()[:10_000]}
-    except (zipfile.BadZipFile, OSError, NotImplementedError):
-        return False
+    names = archive_names(path)
     if names and all(n.isdigit() for n in names):  # a dictionary a person
         return bool(people_in(archive_content(read_bytes(path), path))[1])
     poses = names & {"pose", "pose_world", "poses_world"}
