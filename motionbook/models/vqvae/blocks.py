@@ -154,7 +154,7 @@ def learn_blocks(
         for book, v in zip(quantiser.books, z.T):
             place_levels(book, v)
 
-# %% ../../../nbs/models/vqvae/blocks.ipynb #756577c0
+# %% ../../../nbs/models/vqvae/blocks.ipynb #d45155db
 @torch.no_grad()
 def place_levels(
     book: nn.Module,  # a Codebook of one channel
@@ -165,7 +165,7 @@ def place_levels(
     k = len(book.entries)
     q = values.quantile((torch.arange(k) + 0.5) / k) if len(values) < 2**24 else values[:k]
     for _ in range(rounds):
-        at = torch.bucketize(values, (q[1:] + q[:-1]) / 2)
+        at = torch.bucketize(values.contiguous(), (q[1:] + q[:-1]) / 2)
         n = at.bincount(minlength=k)
         q = torch.where(n > 0, torch.zeros(k).index_add(0, at, values) / n.clamp_min(1), q)
     share = n.float().clamp_min(1) / n.sum() * 64 * k  # a batch or two of memory
