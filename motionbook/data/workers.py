@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['one_thread', 'process_pool', 'do_all']
 
-# %% ../../nbs/data/workers.ipynb #5fad2a7a
+# %% ../../nbs/data/workers.ipynb #f20f2b5c
 import contextlib
 import os
 import signal
@@ -50,14 +50,13 @@ def process_pool(
         with _stopped_with_us(pool := _new_processes(n)):
             yield pool
 
-# %% ../../nbs/data/workers.ipynb #f40f4bae
+# %% ../../nbs/data/workers.ipynb #229edb3d
 @lru_cache(maxsize=1)
 def _new_processes(n: int) -> Executor:
     "Processes that stay for the next call, and leave when nothing comes for a minute."
     from joblib.externals.loky import ProcessPoolExecutor as NewProcesses
 
-    here = (os.getpid(),) if sys.platform != "win32" else None
-    return NewProcesses(n, timeout=60, initializer=here and start_worker, initargs=here or ())
+    return NewProcesses(n, timeout=60, initializer=start_worker, initargs=(os.getpid(),))
 
 
 @contextlib.contextmanager

@@ -62,7 +62,7 @@ def checked_fidelity(fidelity: str) -> str:
         raise ValueError(f"expected fidelity {', '.join(get_args(Fidelity))}, got {fidelity!r}")
     return fidelity
 
-# %% ../../nbs/filters/cleaner.ipynb #b013d20e
+# %% ../../nbs/filters/cleaner.ipynb #7554a8fd
 @dataclass(frozen=True, eq=False)
 class Cleaned:
     "A repaired scene with the evidence, per actor."
@@ -76,6 +76,15 @@ class Cleaned:
     method: str = ""
     fidelity: str = "outliers"
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, original: Scene, parts: Iterable[tuple], **more) -> "Cleaned":
+        "From the motion, reason, confidence and sigma of each actor."
+        actors, reason, *rest = zip(*parts)
+        flagged = tuple(r > 0 for r in reason)
+        return cls(
+            original.replace(actors=actors), original, flagged, rest[0], reason, rest[1], **more
+        )
 
     def changed(self) -> tuple[Tensor, ...]:
         "[t j] bool per actor: the points whose value is not the original one."
@@ -114,7 +123,7 @@ def sigma_to_confidence(
     "The probability of being within `TOLERANCE` of the body's size."
     return 1 - torch.exp(-((TOLERANCE * size) ** 2) / (2 * sigma.clamp_min(1e-9) ** 2))
 
-# %% ../../nbs/filters/cleaner.ipynb #c7cac7db
+# %% ../../nbs/filters/cleaner.ipynb #25189b56
 @dataclass(frozen=True)
 class FilterCleaner:
     "A detector and a filler behind the `Cleaner` protocol."
@@ -142,21 +151,10 @@ class FilterCleaner:
         parts = [self._take(scene, given, a, b, fidelity) for a, b in takes]
         if opening:
             parts.insert(0, [_leave_alone(cut_motion(m, 0, opening)) for m in scene.actors])
-        actors, reason, confidence, sigma, notes = zip(
-            *map(_join_answers, zip(*parts), scene.actors)
-        )
-        said = describe_takes(opening, starts) + tuple(dict.fromkeys(n for ns in notes for n in ns))
-        return Cleaned(
-            scene.replace(actors=actors),
-            scene,
-            tuple(r > 0 for r in reason),
-            confidence,
-            reason,
-            sigma,
-            self.name,
-            fidelity,
-            said,
-        )
+        whole = list(map(_join_answers, zip(*parts), scene.actors))
+        notes = (*describe_takes(opening, starts), *dict.fromkeys(n for w in whole for n in w[4]))
+        told = dict(method=self.name, fidelity=fidelity, notes=notes)
+        return Cleaned.of(scene, (w[:4] for w in whole), **told)
 
     def _take(self, scene: Scene, given: list, start: int, stop: int, fidelity: str) -> list:
         "One take, actor by actor."

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['JointSource', 'ik_to_joints', 'canonical_joints', 'mend_slips', 'mirror_ik', 'IKFeatures']
 
-# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #022004ba
+# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #bab541bd
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from ...core.axes import sum_path, turn_about_y
 from ...core.motion import Motion, resample
 from ...core.rotation import axis_rotation, sixd_to_matrix
 from ...core.skeleton import joint_levels
@@ -22,44 +23,34 @@ from .ik_body import IKBody, rest_directions, tables
 from .ik_check import checked_clips
 from .ik_heading import Facing, across, ahead, turn_to
 from .ik_vectors import Frames, bone_lengths_of, joints_to_ik
+from ..shared.checks import check_features
 
-# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #d590b331
+# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #12e67ccf
 def _path(parts: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    "float64 half angle of the heading [... t] and the root [... t 3]"
-    before = lambda x: torch.nn.functional.pad(x[..., :-1, :], (0, 0, 1, 0))  # shifted by one frame
-    half = before(parts["yaw"].double()).cumsum(-2)[..., 0]
-    over = _back(half, before(parts["velocity_xz"].double()))
-    over = over.cumsum(-2)
-    return half, torch.stack([over[..., 0], parts["height"][..., 0].double(), over[..., 1]], -1)
+    "float64 heading [... t] and root [... t 3]; `yaw` is half of a turn, the other way round."
+    heading, path = sum_path(-2 * parts["yaw"][..., 0].double(), parts["velocity_xz"].double())
+    return heading, path + parts["height"].double() * path.new_tensor([0.0, 1.0, 0.0])
 
 
-def _back(half: Tensor, xz: Tensor) -> Tensor:
-    "x and z [... 2] turned back by twice the half angle [...]"
-    c, s = (2 * half).cos(), (2 * half).sin()
-    x, z = xz.unbind(-1)
-    return torch.stack([c * x - s * z, s * x + c * z], -1)
+def _in_room(heading: Tensor, v: Tensor) -> Tensor:
+    "[... t j 3] turned from the heading of each frame"
+    return turn_about_y(v.double(), heading[..., None])
 
-
-def _in_room(half: Tensor, v: Tensor) -> Tensor:
-    "[... t j 3] turned back by the heading of each frame"
-    over = _back(half[..., None], v[..., ::2].double())
-    return torch.stack([over[..., 0], v[..., 1].double(), over[..., 1]], -1)
-
-# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #ff046fce
-def _from_positions(parts: dict[str, Tensor], half: Tensor, root: Tensor) -> Tensor:
+# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #9b52ec8a
+def _from_positions(parts: dict[str, Tensor], heading: Tensor, root: Tensor) -> Tensor:
     "[... t j 3] float64"
-    others = _in_room(half, parts["positions"].unflatten(-1, (-1, 3)))
+    others = _in_room(heading, parts["positions"].unflatten(-1, (-1, 3)))
     others = others + root[..., None, :] * root.new_tensor([1.0, 0.0, 1.0])
     return torch.cat([root[..., None, :], others], -2)
 
 
 def _from_rotations(
-    parts: dict, half: Tensor, root: Tensor, body: IKBody, lengths: Tensor
+    parts: dict, heading: Tensor, root: Tensor, body: IKBody, lengths: Tensor
 ) -> Tensor:
     "[... t j 3] float64, for bone lengths [... j-1]"
     local = sixd_to_matrix(parts["rot6d"].double().unflatten(-1, (-1, 6)), "columns")
-    heading = axis_rotation("y", 2 * half)[..., None, :, :]
-    world = torch.cat([heading, local], -3)
+    pelvis = axis_rotation("y", -heading)[..., None, :, :]
+    world = torch.cat([pelvis, local], -3)
     for level in joint_levels((-1, *body.turns_with))[1:]:
         up = [body.turns_with[j - 1] for j in level]
         world[..., level, :, :] = world[..., up, :, :] @ world[..., level, :, :]
@@ -76,7 +67,7 @@ def _first_lengths(parts: dict[str, Tensor], body: IKBody) -> Tensor:
     joints = torch.cat([root, others], -2)
     return (joints[..., 1:, :] - joints[..., body.parents, :]).norm(dim=-1)
 
-# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #08eae47a
+# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #97a93c10
 JointSource = Literal["positions", "rotations"]
 
 
@@ -93,39 +84,22 @@ def ik_to_joints(
         raise ValueError(f"expected source 'positions' or 'rotations', got {source!r}")
     if isinstance(features, (list, tuple)):
         return [ik_to_joints(f, body, source, skeleton, last_frame) for f in features]
-    features = _checked_features(features, body)
+    features = check_features(features, body.layout.width, of=f" of {body.skeleton.name}")
     parts = body.layout.split(features)
-    half, root = _path(parts)
+    heading, root = _path(parts)
     if source == "rotations":
         lengths = (
             _first_lengths(parts, body) if skeleton is None else bone_lengths_of(skeleton, body)
         )
-        joints = _from_rotations(parts, half, root, body, lengths)
+        joints = _from_rotations(parts, heading, root, body, lengths)
     else:
-        joints = _from_positions(parts, half, root)
+        joints = _from_positions(parts, heading, root)
     if last_frame:
-        step = _in_room(half[..., -1:], parts["velocities"][..., -1:, :].unflatten(-1, (-1, 3)))
+        step = _in_room(heading[..., -1:], parts["velocities"][..., -1:, :].unflatten(-1, (-1, 3)))
         joints = torch.cat([joints, joints[..., -1:, :, :] + step], -3)
     return joints.to(features.dtype)
 
-# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #6a4cf22e
-def _checked_features(features: Tensor, body: IKBody) -> Tensor:
-    features = torch.as_tensor(features)
-    d = body.layout.width
-    if features.ndim < 2 or features.shape[-1] != d or features.shape[-2] < 1:
-        raise ValueError(
-            f"expected features [... t {d}] of {body.skeleton.name}, got {list(features.shape)}"
-        )
-    if not features.is_floating_point():
-        features = features.float()
-    if not torch.isfinite(features.sum()):
-        t = int((~features.isfinite().all(-1)).int().flatten().argmax()) % features.shape[-2]
-        raise ValueError(
-            f"expected finite features, got NaN or infinity at row {t}; leave such clips out"
-        )
-    return features
-
-# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #6b531d7c
+# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #888009b8
 def canonical_joints(
     joints: Tensor,  # [t j 3]
     body: IKBody,
@@ -138,32 +112,32 @@ def canonical_joints(
     y = x[..., 1] - x[..., 1].amin()
     return torch.stack([over[0], y, over[1]], -1)
 
-# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #4b9ba3a8
+# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #704f7a00
 def _turned(f: Tensor, x: Tensor) -> Tensor:
     "[2 t j] x and z of joints [t j 3], turned so that f [2] becomes +z"
     over = torch.stack([x[..., 0], x[..., 2]]).flatten(1)
     return turn_to((f / f.norm())[:, None], over).unflatten(1, x.shape[:2])
 
-# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #9698d001
+# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #c42fc56a
 def mend_slips(
     features: Tensor,  # [... t d], not normalised
     body: IKBody,
 ) -> Tensor:  # [... t d]
     "The vectors with the sign of `yaw` turned where the joints' own steps say so."
-    features = _checked_features(features, body)
+    features = check_features(features, body.layout.width, of=f" of {body.skeleton.name}")
     parts = body.layout.split(features)
-    others = parts["positions"].unflatten(-1, (-1, 3))[..., ::2]
-    steps = parts["velocities"].unflatten(-1, (-1, 3))[..., ::2]
+    flat = features.new_tensor([1.0, 0.0, 1.0])
+    others, steps = (parts[k].unflatten(-1, (-1, 3)) * flat for k in ("positions", "velocities"))
     moved = (others + steps[..., 1:, :] - steps[..., :1, :])[..., :-1, :, :]
-    half = parts["yaw"][..., :-1, :]
-    miss = lambda angle: (_back(-angle, moved) - others[..., 1:, :, :]).square().sum((-1, -2))
-    wrong = miss(-half) < 0.25 * miss(half)
+    turn = 2 * parts["yaw"][..., :-1, :]
+    miss = lambda angle: (turn_about_y(moved, angle) - others[..., 1:, :, :]).square().sum((-1, -2))
+    wrong = miss(-turn) < 0.25 * miss(turn)
     sign = torch.nn.functional.pad(1 - 2 * wrong.to(features), (0, 1), value=1.0)
     mended = features.clone()
     mended[..., body.layout["yaw"]] *= sign[..., None]
     return mended
 
-# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #3445e43e
+# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #a1be2a18
 @lru_cache(maxsize=16)
 def _mirror_table(body: IKBody) -> tuple[list[int], Tensor]:
     "Which number each number comes from, and its sign."
@@ -177,7 +151,7 @@ def _mirror_table(body: IKBody) -> tuple[list[int], Tensor]:
     sign = [-1.0, -1, 1, 1, *x * (n - 1), *[1.0, -1, -1, -1, 1, 1] * (n - 1), *x * n, 1, 1, 1, 1]
     return torch.cat([i.flatten() for i in index]).tolist(), torch.tensor(sign)
 
-# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #2e447b8a
+# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #46c11c4a
 def mirror_ik(
     features: Tensor,  # [... d], not normalised
     body: IKBody,
@@ -187,7 +161,7 @@ def mirror_ik(
     index, sign = _mirror_table(body)
     return features[..., index] * sign.to(features)
 
-# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #7ab15420
+# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #86c69349
 @dataclass(frozen=True, eq=False)
 class IKFeatures(ABC):
     "The numbers of one body, from motions and back; a subclass says which body, and how joints become its own."
