@@ -7,7 +7,7 @@ __all__ = ['CodedMotion', 'encode_clip', 'root_of', 'DecodedMotion', 'decode_cli
            'write_codes', 'read_codes', 'read_motions', 'write_motion', 'reconstruct_file', 'encode_file',
            'decode_file', 'is_codes']
 
-# %% ../../../nbs/models/vqvae/coding.ipynb #0133f25b
+# %% ../../../nbs/models/vqvae/coding.ipynb #3d995118
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from motionbook.features.dof.dof_vectors import (
     wrap_angle,
 )
 from .bodies import Body, plain_to_body
-from .motions import clip_frames, motion_clips, resample_clip
+from .motions import clip_frames, load_library, resample_clip
 from .network import MotionVQVAE, decode, encode
 from .recipe import load_vqvae
 from motionbook.models.vqvae.root_path import (
@@ -217,17 +217,12 @@ def read_codes(
         )
     return CodedMotion(codes, frames, start, moves, name)
 
-# %% ../../../nbs/models/vqvae/coding.ipynb #c19f9cdc
+# %% ../../../nbs/models/vqvae/coding.ipynb #ce3f7a3a
 def read_motions(
     path: str | Path,  # any recording with angles
-    fps: float | None = None,  # for files that do not state it
 ) -> list[RobotClip]:
     "The clips of a file."
-    from motionbook.formats.registry import find_format, read, read_all
-
-    options = {} if fps is None else {"fps": fps}
-    scenes = read_all(path) if find_format(path).many else [read(path, **options)]
-    return [c for s in scenes for c, _ in motion_clips(s)]
+    return [found.clip for found in load_library([path], None).clips]
 
 
 def write_motion(

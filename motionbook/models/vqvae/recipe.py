@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['VQVAELoop', 'KIND', 'VQVAETraining', 'build_network', 'note_usage', 'TrainedVQVAE', 'train_on_library', 'window_of',
-           'check_training', 'describe_library', 'describe_network', 'load_vqvae']
+           'check_training', 'describe_library', 'train_vqvae', 'describe_network', 'load_vqvae']
 
-# %% ../../../nbs/models/vqvae/recipe.ipynb #035bafc3
+# %% ../../../nbs/models/vqvae/recipe.ipynb #0b9a754b
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from .blocks import learn_blocks, plan_blocks
 from .convolutions import VQVAEConfig
 from .grids import usage_since
 from .losses import LOSS_WEIGHTS, Distance, vqvae_loss
-from .motions import Crops, Library, library_split
+from .motions import Crops, Library, library_split, load_library
 from .network import MotionVQVAE, learn_statistics
 from motionbook.training.checkpoints import (
     find_checkpoint,
@@ -132,7 +132,7 @@ def train_on_library(
         best = load_vqvae(folder)
     return TrainedVQVAE(best.eval(), fitted, lib, split)
 
-# %% ../../../nbs/models/vqvae/recipe.ipynb #7d3cdb16
+# %% ../../../nbs/models/vqvae/recipe.ipynb #bb1d4d6d
 def window_of(c: VQVAETraining) -> int:
     "The window in whole tokens."
     return -(-c.window // c.network.stride) * c.network.stride
@@ -160,12 +160,23 @@ def describe_library(lib: Library, split: Split, c: VQVAETraining) -> dict[str, 
     names = lambda side: [lib.clips[i].name for i in side.tolist()]
     return {
         "joints": list(lib.joints),
+        "start": float(torch.stack([x.clip.root_pos[0, 2] for x in lib.clips]).median()),
         "fps": lib.fps,
         "body": body_to_plain(lib.clips[0].like),
         "trained_on": names(split.train),
         "held_out": names(split.valid),
         "minutes": round(sum(len(x.frames) for x in lib.clips) / lib.fps / 60, 2),
     }
+
+# %% ../../../nbs/models/vqvae/recipe.ipynb #a771138d
+def train_vqvae(
+    paths: Sequence[str | Path],  # recordings, folders, motion libraries
+    folder: str | Path,  # the checkpoint
+    config: VQVAETraining = VQVAETraining(),  # noqa: B008 (frozen)
+    resume: bool = True,
+) -> TrainedVQVAE:
+    "Train on recordings."
+    return train_on_library(load_library(paths, config.fps), folder, config, resume)
 
 # %% ../../../nbs/models/vqvae/recipe.ipynb #d76cf351
 KIND = "vqvae"
