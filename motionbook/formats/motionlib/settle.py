@@ -6,7 +6,7 @@
 __all__ = ['FITS', 'FEW', 'OUTSIDE', 'UPRIGHT', 'WRONG', 'RIGHT', 'Reading', 'thinned', 'body_orders', 'read_as', 'tilt_of_soles',
            'facing_ahead', 'settle', 'order_by_name']
 
-# %% ../../../nbs/formats/motionlib/settle.ipynb #a656c3cc
+# %% ../../../nbs/formats/motionlib/settle.ipynb #ef06c046
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -17,7 +17,7 @@ import torch
 from ...core.robot import Placed, Robot, broken_limits, joint_orders, level_order, robot_fk
 from .stored import Stored, Style, check_quaternions, numbers_to_clip
 
-# %% ../../../nbs/formats/motionlib/settle.ipynb #49b7eef6
+# %% ../../../nbs/formats/motionlib/settle.ipynb #c072c0ce
 FITS = 0.02  # metres by which bodies may be off
 FEW = 400  # frames that are looked at
 OUTSIDE = 0.03  # radians beyond a range that count
@@ -32,6 +32,7 @@ class Reading(NamedTuple):
     sole: float  # radians, median tilt of the flatter foot
     ahead: float  # cosine between facing and going, weighed by the way
     off: float  # metres, median distance from the file's own places; NaN = it has none
+    mean: float  # metres, the mean of the same, which sees a single wrong joint
     bodies: tuple[int, ...] = ()  # the robot's body for each of the file's
 
 
@@ -47,7 +48,7 @@ def thinned(
         body_pos=cut(motion.body_pos),
     )
 
-# %% ../../../nbs/formats/motionlib/settle.ipynb #0aa12f38
+# %% ../../../nbs/formats/motionlib/settle.ipynb #da9548ed
 def body_orders(
     robot: Robot,
     count: int,  # bodies in the file
@@ -108,22 +109,27 @@ def facing_ahead(
     return float((way * face).sum() / size.clamp_min(1e-9))
 
 
-def _distance(motion: Stored, robot: Robot, placed) -> tuple[float, tuple[int, ...]]:
+def _distance(motion: Stored, robot: Robot, placed: Placed) -> tuple[float, float, tuple[int, ...]]:
     "How far the file's own places are, under the order of bodies that fits best."
     if motion.body_pos is None or not motion.body_pos.size:
-        return float("nan"), ()
+        return float("nan"), float("nan"), ()
     points = placed.positions
     if motion.local:
         points = (placed.rotations[:, :1].mT @ (points - points[:, :1])[..., None])[..., 0]
-    told, best = torch.from_numpy(np.array(motion.body_pos, np.float64)).float(), (float("nan"), ())
+    told, best = (
+        torch.from_numpy(np.array(motion.body_pos, np.float64)).float(),
+        (float("nan"), float("inf"), ()),
+    )
     for way in body_orders(robot, told.shape[1], motion.bodies):
         use = [i for i, b in enumerate(way) if b >= 0]
         if len(use) > 1:
-            off = float((points[:, [way[i] for i in use]] - told[:, use]).norm(dim=-1).median())
-            best = min(best, (off, way), key=lambda x: np.nan_to_num(x[0], nan=np.inf))
+            off = (points[:, [way[i] for i in use]] - told[:, use]).norm(dim=-1)
+            best = min(
+                best, (float(off.nanmedian()), float(off.nanmean()), way), key=lambda x: x[1]
+            )
     return best
 
-# %% ../../../nbs/formats/motionlib/settle.ipynb #dcde25b8
+# %% ../../../nbs/formats/motionlib/settle.ipynb #cb21e370
 UPRIGHT = (0.3, 0.7)  # below the first a body lies, above the second it stands
 WRONG, RIGHT = 0.005, 0.005  # shares of angles outside their range in a wrong and in a right order
 
@@ -144,7 +150,7 @@ def settle(
     if few.body_pos is not None and few.body_pos.size:
         found = [r for r in (read_as(few, s, robot) for s in styles) if not np.isnan(r.off)]
         if found:
-            return _by_places(motion, style, robot, min(found, key=lambda r: r.off))
+            return _by_places(motion, style, robot, min(found, key=lambda r: r.mean))
     return _by_pose(few, style, styles, robot)
 
 
@@ -159,7 +165,7 @@ def _other_styles(style: Style, robot: Robot, fixed: frozenset[str]) -> list[Sty
         orders += [w for w in ways if w != style.order]
     return [replace(style, quaternion=q, order=o) for o in orders for q in turns]
 
-# %% ../../../nbs/formats/motionlib/settle.ipynb #b02b5d9b
+# %% ../../../nbs/formats/motionlib/settle.ipynb #7d343eec
 def order_by_name(
     joints: Sequence[str],  # names of the file's columns
     robot: Robot,
@@ -198,7 +204,7 @@ def _said(asked: Style, taken: Style, why: str) -> tuple[str, ...]:
         lines.append(f"joints stand {name}, {why}")
     return tuple(lines)
 
-# %% ../../../nbs/formats/motionlib/settle.ipynb #929aef71
+# %% ../../../nbs/formats/motionlib/settle.ipynb #5cbfe5fc
 def _stands_better(a: Reading, b: Reading) -> bool:
     "Whether another order of quaternions is clearly the right one."
     if a.upright < UPRIGHT[0]:
