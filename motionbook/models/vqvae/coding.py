@@ -217,7 +217,7 @@ def read_codes(
         )
     return CodedMotion(codes, frames, start, moves, name)
 
-# %% ../../../nbs/models/vqvae/coding.ipynb #ce3f7a3a
+# %% ../../../nbs/models/vqvae/coding.ipynb #72a6fba4
 def read_motions(
     path: str | Path,  # any recording with angles
 ) -> list[RobotClip]:
@@ -231,9 +231,13 @@ def write_motion(
     clip: RobotClip,
 ) -> Path:
     "Write a clip in the format that the name says."
-    from motionbook.formats.registry import write
+    from motionbook.formats.registry import format_named, write
 
-    return Path(write(Scene((body.motion(clip),), source=clip.name), path))
+    scene = Scene((body.motion(clip),), source=clip.name)
+    if body.robot is None:
+        return Path(write(scene, path))
+    format_named("motionlib").write(scene, Path(path))  # a .csv or .npz of a robot, not of points
+    return Path(path)
 
 
 def reconstruct_file(

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['BARE', 'body_to_clip', 'bending_joints', 'clip_to_person', 'clip_to_body', 'resample_clip', 'Recorded', 'Library',
-           'clip_frames', 'motion_clips', 'library_of', 'check_clip', 'load_library', 'bare_files', 'has_others',
-           'with_robot', 'motion_family', 'shared_keys', 'library_split', 'Crops']
+           'clip_frames', 'motion_clips', 'scene_clip', 'cut_motion', 'library_of', 'check_clip', 'load_library',
+           'bare_files', 'has_others', 'with_robot', 'motion_family', 'shared_keys', 'library_split', 'Crops']
 
 # %% ../../../nbs/models/vqvae/motions.ipynb #955582cf
 import re
@@ -133,23 +133,41 @@ def clip_frames(
     "Frames with the root's lean, so that they tell everything."
     return encode_dof(clip.root_pos, clip.root_rot, clip.dof, clip.fps, tilt=True)
 
-# %% ../../../nbs/models/vqvae/motions.ipynb #d37c6f73
+# %% ../../../nbs/models/vqvae/motions.ipynb #ab549868
 def motion_clips(
     scene: Scene,
 ) -> Iterator[tuple[RobotClip, Motion]]:
     "The clips in a recording."
+    if "clips" in scene.meta:  # a motion library: what the file has, not what follows from it
+        for clip, start in zip(scene.meta["clips"], scene.meta["starts"]):
+            yield clip, cut_motion(scene.actors[0], start, start + len(clip))
+        return
     for k, m in enumerate(scene.actors):
-        robot = m.meta.get("robot")
-        if robot is None:
-            made = body_to_clip(m)
-        else:
-            from motionbook.core.robot import motion_to_clip
-
-            made = motion_to_clip(robot, m)
         name = m.name or Path(scene.source).stem or f"clip{k}"
-        yield made.replace(name=name), m
+        yield scene_clip(m).replace(name=name), m
 
 
+def scene_clip(m: Motion) -> RobotClip:
+    "An actor as a clip."
+    robot = m.meta.get("robot")
+    if robot is None:
+        return body_to_clip(m)
+    from motionbook.core.robot import motion_to_clip
+
+    return motion_to_clip(robot, m)
+
+
+def cut_motion(m: Motion, a: int, b: int) -> Motion:
+    "Frames of a motion."
+    part = lambda x: None if x is None else x[a:b]
+    return m.replace(
+        positions=m.positions[a:b],
+        rotations=part(m.rotations),
+        confidence=part(m.confidence),
+        offsets=part(m.offsets),
+    )
+
+# %% ../../../nbs/models/vqvae/motions.ipynb #ce28d65a
 def library_of(
     found: Sequence[tuple[RobotClip, Motion | None]],
     fps: float | None = 30.0,  # frames per second; None = the first clip's
@@ -270,7 +288,7 @@ def motion_family(
     )
     return re.sub(r"[_\W]*\d*[_\W]*$", "", re.sub(r"[_\W]+", "_", stem)).strip("_") or stem
 
-# %% ../../../nbs/models/vqvae/motions.ipynb #26706444
+# %% ../../../nbs/models/vqvae/motions.ipynb #fea411b3
 def shared_keys(
     lib: Library,
 ) -> tuple[list[str], list[int]]:  # family, and what shares movement
@@ -289,9 +307,12 @@ def library_split(
     everything = Split(torch.arange(len(lib)), torch.arange(0), torch.arange(0))
     if not share:
         return everything
+    named, same = shared_keys(lib)
+    if len(set(named)) < 2:  # one family, such as the pieces of one long file
+        named = [None] * len(lib)
     try:
-        return split_by(*shared_keys(lib), valid=share, seed=seed)
-    except ValueError:  # a single family
+        return split_by(named, same, valid=share, seed=seed)
+    except ValueError:  # a single clip
         return everything
 
 # %% ../../../nbs/models/vqvae/motions.ipynb #287181a9
