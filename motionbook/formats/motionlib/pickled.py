@@ -7,11 +7,15 @@ __all__ = ['PLACES', 'TURNS', 'JOINTS', 'RATES', 'ASSUMED', 'AGREES', 'is_motion
            'parse_pickle', 'is_pickle', 'inflated_head', 'derived_arrays', 'changed_entry', 'write_pickle',
            'fresh_pickle']
 
-# %% ../../../nbs/formats/motionlib/pickled.ipynb #1ede389b
+# %% ../../../nbs/formats/motionlib/pickled.ipynb #2aebc364
+import bz2
 import copy
+import gzip
 import io
+import lzma
 import os
 import pickle
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +32,7 @@ from ..kit.raw_arrays import exchange_arrays_in
 from .robot_file import Edit, RobotFile, put_numbers, robot_file
 from .stored import Stored, Style, checked_numbers
 
-# %% ../../../nbs/formats/motionlib/pickled.ipynb #c0673c38
+# %% ../../../nbs/formats/motionlib/pickled.ipynb #916aadb9
 PLACES = ("root_pos", "root_trans_offset", "root_trans", "base_pos_w")
 TURNS = {"root_rot": "xyzw", "root_quat": "xyzw", "base_quat_w": "wxyz"}
 JOINTS = ("dof_pos", "dof", "joint_pos")
@@ -78,7 +82,7 @@ def motion_entries(
         )
     yield from found
 
-# %% ../../../nbs/formats/motionlib/pickled.ipynb #bf791776
+# %% ../../../nbs/formats/motionlib/pickled.ipynb #3454f514
 def stored_motion(
     name: str,
     entry: Mapping,
@@ -127,7 +131,7 @@ def _bodies(entry: Mapping, frames: int) -> dict[str, Any]:
     fits = x.ndim == 3 and x.shape == (frames, len(names), 3) and x.dtype.kind == "f"
     return dict(body_pos=x, bodies=tuple(map(str, names)), local=True) if fits else {}
 
-# %% ../../../nbs/formats/motionlib/pickled.ipynb #879793c9
+# %% ../../../nbs/formats/motionlib/pickled.ipynb #7c6bfa68
 def parse_pickle(
     data: bytes,
     path: str | os.PathLike = "motions.pkl",  # for messages
@@ -156,14 +160,12 @@ def is_pickle(
 
 def inflated_head(head: bytes) -> bytes:
     "The beginning of a compressed file."
-    import zlib
-
     for mark, wbits in ((b"x", 15), (b"\x1f\x8b", 31)):
         if head.startswith(mark):
             return zlib.decompressobj(wbits).decompress(head, 1 << 18)
     return head
 
-# %% ../../../nbs/formats/motionlib/pickled.ipynb #922c7899
+# %% ../../../nbs/formats/motionlib/pickled.ipynb #63fe7843
 AGREES = 1e-3  # radians or metres
 
 
@@ -211,7 +213,7 @@ def _local_places(
     )
     return placed.positions[:, [max(b, 0) for b in file.bodies]].double().numpy()
 
-# %% ../../../nbs/formats/motionlib/pickled.ipynb #4e5bdc10
+# %% ../../../nbs/formats/motionlib/pickled.ipynb #32986b9b
 def changed_entry(
     file: RobotFile,
     i: int,  # which motion
@@ -260,7 +262,7 @@ def _arrays(content: Any) -> Iterator[tuple[Mapping, str, np.ndarray]]:
         for x in content:
             yield from _arrays(x)
 
-# %% ../../../nbs/formats/motionlib/pickled.ipynb #f48218d6
+# %% ../../../nbs/formats/motionlib/pickled.ipynb #0bcf247e
 def _rebuilt(content: Any, changed: Mapping[int, Mapping]) -> Any:
     "The content with the new arrays, as plain containers."
     if isinstance(content, Mapping):
@@ -273,11 +275,6 @@ def _rebuilt(content: Any, changed: Mapping[int, Mapping]) -> Any:
 
 def _packed_again(packed: bytes, raw: bytes) -> bytes:
     "Compressed as the original was."
-    import bz2
-    import gzip
-    import lzma
-    import zlib
-
     how = {b"\x1f\x8b": gzip.compress, b"BZh": bz2.compress, b"\xfd7": lzma.compress}
     return next(
         (f(raw) for mark, f in how.items() if packed.startswith(mark)), None
@@ -296,7 +293,7 @@ def fresh_pickle(
 def _entry(clip: RobotClip, robot) -> dict[str, Any]:
     level = torch.tensor([0.0, 0, 0, 1]).expand(len(clip), 4)
     local = robot_fk(robot, torch.zeros(len(clip), 3), level, clip.dof).positions
-    plain = lambda x: np.array(x, np.float32)
+    plain = lambda x: x.float().numpy().copy()
     return {
         "fps": float(clip.fps), "root_pos": plain(clip.root_pos), "root_rot": plain(clip.root_rot), "dof_pos": plain(clip.dof),
         "local_body_pos": plain(local), "link_body_list": list(robot.bodies), "joint_names": list(robot.joints),

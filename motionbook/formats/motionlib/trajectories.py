@@ -6,7 +6,7 @@
 __all__ = ['ASSUMED', 'parse_archive', 'write_archive', 'body_arrays', 'fresh_archive', 'qpos_numbers', 'is_timed', 'timed_clips',
            'parse_rows', 'write_rows', 'fresh_rows']
 
-# %% ../../../nbs/formats/motionlib/trajectories.ipynb #5b740293
+# %% ../../../nbs/formats/motionlib/trajectories.ipynb #3b222480
 import io
 import os
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from ...core.rotation import matrix_to_quaternion
 from .robot_file import Edit, RobotFile, put_numbers, robot_file
 from .stored import Numbers, Stored, Style, checked_numbers
 
-# %% ../../../nbs/formats/motionlib/trajectories.ipynb #f2b963b2
+# %% ../../../nbs/formats/motionlib/trajectories.ipynb #4767e825
 def parse_archive(
     data: bytes,
     path: str | os.PathLike = "motion.npz",  # for messages
@@ -89,7 +89,7 @@ def _body_numbers(a: Mapping[str, np.ndarray], path) -> tuple[Numbers, dict[str,
     )
     return checked_numbers(pos[:, 0], quat[:, 0], a["joint_pos"]), dict(body_pos=pos, bodies=names)
 
-# %% ../../../nbs/formats/motionlib/trajectories.ipynb #8230c3ce
+# %% ../../../nbs/formats/motionlib/trajectories.ipynb #1063e7a6
 def write_archive(
     file: RobotFile,
     edits: Sequence[Edit],
@@ -144,7 +144,7 @@ def body_arrays(
             "body_pos_w": pos, "body_quat_w": quat[..., [3, 0, 1, 2]],
             "body_lin_vel_w": over_time(central_velocity, pos), "body_ang_vel_w": over_time(angular_velocity, quat),
         }  # fmt: skip
-    return {k: np.array(x, np.float32) for k, x in out.items()}
+    return {k: x.float().numpy().copy() for k, x in out.items()}
 
 
 def fresh_archive(
@@ -156,7 +156,7 @@ def fresh_archive(
     names = {"joint_names": np.array(robot.joints), "body_names": np.array(robot.bodies)}
     return npz_bytes({"fps": np.array([clip.fps]), **arrays, **names})
 
-# %% ../../../nbs/formats/motionlib/trajectories.ipynb #839e0029
+# %% ../../../nbs/formats/motionlib/trajectories.ipynb #45412e66
 ASSUMED = 30.0  # frames per second where rows do not say
 
 
@@ -225,7 +225,7 @@ def _round_rate(rate: float) -> float:
     "A whole number where it is one to the precision of float32 times."
     return round(rate) if abs(rate - round(rate)) < 2e-3 * rate else rate
 
-# %% ../../../nbs/formats/motionlib/trajectories.ipynb #83cb7866
+# %% ../../../nbs/formats/motionlib/trajectories.ipynb #340142ca
 def parse_rows(
     data: bytes,
     path: str | os.PathLike = "motion.npy",  # for messages
