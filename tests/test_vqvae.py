@@ -100,7 +100,9 @@ def test_a_run_that_was_cut_goes_on_to_the_bit(tmp_path):
     whole = train_on_library(lib, tmp_path / "a", VQVAETraining(steps=7, **small)).model
     train_on_library(lib, tmp_path / "b", VQVAETraining(steps=3, **small))
     cut = train_on_library(lib, tmp_path / "b", VQVAETraining(steps=7, **small)).model
-    same = [torch.equal(a, b) for a, b in zip(whole.state_dict().values(), cut.state_dict().values())]
+    same = [
+        torch.equal(a, b) for a, b in zip(whole.state_dict().values(), cut.state_dict().values())
+    ]
     assert all(same)
 
 
@@ -116,7 +118,9 @@ def test_everything_is_in_the_state(form):
     for b in (q, again):
         torch.manual_seed(1)
         b(x)
-    assert all(torch.equal(a, b) for a, b in zip(q.state_dict().values(), again.state_dict().values()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(q.state_dict().values(), again.state_dict().values())
+    )
 
 
 def test_restarts_are_random_and_last():

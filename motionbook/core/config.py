@@ -66,7 +66,6 @@ def read_yaml(
         )
     return found
 
-
 # %% ../../nbs/core/config.ipynb #c0f1a9e2
 def find_config(
     path: str | Path,  # a file's name
@@ -86,7 +85,6 @@ class ConfigLoader:
     def to_dict(self) -> dict[str, Any]:
         "The file's content as nested dicts."
         return read_yaml(self.path)
-
 
 # %% ../../nbs/core/config.ipynb #8612d57e
 Model = TypeVar("Model", bound=BaseModel)

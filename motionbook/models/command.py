@@ -9,9 +9,8 @@ __all__ = ['TRAIN', 'EVALUATE', 'EXPORT', 'run_evaluate', 'plan_evaluate', 'run_
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-
 from dataclasses import replace
+from pathlib import Path
 
 from ..core.command import Command, Files, option
 from ..data.canonical_command import EXPORT as PLAIN_EXPORT
