@@ -51,50 +51,28 @@ def sample_row(
         "meta": json.dumps(rest, ensure_ascii=False),
     } | lists
 
-# %% ../../nbs/data/parquet.ipynb #4924d9ad
+# %% ../../nbs/data/parquet.ipynb #2e92e400
 def row_sample(
     row: dict[str, Any],  # of a Parquet file that we wrote
 ) -> dict[str, Any]:
     "A row as a canonical sample."
-    lead = tuple(row["shape"][:-1])
-    shapes = {
-        "motion": tuple(row["shape"]),
-        "physics": (*lead, 6),
-        "camera": (lead[0], 3),
-        "actions": lead,
-    }
+    *lead, width = row["shape"]
+    shapes = dict(motion=(*lead, width), physics=(*lead, 6), camera=(lead[0], 3), actions=lead)
     array = lambda k: torch.tensor(row[k], dtype=getattr(torch, _LISTS[k])).reshape(shapes[k])
-    rest = json.loads(row["meta"])
-    made: dict[str, Any] = (
-        {"description": row["text"]}
-        | {k: array(k) for k in ("motion", "actions", "physics", "camera")}
-        | rest
-    )
+    made = {"description": row["text"]} | {k: array(k) for k in shapes} | json.loads(row["meta"])
     checked_sample(made, row["sample_id"])
     return made
 
 
-def _schema():
-    "The columns."
-    import pyarrow as pa
+def _with_names(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    "Rows under names that no other has: views and parts of a clip share its key."
+    seen: Counter[str] = Counter()
+    for row in rows:
+        seen[row["sample_id"]] += 1
+        n = seen[row["sample_id"]]
+        yield row if n == 1 else row | {"sample_id": f"{row['sample_id']}#{n}"}
 
-    kinds = {"float32": pa.list_(pa.float32()), "int64": pa.list_(pa.int64())}
-    words = [(k, pa.string()) for k in ("sample_id", "split", "representation", "text", "meta")]
-    own = [("fps", pa.float64()), ("shape", pa.list_(pa.int64()))]
-    return pa.schema(words + own + [(k, kinds[v]) for k, v in _LISTS.items()])
-
-
-def _numbered_rows(samples: Iterable[dict], splits: Sequence[str] | None) -> Iterator[dict]:
-    return (sample_row(s, splits[k] if splits else None, k) for k, s in enumerate(samples))
-
-
-def _named(row: dict[str, Any], seen: Counter) -> dict[str, Any]:
-    "The row under a name that no other has: views and parts of a clip share its key."
-    seen[row["sample_id"]] += 1
-    n = seen[row["sample_id"]]
-    return row if n == 1 else row | {"sample_id": f"{row['sample_id']}#{n}"}
-
-
+# %% ../../nbs/data/parquet.ipynb #e3df78b2
 def write_parquet(
     path: str | Path,  # .parquet
     samples: Iterable[dict[str, Any]],  # canonical
@@ -104,16 +82,29 @@ def write_parquet(
     pq, schema = _pyarrow(), _schema()
     import pyarrow as pa
 
-    rows, seen = iter(_numbered_rows(samples, splits)), Counter()
+    own = (sample_row(s, splits[k] if splits else None, k) for k, s in enumerate(samples))
+    rows = iter(_with_names(own))
 
     def put(temp: Path):
         with pq.ParquetWriter(temp, schema) as file:
             while some := list(islice(rows, ROWS)):
-                file.write_table(pa.Table.from_pylist([_named(r, seen) for r in some], schema))
+                file.write_table(pa.Table.from_pylist(some, schema))
 
     return atomic_write(path, put)
 
 
+def _schema():
+    "The columns."
+    import pyarrow as pa
+
+    kinds = {
+        k: pa.string()
+        for k in ("sample_id", "split", "fps", "representation", "shape", "text", "meta")
+    }
+    kinds |= {"fps": pa.float64(), "shape": pa.list_(pa.int64())}
+    return pa.schema(kinds | {k: pa.list_(getattr(pa, v)()) for k, v in _LISTS.items()})
+
+# %% ../../nbs/data/parquet.ipynb #214f7434
 def read_parquet(
     path: str | Path,
 ) -> Iterator[dict[str, Any]]:  # canonical, one row group in memory at a time
@@ -124,13 +115,9 @@ def read_parquet(
             file = pq.ParquetFile(f)
         except Exception as err:
             raise bad_file(path, "a Parquet file", type(err).__name__) from err
-        if lacking := {"sample_id", "shape", "text", "meta", *_LISTS} - set(
-            file.schema_arrow.names
-        ):
-            raise bad_file(
-                path,
-                "columns of canonical samples",
-                f"a table without {', '.join(sorted(lacking))}",
-            )
+        needed = {"sample_id", "shape", "text", "meta", *_LISTS}
+        if lacking := sorted(needed - set(file.schema_arrow.names)):
+            got = f"a table without {', '.join(lacking)}"
+            raise bad_file(path, "columns of canonical samples", got)
         for group in range(file.num_row_groups):
             yield from map(row_sample, file.read_row_group(group).to_pylist())
