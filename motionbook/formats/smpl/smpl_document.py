@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SmplDocument', 'smpl_document', 'smpl_motion', 'nearest_rotvec', 'stored_numbers']
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #dffb3caf
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #a3b29390
 import os
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...body.smpl import KINDS, BodyModel, as_body, pose_rotations, rest_offsets
 from ...core.files import bad_file
-from ...core.motion import Motion, fk
+from ...core.motion import Motion, fk, pose_motion
 from ...core.rotation import matrix_to_rotvec
 from ...core.skeleton import Skeleton
 from .smpl_arrays import SmplArrays, parse_smpl, smpl_members
@@ -107,7 +107,7 @@ def smpl_document(
 
 _AIST_FPS = 60.0  # all of AIST++; the files do not say
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #03db000a
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #96d706ef
 def smpl_motion(
     doc: SmplDocument,
     name: str = "",
@@ -116,14 +116,11 @@ def smpl_motion(
     rest, s = doc.rest(), doc.skeleton
     rotations, root = _posed(doc.arrays, rest, doc.up)
     offsets = rest_offsets(rest, s.parents)
-    positions = fk(rotations, offsets, root, s.parents)[0]
-    changing = offsets.float() if rest.ndim == 3 else None
-    if not positions[:, 1:].isfinite().any():
-        raise ValueError("expected numbers in poses and trans, got nothing but NaN")
     meta = {"gender": doc.arrays.gender, "approximate": doc.body.approximate}
-    return Motion(
-        positions, s, doc.fps, rotations=rotations, offsets=changing, name=name, meta=meta
-    )
+    made = pose_motion(rotations, offsets, root, s, doc.fps, name=name, meta=meta)
+    if not made.positions[:, 1:].isfinite().any():
+        raise ValueError("expected numbers in poses and trans, got nothing but NaN")
+    return made
 
 # %% ../../../nbs/formats/smpl/smpl_document.ipynb #66762c93
 def nearest_rotvec(
