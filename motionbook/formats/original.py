@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Part', 'Change', 'whole_points', 'Measured', 'Original', 'part_motion', 'part_change', 'original_scene', 'check_says',
-           'is_own', 'file_functions']
+           'is_own', 'refuse_new', 'file_functions']
 
 # %% ../../nbs/formats/original.ipynb #114e6929
 import os
@@ -196,12 +196,19 @@ def is_own(
     fits = not original.suffixes or Path(path).name.lower().endswith(original.suffixes)
     return fits and original.matches(scene)
 
+# %% ../../nbs/formats/original.ipynb #6c76ad20
+def refuse_new(scene: Scene, path: str | os.PathLike):
+    "BadFile for a scene that is not such a file's."
+    want = "a recording that was read from such a file, with its frames and people"
+    raise bad_file(path, want, "another", fix="write keypoint .json or .npz instead")
+
 # %% ../../nbs/formats/original.ipynb #4fddede2
 def file_functions(
     name: str,  # of the format
     kinds: type | tuple[type, ...],  # its originals
     parse: Callable[..., Original],  # (content, path, **options)
-    fresh: Callable[[Scene, Path], bytes],  # a new file for any scene
+    fresh: Callable[[Scene, Path], bytes]
+    | None = None,  # a new file; None = never made, only edited
     again: Callable[[Scene], dict] = lambda scene: {},  # options under which a new file reads back
     shaped: Callable[..., Scene] = lambda scene, path: scene,  # what of a scene a new file holds
 ) -> tuple[Callable[..., Scene], Callable[[Scene, Path], Path]]:
@@ -219,7 +226,7 @@ def file_functions(
         options = original.options if own else again(scene)
         check = lambda p: parse(read_bytes(p), path, **options).check(scene, path)
         with reading(path):
-            data = original.written(scene) if own else fresh(scene, path)
+            data = original.written(scene) if own else (fresh or refuse_new)(scene, path)
         return atomic_write(path, data, None if own and data is original.data else check)
 
     return read, write

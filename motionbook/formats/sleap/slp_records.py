@@ -29,11 +29,7 @@ NEEDED = {
 _ALSO = {"video_id": "video", "skeleton_id": "skeleton", "track_id": "track"}  # other names
 
 
-def read_columns(
-    f,  # an open h5py.File
-    name: str,  # of the table
-    path,  # for messages
-) -> dict[str, np.ndarray]:  # all its columns [n]
+def read_columns(f, name: str, path) -> dict[str, np.ndarray]:  # of an open h5py.File
     "One table by columns, in the file's order."
     d = needed(f, name, path, kinds="Vfiu")
     x = d[()]
