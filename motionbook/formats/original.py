@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Part', 'Change', 'whole_points', 'Measured', 'Original', 'part_motion', 'part_change', 'original_scene', 'check_says',
-           'is_own', 'refuse_new', 'file_functions']
+           'is_own', 'own_frame', 'refuse_new', 'file_functions']
 
 # %% ../../nbs/formats/original.ipynb #114e6929
 import os
@@ -195,6 +195,18 @@ def is_own(
         return False
     fits = not original.suffixes or Path(path).name.lower().endswith(original.suffixes)
     return fits and original.matches(scene)
+
+# %% ../../nbs/formats/original.ipynb #03826780
+def own_frame(
+    scene: Scene,
+    kind: type[Original],
+    units: str,  # of files that come from elsewhere
+    up: str,
+) -> dict[str, str]:
+    "Unit and up axis of a new file: those of the file that the scene is from, if it is of this kind."
+    old = scene.meta.get("original")
+    own = isinstance(old, kind)
+    return {"units": old.units if own else units, "up": old.up if own else up}
 
 # %% ../../nbs/formats/original.ipynb #6c76ad20
 def refuse_new(scene: Scene, path: str | os.PathLike):
