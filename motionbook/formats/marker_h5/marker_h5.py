@@ -21,6 +21,8 @@ import torch
 from ...core.files import atomic_write, bad_file, read_bytes, reading
 from ...core.motion import Scene
 from ...core.skeleton import Skeleton
+
+# %% ../../../nbs/formats/marker_h5/marker_h5.ipynb #a228af90
 from motionbook.formats.kit.units import (
     UNITS,
     check_options,
@@ -107,11 +109,7 @@ class MarkerDataset(Sequences):
     @functools.cached_property
     def numbers(self) -> np.ndarray:  # [n]
         "The number of each sequence among those of its subject."
-        order = np.argsort(self.subjects, kind="stable")
-        _, start, count = np.unique(self.subjects[order], return_index=True, return_counts=True)
-        out = np.empty(len(self), np.int64)
-        out[order] = np.arange(len(self)) - np.repeat(start, count)
-        return out
+        return _count_within(self.subjects)
 
     @functools.cached_property
     def found(self) -> FoundLayout:
@@ -138,6 +136,15 @@ class MarkerDataset(Sequences):
         return to_metres(self.raw(rows), self.layout, *self.frame)
 
 # %% ../../../nbs/formats/marker_h5/marker_h5.ipynb #13bd4f48
+def _count_within(names: np.ndarray) -> np.ndarray:
+    "How many of the same name stand before each."
+    order = np.argsort(names, kind="stable")
+    _, start, count = np.unique(names[order], return_index=True, return_counts=True)
+    out = np.empty(len(names), np.int64)
+    out[order] = np.arange(len(names)) - np.repeat(start, count)
+    return out
+
+
 def _natural(text: str) -> list:
     "Sort 2 before 10."
     return [(0, int(w), "") if w.isdecimal() else (1, 0, w) for w in re.split(r"(\d+)", text) if w]

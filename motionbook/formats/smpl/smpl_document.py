@@ -99,7 +99,7 @@ def _up(a: SmplArrays, rest: Tensor, usual: str) -> str:
     middle = way.median(0).values
     return next((axis for axis, k in (("y", 1), ("z", 2)) if middle[k] > 0.7), usual)
 
-
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #829e003d
 def parse(
     data: bytes,  # a .npz of AMASS or of other SMPL-family recordings, or a .pkl of AIST++
     path="poses.npz",  # for messages
