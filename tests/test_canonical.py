@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +144,16 @@ def test_dancers_stand_on_the_floor(real_data, tmp_path):
     convert_dataset(real_data / "aistpp", tmp_path)
     for s in load_canonical(tmp_path / "canonical.pt"):
         assert abs(float(s["motion"][:, 1::2].amin(1).quantile(0.02))) < 0.12
+
+
+@pytest.mark.skipif(find_spec("distributed") is None, reason="needs motionbook[dask]")
+def test_a_dask_cluster_gives_the_same_bytes(raw, whole, tmp_path):
+    from distributed import Client, LocalCluster
+
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with cluster, Client(cluster) as client:
+        convert_dataset(raw, tmp_path / "client", workers=client)
+        convert_dataset(raw, tmp_path / "address", workers=cluster.scheduler_address)
+        used = client.run(lambda: "motionbook.data.canonical" in sys.modules)
+    assert contents(tmp_path / "client") == contents(tmp_path / "address") == whole
+    assert all(used.values())  # both have worked

@@ -40,6 +40,13 @@ class TrainConfig(BaseModel):
     )
     warmup_steps: int = Field(0, ge=0, description="steps in which the learning rate rises from 0")
     final_lr: float = Field(0.0, ge=0, le=1, description="where the cosine ends, as a share of lr")
+    milestones: tuple[int, ...] = Field(
+        (), description="steps from which on the learning rate is a share of what it was"
+    )
+    gamma: float = Field(0.05, gt=0, le=1, description="that share")
+    beta2: float = Field(
+        0.999, gt=0, lt=1, description="how slowly Adam forgets the size of gradients"
+    )
     clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient; null = any")
     ema: float = Field(
         0.0, ge=0, lt=1, description="decay of the running average of the weights; 0 = none"
@@ -113,6 +120,7 @@ def lr_share(
 ) -> float:  # 0 … 1, of config.lr
     "The learning rate as a share of its highest."
     warm = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    warm *= config.gamma ** sum(step >= m for m in config.milestones)
     if config.schedule == "constant":
         return warm
     curve = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
@@ -135,7 +143,7 @@ def make_optimizer(
     ]
     fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in params)
     rules = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-    more = {"momentum": 0.9} if config.optimizer == "sgd" else {}
+    more = {"momentum": 0.9} if config.optimizer == "sgd" else {"betas": (0.9, config.beta2)}
     return rules[config.optimizer](
         [g for g in groups if g["params"]], lr=config.lr, fused=fused, **more
     )
