@@ -17,7 +17,7 @@ from ...core.files import bad_file
 from ...core.robot import Robot
 from ...core.robot_clip import RobotClip
 from ..kit.numbers import find_habit, print_number
-from ..kit.tokens import Tokens, csv_grid, csv_numbers, replaced
+from ..kit.tokens import Tokens, csv_grid, csv_numbers, on_disk, replaced
 from .robot_file import Edit, RobotFile, robot_file
 from .stored import Stored, Style, checked_numbers
 
@@ -116,7 +116,7 @@ def write_table(
     habit = find_habit(tokens.words(slice(0, 500)))
     words = [print_number(x, habit) for x in values.ravel()[which].tolist()]
     body = replaced(tokens.body, tokens.start[which], tokens.end[which], words)
-    return tokens.encoded(body[head:])
+    return on_disk(body[head:], tokens.encoding)
 
 
 def fresh_table(
