@@ -21,14 +21,7 @@ from ...core.motion import Scene
 from ...core.skeleton import Skeleton
 from ...core.skeletons import MEDIAPIPE33
 from ..kit.numbers import Habit, find_habit, print_number
-from motionbook.formats.mediapipe.mediapipe_csv import (
-    NAMES,
-    Landmarks,
-    Room,
-    csv_landmarks,
-    is_wide,
-    plain_word,
-)
+from .mediapipe_csv import NAMES, Landmarks, csv_landmarks, is_header
 from .mediapipe_json import json_landmarks
 from ..original import Change, Original, Part, file_functions, whole_points
 
@@ -199,7 +192,7 @@ def _words(file: MediaPipeFile, new: np.ndarray, need: np.ndarray) -> np.ndarray
 # %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #e5ddc1b3
 def _new_people(file: MediaPipeFile, absent: np.ndarray, words: np.ndarray):
     "Where, twice, and text for persons [t a] whom the file does not have in a frame."
-    texts: dict[Room, list[str]] = {}
+    texts: dict[tuple, list[str]] = {}
     for t, a in np.argwhere(absent).tolist():
         if (room := file.found.rooms.get((file.key, t, a))) is None:
             want = f"expected a place for the landmarks of frame {t}, got none in the original"
@@ -269,7 +262,6 @@ _ARRAYS = re.compile(  # lists of lists of numbers
     r"\[\s*+(?:(?:\[\s*+\]|null)\s*+,\s*+)*+\[((?:\s*+\[[^\[\]{}\"]*+\]\s*+,?+)++)\]"
 )
 _KEYS = re.compile(r'"(pose_?|world_?|pose_?world_?)?landmarks?"\s*:', re.IGNORECASE)
-_OF_TRACKERS = ("_likelihood", "_score", "_confidence", "_p", "_conf")
 
 
 def _is_ours(text: str) -> bool:
@@ -286,13 +278,7 @@ def is_mediapipe(path: Path, head: bytes) -> bool:
     text = decode(head)[0].lstrip("\ufeff \t\r\n")
     if text[:1] in ("[", "{"):
         return _is_ours(text)
-    names = [w.strip().strip('"') for w in re.split(r"[,;\t]", text.split("\n", 1)[0].strip("\r"))]
-    plain = {plain_word(n) for n in names}
-    if {"x", "y"} <= plain and plain & {"frame", "frame_id", "frame_number", "frame_index"}:
-        named = plain & {"landmark", "landmark_id", "landmark_index", "landmark_name"}
-        return bool(named) or ("visibility" in plain and "likelihood" not in plain)
-    spatial = any(re.search(r"(^|_)(z|v|vis|visibility)\d*(_|$)", n) for n in plain)
-    return is_wide(tuple(names)) and spatial and not any(n.endswith(_OF_TRACKERS) for n in plain)
+    return is_header(text.split("\n", 1)[0].strip("\r"))
 
 
 sniff, read, write = is_mediapipe, read_mediapipe, write_mediapipe

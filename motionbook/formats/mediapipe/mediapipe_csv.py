@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NAMES', 'PLACES', 'MAX_GAP', 'TIMES', 'Column', 'parse_column', 'Room', 'Landmarks', 'plain_word', 'infer_fps',
-           'Index', 'find_index', 'wide_csv', 'long_csv', 'is_wide', 'csv_landmarks']
+           'Index', 'find_index', 'wide_csv', 'long_csv', 'is_wide', 'is_header', 'csv_landmarks']
 
 # %% ../../../nbs/formats/mediapipe/mediapipe_csv.ipynb #9779e721
 import re
@@ -301,6 +301,9 @@ def _new_blocks(index: Index, rows, t, j, order: list[int | None], kind: str):
     return _missing_frames(grid, present, first, kind), render
 
 # %% ../../../nbs/formats/mediapipe/mediapipe_csv.ipynb #05b938c2
+_OF_TRACKERS = ("_likelihood", "_score", "_confidence", "_p", "_conf")
+
+
 def is_wide(
     names: tuple[str, ...],  # a header's words
 ) -> bool:
@@ -308,6 +311,19 @@ def is_wide(
     return len({k[1] for k in _wide_columns(names)[0]}) >= 5
 
 
+def is_header(
+    line: str,  # the first one of a csv
+) -> bool:
+    "Whether it names landmarks of a face and a body with z or a visibility, and no likelihoods."
+    names = [w.strip().strip('"') for w in re.split(r"[,;\t]", line)]
+    plain = {plain_word(n) for n in names}
+    if {"x", "y"} <= plain and plain & {"frame", "frame_id", "frame_number", "frame_index"}:
+        named = plain & {"landmark", "landmark_id", "landmark_index", "landmark_name"}
+        return bool(named) or ("visibility" in plain and "likelihood" not in plain)
+    spatial = any(re.search(r"(^|_)(z|v|vis|visibility)\d*(_|$)", n) for n in plain)
+    return is_wide(tuple(names)) and spatial and not any(n.endswith(_OF_TRACKERS) for n in plain)
+
+# %% ../../../nbs/formats/mediapipe/mediapipe_csv.ipynb #3fc0fdd3
 def csv_landmarks(
     raw: bytes,  # the file's content
     path="landmarks.csv",  # for messages

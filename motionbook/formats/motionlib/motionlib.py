@@ -9,13 +9,13 @@ __all__ = ['DIALECTS', 'Dialect', 'is_archive', 'is_rows', 'dialect_of', 'sniff'
 # %% ../../../nbs/formats/motionlib/motionlib.ipynb #81941962
 import io
 import os
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from ...core.archives import archive_names
 from ...core.files import atomic_write, bad_file, read_bytes, reading
 from ...core.motion import Scene
 from ...core.robot import Robot, describe_broken, motion_to_clip
@@ -40,22 +40,13 @@ class Dialect(NamedTuple):
     parse: Callable[..., RobotFile]
 
 
-def is_archive(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def is_archive(path: Path, head: bytes) -> bool:
     "Whether an archive holds a robot's arrays."
-    if not head.startswith(b"PK"):
-        return False
-    with zipfile.ZipFile(path) as z:
-        names = {n.removesuffix(".npy") for n in z.namelist()}
+    names = archive_names(path) if head.startswith(b"PK") else set()
     return {"joint_pos", "body_pos_w", "body_quat_w"} <= names or "qpos" in names
 
 
-def is_rows(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def is_rows(path: Path, head: bytes) -> bool:
     "Whether an array is a trajectory with flags, or rows with a quaternion behind the place."
     if not head.startswith(b"\x93NUMPY\1"):
         return False
@@ -97,10 +88,7 @@ def dialect_of(
     return None
 
 
-def sniff(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def sniff(path: Path, head: bytes) -> bool:
     "Whether the content is this format's."
     return dialect_of(path, head) is not None
 
