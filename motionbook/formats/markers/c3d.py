@@ -213,9 +213,7 @@ read, write = file_functions(
 # %% ../../../nbs/formats/markers/c3d.ipynb #1f11c08a
 def sniff(path: Path, head: bytes) -> bool:
     "Whether the content is this format's."
-    return (
-        len(head) >= 1024
-        and 2 <= head[0]
-        and head[1] == 0x50
-        and (head[0] * 512 > len(head) or head[(head[0] - 1) * 512 + 3] in (84, 85, 86))
-    )
+    if len(head) < 1024 or head[0] < 2 or head[1] != 0x50:
+        return False
+    at = (head[0] - 1) * 512
+    return at + 512 > len(head) or head[at + 3] in (84, 85, 86)
