@@ -105,9 +105,7 @@ class MotionLibrary(Sequence[RobotClip]):
         return State(*(torch.cat(each) for each in zip(*map(state_of, self.clips))))
 
 # %% ../../nbs/data/motion_library.ipynb #a6b8a261
-def state_of(
-    clip: RobotClip,
-) -> State:  # [t ...]
+def state_of(clip: RobotClip) -> State:  # [t ...]
     "A clip with its velocities."
     q, fps = continuous_quaternions(clip.root_rot), clip.fps
     moving = lambda x: central_velocity(x, fps)

@@ -225,9 +225,7 @@ def _whole(x: float) -> int | float:
     return int(x) if x == int(x) else x
 
 # %% ../../nbs/schema/dot_motion.ipynb #0ea04c50
-def scene_actions(
-    scene: Scene,
-) -> tuple[str, ...]:  # frame by frame, actor by actor; () = unknown
+def scene_actions(scene: Scene) -> tuple[str, ...]:  # frame by frame, actor by actor; () = unknown
     "The actions of a scene by name."
     if scene.actions is None:
         return tuple(scene.meta.get("actions", ()))

@@ -177,9 +177,7 @@ def rank_among_people(
     return float(np.interp(value, marks, np.linspace(0, 1, len(marks))))
 
 
-def known_joints(
-    motion: Motion,
-) -> Tensor:  # [t 16 c] metres; gaps filled linearly in time
+def known_joints(motion: Motion) -> Tensor:  # [t 16 c] metres; gaps filled linearly in time
     "The stick figure's joints without missing points; what was never seen stays at the pelvis."
     x = fill_straight_lines(stick_joints(motion))
     pelvis = x[:, [STICK16.index("pelvis_center")]].nan_to_num()

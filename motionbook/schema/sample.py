@@ -310,17 +310,14 @@ def _arrays(sample: dict[str, Any]) -> list[bytes]:
 
 # %% ../../nbs/schema/sample.ipynb #3714e099
 def save_canonical(
-    path: str | Path,
-    samples: Iterable[dict[str, Any] | CanonicalSample],
+    path: str | Path, samples: Iterable[dict[str, Any] | CanonicalSample]
 ) -> Path:  # `path`
     "Write a canonical file: checked, atomic, reproducible."
     stored = [plain_sample(checked_sample(s, f"sample {k}")) for k, s in enumerate(samples)]
     return write_samples(path, [lambda: stored])
 
 
-def load_canonical(
-    path: str | Path,
-) -> list[dict[str, Any]]:
+def load_canonical(path: str | Path) -> list[dict[str, Any]]:
     "The samples of a canonical file; BadFile names the sample and the key that do not fit."
     try:
         found = torch.load(io.BytesIO(read_bytes(path)), weights_only=True, map_location="cpu")
