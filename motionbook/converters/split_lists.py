@@ -59,7 +59,7 @@ def _bare(name: str) -> str:
     "Without a known ending; other dots belong to the name."
     return next((name[: -len(e)] for e in ENDINGS if name.lower().endswith(e)), name)
 
-# %% ../../nbs/converters/split_lists.ipynb #cf019ea8
+# %% ../../nbs/converters/split_lists.ipynb #55a3b76c
 SIDES = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation"),
@@ -92,7 +92,7 @@ def find_split(
                     return root / folder / name
     return None
 
-
+# %% ../../nbs/converters/split_lists.ipynb #f4e9b70e
 def split_items(
     items: Sequence[K],
     side: str,  # "train", "val", "test"
