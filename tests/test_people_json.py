@@ -1,10 +1,12 @@
 """People found in pictures, in the JSON of other programs: a folder of one-frame files is one recording."""
 
 import json
+import shutil
 
+import numpy as np
 import pytest
 import torch
-from helpers import edited
+from helpers import SAMPLES, edited
 from recordings import examples, pixels, put
 
 from motionbook.cli import main
@@ -74,3 +76,73 @@ def test_a_stranger_is_named_with_a_way_out(tmp_path, capsys):
     assert main(["info", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "mouse_full.pickle: not read" in said and "use the .h5" in said and "Blender" in said
+
+
+def with_leaps(folder, frames=120):
+    "A folder of frames in which one joint leaps now and then."
+    folder.mkdir(parents=True)
+    t, j = np.arange(frames)[:, None], np.arange(25)
+    x = np.stack([300 + 50 * np.sin(t / 20) + 9 * j, 200 + 30 * np.cos(t / 17) + 5 * j], -1)
+    x += np.random.default_rng(0).normal(0, 0.3, x.shape)
+    x[7::29, 3] += 150
+    x = np.concatenate([x, np.full((frames, 25, 1), 0.9)], -1).round(3)
+    for k in range(frames):
+        people = [{"person_id": [-1], "pose_keypoints_2d": x[k].ravel().tolist()}]
+        text = json.dumps({"version": 1.3, "people": people})
+        (folder / f"v_{k:012d}_keypoints.json").write_text(text)
+    return folder
+
+
+def differing(a, b):
+    return [p.name for p in sorted(a.iterdir()) if p.read_bytes() != (b / p.name).read_bytes()]
+
+
+def test_a_folder_of_frames_is_cleaned_into_a_folder(tmp_path, capsys):
+    walk, out = with_leaps(tmp_path / "walk"), tmp_path / "walk.clean"
+    assert main(["clean", str(walk), "--report"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) < 12
+    leaps = [f"v_{k:012d}_keypoints.json" for k in range(7, 120, 29)]
+    assert differing(walk, out) == leaps
+    table = tmp_path / "walk.clean.corrections.csv"
+    assert table.exists() and (tmp_path / "walk.clean.html").exists()
+    (out / "notes.txt").write_text("mine")
+    again = ["clean", str(walk), "-o", str(tmp_path / "again"), "--apply", str(table)]
+    assert main(again) == 0 and differing(walk, tmp_path / "again") == leaps
+    assert main(["clean", str(walk), "--method", "hold"]) == 0
+    assert (out / "notes.txt").read_text() == "mine"
+    (tmp_path / "file").write_text("precious")
+    for taken in (walk / "in", walk, tmp_path / "file"):
+        assert main(["clean", str(walk), "-o", str(taken)]) == 2
+    assert (tmp_path / "file").read_text() == "precious" and len(list(walk.iterdir())) == 120
+
+
+def test_folders_of_frames_in_a_tree(tmp_path, capsys):
+    days = tmp_path / "days"
+    with_leaps(days / "one"), with_leaps(days / "two")
+    table = SAMPLES / "mouse.csv"
+    shutil.copy(table, days / "two" / "mouse.csv")
+    for word in ("cleaned", "kept"):
+        assert main(["clean", str(days), "-o", str(tmp_path / "out"), "--method", "hold"]) == 0
+        said = capsys.readouterr().out.splitlines()
+        assert said[-2] == f"in all:   3 {word}" and len(said) == 5
+    path = next((days / "one").iterdir())
+    path.write_text(path.read_text() + "\n")
+    assert main(["clean", str(days), "-o", str(tmp_path / "out"), "--method", "hold"]) == 0
+    assert "1 cleaned, 2 kept" in capsys.readouterr().out
+
+
+def test_points_in_space_of_easymocap(tmp_path):
+    (folder := tmp_path / "keypoints3d").mkdir()
+    body = np.random.default_rng(1).normal(0, 0.2, (25, 4))
+    body[:, 2:] = np.stack([np.linspace(1.7, 0, 25), np.full(25, 0.7)], 1)
+    for t in range(6):
+        people = [{"id": k, "keypoints3d": (body + [k, 0.1 * t, 0, 0]).tolist()} for k in (3, 1)]
+        (folder / f"{t:06d}.json").write_text(json.dumps(people[: 2 - (t == 4)]))
+    scene = read(folder)
+    assert scene.meta["format"] == "openpose" and scene.meta["up"] == "z"
+    assert [m.name for m in scene.actors] == ["person3", "person1"]
+    assert [len(m.skeleton) for m in scene.actors] == [25, 25]
+    assert scene.actors[1].observed.all(1).tolist() == [True] * 4 + [False, True]
+    assert torch.allclose(scene.actors[0].positions[2, 0, 1], torch.tensor(1.7))
+    assert main(["clean", str(folder), "-o", str(tmp_path / "out")]) == 0
+    assert differing(folder, tmp_path / "out") == ["000004.json"]

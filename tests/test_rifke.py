@@ -26,9 +26,9 @@ from motionbook.features.rifke.rifke import (
     rifke_to_smpl,
     smpl_to_rifke,
 )
-from motionbook.features.rifke.rotation_rows import rotvecs_to_rows
 from motionbook.features.shared.body_measures import usual
 from motionbook.features.shared.checks import check_body
+from motionbook.features.shared.rotation_rows import rotvecs_to_rows
 from motionbook.formats.registry import read
 from motionbook.synthetic.people import ACTIONS, person, place
 

@@ -10,7 +10,13 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
-from .outputs import clean_files, corrections_path, page_path
+from motionbook.cleanup.outputs import (
+    clean_files,
+    corrections_path,
+    page_path,
+    refuse_among_frames,
+    refuse_pictures,
+)
 from ..core.command import FPS, Command, Files, one_of, option
 from ..core.registry import unknown_name
 from ..formats.at_once import files_beside, is_flat, refuse_ending, repaired_name
@@ -58,14 +64,33 @@ def plan_clean(args: Namespace) -> Files:
     src = Path(args.path)
     check_method(args.method)
     args.out = Path(args.out or repaired_name(src))
-    if src.is_dir():
+    args.many = src.is_dir() and not _is_one(src)
+    if args.many:
         _refuse_single(args)
         return clean_files(src, args.out)
     refuse_ending(src, args.out, flat=None)
     _refuse_frames(args)
     if args.report == "":
         args.report = page_path(args.out)
-    return clean_files(src, args.out, args.report, frames=args.export_frames)
+    files = clean_files(
+        src, args.out, args.report, args.apply, "", args.export_frames, args.video, single=True
+    )
+    if src.is_dir():
+        refuse_among_frames(src, files)
+    if args.video:
+        refuse_pictures(files, args.export_frames)
+    return files
+
+
+def _is_one(folder: Path) -> bool:
+    "Whether a folder is one recording: a file a frame."
+    from itertools import islice
+
+    if not any(p.suffix == ".json" for p in islice(folder.iterdir(), 100)):
+        return False
+    from motionbook.converters.base import recording_files
+
+    return recording_files(folder) == [folder]
 
 
 def check_method(name: str):
@@ -102,7 +127,7 @@ def run_clean(args: Namespace) -> dict:
         method=args.method, fidelity=args.fidelity, max_gap=args.max_gap, minutes=args.minutes
     )
     options |= {} if args.fps is None else {"fps": args.fps}
-    if Path(args.path).is_dir():
+    if args.many:
         return clean_tree(args, options)
     from motionbook.cleanup.pipeline import clean_file, summarize
 

@@ -40,10 +40,19 @@ def hash_weights(method: str) -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
+def hash_recording(path: Path) -> str:
+    "One number for a file, or for a folder of frames."
+    if not path.is_dir():
+        return sha256(path)
+    seen = (p for p in sorted(path.iterdir()) if p.suffix == ".json" and p.name[:1] != ".")
+    parts = [f"{p.name} {sha256(p)}\n" for p in seen]
+    return hashlib.sha256("".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
 def make_receipt(path: Path, reports: bool, options: dict) -> dict:
     "What an output depends on."
     return {
-        "input": sha256(path),
+        "input": hash_recording(path),
         "beside": {p.name: sha256(p) for p in files_beside(path)},
         "options": {k: str(v) for k, v in sorted(options.items()) if v is not None},
         "weights": hash_weights(str(options.get("method", "auto"))),
@@ -57,7 +66,7 @@ def read_receipt(paper: Path, out: Path, receipt: dict) -> dict | None:
     made = [out, corrections_path(out), *([page_path(out)] if receipt["reports"] else [])]
     try:
         old = json.loads(paper.read_text(encoding="utf-8"))
-        holds = all(p.is_file() for p in made) and old["output"] == sha256(out)
+        holds = all(p.exists() for p in made) and old["output"] == hash_recording(out)
         holds = holds and all(old[k] == v for k, v in receipt.items())
         return {k: int(old[k]) for k in ("flagged", "changed")} if holds else None
     except (OSError, ValueError, KeyError, TypeError):
@@ -86,7 +95,7 @@ def clean_one(src: Path, out: Path, name: Path, reports: bool, options: dict) ->
         page = page_path(made) if reports else None
         facts = summarize(clean_file(src / name, made, report=page, **options))
         row = {"flagged": sum(facts["found"].values()), "changed": facts["changed"]}
-        text = json.dumps(receipt | {"output": sha256(made)} | row, sort_keys=True)
+        text = json.dumps(receipt | {"output": hash_recording(made)} | row, sort_keys=True)
         atomic_write(paper, text)
         return Outcome(here, "cleaned", "", **row)
     except (ValueError, KeyError, OSError, MemoryError) as e:

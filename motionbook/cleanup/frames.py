@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.files import atomic_write, bad_file
+from ..core.files import bad_file
+from ..core.landing import landing
 from ..core.motion import Scene
 from ..filters.cleaner import Cleaned, body_size
 from ..formats.dlc.dlc_table import LEVEL_NAMES, scene_to_table
@@ -136,10 +137,11 @@ def export_frames(
         raise bad_file(path, "a 2-D recording, whose frames are pictures", "a 3-D one")
     frames = worst_frames(cleaned, n)
     table = as_named(labels_table(cleaned, frames, _video_name(cleaned, path, video)), path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if video is not None:
-        write_pictures(video, frames, path.parent, len(cleaned.original))
-    atomic_write(path, table.to_csv())
+    names = image_names(frames, len(cleaned.original)) if video is not None else []
+    with landing(path, *(path.parent / n for n in names)) as (new, *_):
+        if video is not None:
+            write_pictures(video, frames, new.parent, len(cleaned.original))
+        new.write_text(table.to_csv(), encoding="utf-8", newline="")
     return frames
 
 # %% ../../nbs/cleanup/frames.ipynb #522d1090

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from .clean import clean
 from .corrections import apply_corrections, read_corrections, write_corrections
-from .outputs import clean_files, corrections_path
+from .outputs import clean_files, corrections_path, refuse_among_frames
 from .report import write_report
 from ..core.command import check_apart
 from ..core.files import bad_file
 from ..core.landing import landing
 from ..core.motion import Scene
 from ..filters.cleaner import Cleaned
-from ..formats.at_once import BESIDE, refuse_ending
+from ..formats.at_once import BESIDE, WRITTEN, ending, refuse_ending
 from ..formats.registry import read, read_all, write, write_all
 
 # %% ../../nbs/cleanup/pipeline.ipynb #e82d4749
@@ -86,7 +86,8 @@ def repair(scene: Scene, method: str, fidelity: str, max_gap, minutes: float) ->
 def land(cleaned: Cleaned, scenes: list[Scene], out: Path, report: str | Path | None, title: str):
     "The recording, its table and its report, or none of them."
     targets = [out, corrections_path(out), *([report] if report else [])]
-    with landing(*targets, see=BESIDE) as (recording, table, *page):
+    frames = bool(ending(out) not in WRITTEN)  # a folder of them
+    with landing(*targets, see=BESIDE, folder=frames) as (recording, table, *page):
         write_corrections(cleaned, table)
         if page:
             write_report(pick_worst(cleaned), page[0], title)
@@ -112,7 +113,10 @@ def clean_file(
 ) -> Cleaned:  # of a marker dataset: its sequences are the actors
     "Repair a recording; write it, its corrections table (`OUT.corrections.csv`) and, if asked for, a report."
     src, out = Path(src), Path(out)
-    check_apart(clean_files(src, out, report, apply, method))
+    files = clean_files(src, out, report, apply, method, single=True)
+    check_apart(files)
+    if src.is_dir():
+        refuse_among_frames(src, files)
     refuse_ending(src, out, flat=False)
     with show_steps(3, progress) as step:
         scenes = read_sequences(src, **options)

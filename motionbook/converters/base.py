@@ -26,7 +26,7 @@ from ..core.registry import Registry
 from ..core.rotation import rotation_angle
 from ..formats.registry import find_format, formats, read, recognised
 
-# %% ../../nbs/converters/base.ipynb #ca96a318
+# %% ../../nbs/converters/base.ipynb #a3a64abb
 class Item(NamedTuple):
     "A recording of a dataset."
 
@@ -34,8 +34,9 @@ class Item(NamedTuple):
     path: str  # of the file, or of the folder that is one recording
     subject: str = ""  # who; "" = unknown
     clip: str = ""  # recordings of the same clip share it; "" = the key
+    beside: tuple[str, ...] = ()  # other files that tell of it, such as its texts; may be absent
 
-# %% ../../nbs/converters/base.ipynb #f8a936a3
+# %% ../../nbs/converters/base.ipynb #a44782c0
 class Figures(NamedTuple):
     "What can be said of a dataset beyond its recordings one by one."
 
@@ -56,6 +57,9 @@ class Source:
         None  # all, where that is faster than one by one
     )
     figures: Figures | None = None  # where there is more to say than of any folder of recordings
+    unpack: Callable[[list[Item], Path, Path], list[Item]] | None = (
+        None  # items, root and a folder for what is unpacked -> items, where parts come packed
+    )
     expects: tuple[
         tuple[str, str], ...
     ] = ()  # patterns of paths that belong to it, and what each is for
@@ -63,7 +67,7 @@ class Source:
         tuple[str, str], ...
     ] = ()  # folders as other releases call them, and their names now
 
-# %% ../../nbs/converters/base.ipynb #d5d62ece
+# %% ../../nbs/converters/base.ipynb #b14d7110
 SOURCES = Registry("dataset")
 for _name, _about in {
     "aist": "AIST++: SMPL motions of dancers, 60 fps",
@@ -133,7 +137,7 @@ def recording_files(
         folders.setdefault(p.parent, []).append(p)
     return sorted(p for folder, files in folders.items() for p in _known_files(folder, files))
 
-# %% ../../nbs/converters/base.ipynb #d8956d4c
+# %% ../../nbs/converters/base.ipynb #7846f8aa
 _DIGITS = re.compile(r"\d+")
 
 
@@ -153,7 +157,8 @@ def _known_files(folder: Path, files: list[Path]) -> list[Path]:
     many = [same for same in series.values() if len(same) >= SERIES]
     frames = any(len(s) > 1 and s[0].suffix == ".json" for s in series.values())  # one a file
     if (many or frames) and _is_recording(folder):
-        return [folder]
+        rest = [p for p in files if p.suffix.lower() != ".json"]
+        return [folder, *(_known_files(folder, rest) if rest else ())]
     odd = {
         k
         for k, s in series.items()
@@ -243,15 +248,18 @@ def said_percent(x: float | None) -> str:
     "A share as people read it."
     return "unknown" if x is None else f"{100 * x:.1f} %"
 
-# %% ../../nbs/converters/base.ipynb #70f124da
+# %% ../../nbs/converters/base.ipynb #9aa93628
 def dataset_items(
     root: str | Path,  # a dataset's folder, or one recording
     dataset: str | None = None,  # its name; None = by what lies in it
     split: str | None = None,  # "train", "val" or "test", by the lists in the folder; None = all
+    work: str | Path | None = None,  # where packed parts are unpacked; None = nowhere
 ) -> tuple[Source, list[Item]]:
     "What a dataset's folder holds."
     source = find_source(root, dataset)
     items = source.find(Path(root))
+    if source.unpack and work is not None:
+        items = source.unpack(items, Path(root), Path(work))
     if not items:
         raise bad_file(root, f"recordings ({SOURCES.entry(source.name).about})", "none")
     return source, items if split is None else split_items(items, split, root)

@@ -326,6 +326,7 @@ def extract_archive(
     path: str | os.PathLike,  # .tar, .tar.gz, .tar.bz2, .tar.xz or .zip
     folder: str | os.PathLike,  # where the files go; made if missing
     limit: int = 256 * GIB,  # bytes in total, unpacked
+    wanted: Callable[[str], bool] | None = None,  # which files to take, by name; None = all
 ) -> list[Path]:  # the files, in the archive's order
     "Unpack regular files below `folder`; links, devices and paths that lead out are refused first."
     folder = Path(folder)
@@ -334,7 +335,11 @@ def extract_archive(
         opened = zipfile.ZipFile(path) if is_zip else tarfile.open(path)
         with opened as a, _workspace(folder) as work:
             entries = _listed(path, (_zip_entries if is_zip else _tar_entries)(a), limit)
-            files = [(parts, open_) for parts, (_, kind, _, open_) in entries if kind == "file"]
+            files = [
+                (parts, open_)
+                for parts, (name, kind, _, open_) in entries
+                if kind == "file" and (wanted is None or wanted(name))
+            ]
             for parts, open_ in files:
                 _copy(open_, work.joinpath(*parts))
             return [_placed(path, work, folder, parts) for parts, _ in files]

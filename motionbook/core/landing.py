@@ -65,6 +65,7 @@ def _finish(stage: Path):
         return
     for source, target in json.loads((stage / _LIST).read_text(encoding="utf-8")):
         if os.path.lexists(source):
+            os.makedirs(os.path.dirname(target), exist_ok=True)
             os.replace(source, target)
 
 # %% ../../nbs/core/landing.ipynb #802acf70
@@ -86,14 +87,14 @@ def _alone(folders: Sequence[Path]) -> Iterator[None]:
 def landing(
     *targets: str | os.PathLike,  # where the files go, the main one first; folders are made
     see: Sequence[str] = (),  # patterns of files beside the main one that its writer looks at
+    folder: bool = False,  # the main one is a folder: its files take their places in it
 ) -> Iterator[list[Path]]:  # where to write them meanwhile, in the same order
     "Files that take their places together when the block ends well; else all is as it was."
     places = [Path(os.path.realpath(t)) for t in targets]
     stages: dict[Path, Path] = {}
     try:
         for place in places:
-            if place.is_dir():
-                raise bad_file(place, "a file name", "a folder", fix="name a file in it")
+            _check_kind(place, folder and place == places[0])
             if place.parent not in stages:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 clear_leftovers(place.parent)
@@ -124,35 +125,55 @@ def _show(folder: Path, stage: Path, patterns: Sequence[str]):
         except OSError:  # Windows allows links to few people
             shutil.copyfile(path, stage / path.name)
 
+
+def _check_kind(place: Path, folder: bool):
+    "BadFile where a file would take the place of a folder, or the other way round."
+    if place.is_dir() and not folder:
+        raise bad_file(place, "a file name", "a folder", fix="name a file in it")
+    if folder and place.exists() and not place.is_dir():
+        raise bad_file(place, "a folder's name", "a file", fix="choose another name")
+
+
+def _files_of(source: Path, target: Path) -> list[tuple[Path, Path]]:
+    "A file and its place; of a folder, those of all files in it."
+    if not source.is_dir():
+        return [(source, target)] if source.exists() else []
+    found = (p for p in sorted(source.rglob("*")) if p.is_file())
+    return [(p, target / p.relative_to(source)) for p in found]
+
 # %% ../../nbs/core/landing.ipynb #34190f7e
 def _land(places: list[Path], stages: dict[Path, Path]):
     "Rename everything that was written into its place."
     stage = stages[places[0].parent]
     beside = [p for p in stage.iterdir() if p.is_file() and not p.is_symlink()]
     extra = [p for s in sorted(beside) if (p := places[0].parent / s.name) not in places]
-    moves = [(stages[p.parent] / p.name, p) for p in (*extra, *places)]
-    moves = [(a, b) for a, b in moves if a.exists()]
+    both = [(stages[p.parent] / p.name, p) for p in (*extra, *places)]
+    moves = [move for a, b in both for move in _files_of(a, b)]
     for source, target in moves:
         _like(source, target)
     text = json.dumps([[str(a), str(b)] for a, b in moves])
+    main = [b for _, b in moves if b == places[0] or places[0] in b.parents]
+    aside = {p: stages[p.parent] / f"old-{p.name}" for p in places[1:]}
     with _alone(list(stages)):
         atomic_write(stage / _LIST, text)
-        _rename(moves, {p: stages[p.parent] / f"old-{p.name}" for p in places}, places[0])
+        _rename(moves, {p: stage / f"old.{k}" for k, p in enumerate(main)}, aside)
 
 
-def _rename(moves: list[tuple[Path, Path]], away: dict[Path, Path], main: Path):
-    "The old ones aside, the new ones in; on failure the old ones back."
-    with contextlib.suppress(OSError):
-        os.link(main, away[main])
+def _rename(moves: list[tuple[Path, Path]], kept: dict[Path, Path], aside: dict[Path, Path]):
+    "Companions aside, the new ones in; on failure the old ones back, for which main ones have a second name."
+    for old, held in kept.items():
+        with contextlib.suppress(OSError):
+            os.link(old, held)
     try:
-        for old in list(away)[1:]:
+        for old, held in aside.items():
             with contextlib.suppress(FileNotFoundError):
-                os.replace(old, away[old])
+                os.replace(old, held)
         for source, target in moves:
+            os.makedirs(target.parent, exist_ok=True)
             os.replace(source, target)
     except OSError:
-        (away[main].parent / _LIST).unlink(missing_ok=True)
-        for old, held in away.items():
+        (next(iter(kept.values())).parent / _LIST).unlink(missing_ok=True)
+        for old, held in (kept | aside).items():
             with contextlib.suppress(OSError):
                 os.replace(held, old)
         raise

@@ -4,14 +4,17 @@
 
 # %% auto #0
 __all__ = ['COVERAGE', 'USUAL_COVERAGE', 'CanonicalOptions', 'close_gaps', 'at_rate', 'put_on_floor', 'check_limbs',
-           'enrich_scene', 'canonical_samples', 'pack_samples', 'open_shard', 'CanonicalJob', 'assemble_canonical',
-           'convert_dataset']
+           'enrich_scene', 'scene_parts', 'aim_camera', 'canonical_samples', 'pack_samples', 'open_shard',
+           'CanonicalJob', 'assemble_canonical', 'convert_dataset']
 
-# %% ../../nbs/data/canonical.ipynb #9bd80b75
+# %% ../../nbs/data/canonical.ipynb #008a8e43
 import json
+import math
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ import torch
 
 from .. import __version__
 from ..converters.base import Item, dataset_items
+from ..converters.labels import Labels, labels_of
 from ..core.files import atomic_write
 from ..core.gaps import fill_straight_lines, run_lengths
 from ..core.motion import Motion, Scene, resample
@@ -38,12 +42,10 @@ from ..schema.metadata import EnhancedSampleMetadata
 from motionbook.schema.sample import (
     checked_sample,
     fit_frames,
-    load_canonical,
     make_sample,
-    save_canonical,
-    stored_sample,
+    write_samples,
 )
-from ..schema.stick import segment_lengths, stick_joints
+from ..schema.stick import project, segment_lengths, stick_joints
 from ..schema.validate import DataValidator
 
 # %% ../../nbs/data/canonical.ipynb #a701a459
@@ -83,7 +85,7 @@ def close_gaps(
 
     return scene.map(closed)
 
-# %% ../../nbs/data/canonical.ipynb #3f4b5089
+# %% ../../nbs/data/canonical.ipynb #aa2409ee
 def at_rate(
     scene: Scene,
     fps: float,  # frames per second
@@ -101,9 +103,14 @@ def put_on_floor(
     scene: Scene,  # whose labels may say where the floor is, in metres
 ) -> Scene:
     "The scene with its floor at height 0."
-    if not (floor := scene.meta.get("labels", {}).get("floor")):
+    told = labels_of(scene)
+    if not (floor := told.floor):
         return scene
-    return scene.map(lambda m: m.replace(positions=m.positions - torch.tensor([0.0, floor, 0.0])))
+    if told.looks_at is not None:
+        x, y, z = told.looks_at
+        told = replace(told, looks_at=(x, y - floor, z))
+    low = scene.map(lambda m: m.replace(positions=m.positions - torch.tensor([0.0, floor, 0.0])))
+    return low.replace(meta=dict(scene.meta) | {"labels": told})
 
 
 def check_limbs(
@@ -117,7 +124,7 @@ def check_limbs(
         if not verdict:
             raise Rejected("limbs", verdict.reason, score=round(verdict.score, 3))
 
-# %% ../../nbs/data/canonical.ipynb #d4b7fbcc
+# %% ../../nbs/data/canonical.ipynb #61208e76
 COVERAGE: dict[str, str] = {  # dataset -> parts of the metadata
     "amass": "motion_style temporal quality subject emotion",
     "humanml3d": "motion_style temporal quality subject emotion",
@@ -136,7 +143,7 @@ def enrich_scene(
     score: float | None = None,  # the validator's
 ) -> EnhancedSampleMetadata:
     "What can be said of a scene of a dataset."
-    labels = scene.meta.get("labels", {})
+    told = labels_of(scene)
     made: dict[str, Any] = {}
     parts = COVERAGE.get(dataset, USUAL_COVERAGE).split()
     style = motion_style(scene)
@@ -146,23 +153,68 @@ def enrich_scene(
             "temporal": lambda: temporal_metadata(len(scene), scene.fps),
             "quality": lambda: recording_quality(scene, score),
             "subject": lambda: subject_metadata(
-                scene.actors[0], scene.actors[0].meta.get("gender") or labels.get("gender")
+                scene.actors[0],
+                scene.actors[0].meta.get("gender") or told.gender,
+                told.age_group,
             ),
             "emotion": lambda: describe_emotion(scene.text, style.energy_level),
-            "music": lambda: music_metadata(
-                scene, labels.get("audio"), labels.get("bpm"), labels.get("genre")
-            ),
-            "interaction": lambda: interaction_metadata(scene, labels.get("interaction")),
+            "music": lambda: music_metadata(scene, told.audio, told.bpm, told.genre),
+            "interaction": lambda: interaction_metadata(scene, told.interaction),
         }[part]()
     return EnhancedSampleMetadata(**made)
 
-# %% ../../nbs/data/canonical.ipynb #3d78b6e3
+# %% ../../nbs/data/canonical.ipynb #9cf3c28d
+def scene_parts(
+    scene: Scene,
+    least: float,  # seconds; shorter parts are left out
+) -> Iterator[tuple[Scene, dict[str, Any]]]:  # a part, and what tells it from the others
+    "The whole scene, and each span of time that sentences speak of."
+    told = labels_of(scene)
+    said: dict[tuple[int, int], list[str]] = {}
+    for start, stop, sentence in told.spans:
+        a, b = (min(len(scene), max(0, int(t * scene.fps + 1e-6))) for t in (start, stop))
+        if (b - a) / scene.fps >= least:
+            said.setdefault((a, b), []).append(sentence)
+    meta = dict(scene.meta) | {"labels": replace(told, spans=())}
+    if scene.text or not said:
+        yield scene.replace(meta=meta), {}
+    for (a, b), sentences in said.items():
+        span = {"span": [a / scene.fps, b / scene.fps]}
+        yield _cut(scene, a, b).replace(text=tuple(sentences), meta=meta), span
+
+
+def _cut(scene: Scene, a: int, b: int) -> Scene:
+    "Frames `a` to `b`."
+    part = lambda x: None if x is None else x[a:b]
+    keys = ("rotations", "offsets", "confidence")
+    actors = (
+        m.replace(positions=m.positions[a:b], **{k: part(getattr(m, k)) for k in keys})
+        for m in scene.actors
+    )
+    return scene.replace(
+        actors=tuple(actors), camera=part(scene.camera), actions=part(scene.actions)
+    )
+
+# %% ../../nbs/data/canonical.ipynb #c5d7b6f3
+def aim_camera(
+    sample: dict[str, Any],
+    told: Labels,  # of its scene
+) -> dict[str, Any]:
+    "The sample with the camera that its dataset states; without one it stays as it is."
+    if told.looks_at is None:
+        return sample
+    angle = math.radians(sample["meta"]["view"]["degrees"])
+    x, y = project(torch.tensor(told.looks_at), angle).tolist()
+    row = torch.tensor([x, y, told.zoom or 1.0])
+    return sample | {"camera": row.expand(len(sample["motion"]), 3).contiguous()}
+
+# %% ../../nbs/data/canonical.ipynb #46d68b80
 def canonical_samples(
     scene: Scene,  # of a converter: metres, y up
     dataset: str,  # its name
     options: CanonicalOptions = CanonicalOptions(),  # noqa: B008
     **facts: Any,  # for `meta`, plain values
-) -> list[dict[str, Any]]:  # one for each view
+) -> list[dict[str, Any]]:  # one for each part and view
     "A scene as canonical samples; Rejected with its rule where it cannot be one."
     if len(scene) / scene.fps < options.least:
         raise Rejected(
@@ -174,38 +226,35 @@ def canonical_samples(
     whole = close_gaps(put_on_floor(scene), options.max_gap)
     if options.validate:
         check_limbs(whole, validator)
-    enhanced = enrich_scene(whole, dataset)
-    slow = at_rate(whole, options.fps)
-    labels = {
-        k: v
-        for k, v in dict(scene.meta.get("labels", {})).items()
-        if isinstance(v, str | int | float | bool | list)
-    }
-    facts |= {"labels": labels} if labels else {}
-    if any(m.meta.get("approximate") for m in scene.actors):
-        facts["rest_joints"] = "approximate"
     made = [
-        make_sample(
-            slow,
-            dataset,
-            view,
-            actions=_action(slow, labels),
-            source_fps=scene.fps,
-            enhanced=enhanced,
-            **facts,
-        )
-        for view in options.views
-    ]
-    made = [
-        s if options.frames is None else fit_frames(s, options.frames, options.how) for s in made
+        s if options.frames is None else fit_frames(s, options.frames, options.how)
+        for part, span in scene_parts(whole, options.least)
+        for s in _viewed(part, dataset, options, facts | span)
     ]
     return [_validated(s, validator) if options.validate else s for s in made]
 
-# %% ../../nbs/data/canonical.ipynb #f8047a17
-def _action(scene: Scene, labels: dict) -> str | ActionType | None:
+# %% ../../nbs/data/canonical.ipynb #e1a394c2
+def _viewed(
+    scene: Scene, dataset: str, options: CanonicalOptions, facts: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    "A sample for each view."
+    told, slow = labels_of(scene), at_rate(scene, options.fps)
+    facts = facts | ({"labels": told.plain()} if told.plain() else {})
+    facts |= {"texts": list(scene.text)} if len(scene.text) > 1 else {}
+    if any(m.meta.get("approximate") for m in scene.actors):
+        facts["rest_joints"] = "approximate"
+    enhanced, action = enrich_scene(scene, dataset), _action(slow, told)
+    for view in options.views:
+        made = make_sample(
+            slow, dataset, view, action, source_fps=scene.fps, enhanced=enhanced, **facts
+        )
+        yield aim_camera(made, told)
+
+# %% ../../nbs/data/canonical.ipynb #615ca099
+def _action(scene: Scene, told: Labels) -> str | ActionType | None:
     "The label's action, else the frames' own, else what the sentences say."
-    if labels.get("action"):
-        return labels["action"]
+    if told.action:
+        return told.action
     return None if scene.actions is not None else infer_action(scene.text, ActionType.IDLE)
 
 
@@ -219,7 +268,7 @@ def _validated(sample: dict[str, Any], validator: DataValidator) -> dict[str, An
         enhanced = enhanced | {"quality": enhanced["quality"] | {"physics_score": score}}
     return sample | {"enhanced_meta": enhanced}
 
-# %% ../../nbs/data/canonical.ipynb #3c699a7d
+# %% ../../nbs/data/canonical.ipynb #1c8237be
 _ARRAYS = ("motion", "actions", "physics", "camera")
 
 
@@ -251,7 +300,7 @@ def open_shard(
         samples[int(k)][key] = torch.from_numpy(raw[a:b].view(dtype).reshape(at["shape"]))
     return samples
 
-# %% ../../nbs/data/canonical.ipynb #80832df3
+# %% ../../nbs/data/canonical.ipynb #d992a94a
 class CanonicalJob:
     "Canonical samples of every recording of a dataset."
 
@@ -285,7 +334,7 @@ class CanonicalJob:
             return err
         return Made(
             {".safetensors": (len(samples), pack_samples(samples))},
-            {"frames": len(samples[0]["motion"])},
+            {"frames": sum(len(s["motion"]) for s in samples)},
         )
 
     def whole(self, path: Path, size: int) -> bool:
@@ -295,23 +344,17 @@ class CanonicalJob:
         except (ValueError, KeyError, IndexError, TypeError):
             return False
 
-# %% ../../nbs/data/canonical.ipynb #432baac7
+# %% ../../nbs/data/canonical.ipynb #c09d137e
 def assemble_canonical(
     out: str | Path,  # a folder that a `CanonicalJob` filled
     index: Iterable[dict[str, Any]],  # what is in it, sorted by key
 ) -> Path:  # out/canonical.pt
     "The samples of all shards in one file, without reading them into memory."
     out = Path(out)
-    shards = (open_shard(out / name) for e in index for name in sorted(e["files"]))
-    samples = [stored_sample(s) for shard in shards for s in shard]
+    shards = [out / name for e in index for name in sorted(e["files"])]
+    return write_samples(out / "canonical.pt", [partial(open_shard, p) for p in shards])
 
-    def put(path: Path):
-        with open(path, "wb") as f:
-            torch.save(samples, f)
-
-    return atomic_write(out / "canonical.pt", put)
-
-
+# %% ../../nbs/data/canonical.ipynb #78e6b5cd
 def convert_dataset(
     root: str | Path,  # a dataset's folder, or one recording
     out: str | Path,  # the folder for canonical.pt
@@ -323,43 +366,42 @@ def convert_dataset(
     progress: bool = False,  # show a bar
 ) -> dict[str, Any]:  # counts, ready for JSON
     "A dataset as a canonical file; what is there already is kept."
-    source, items = dataset_items(root, dataset, split)
+    source, items = dataset_items(root, dataset, split, Path(out) / "unpacked")
     items = items[:limit]
     out = Path(out) / "shards"
     index = do_recordings(
         items, CanonicalJob(source.name, options), out, source.load, workers, progress
     )
     good = [e for e in index if e["files"]]
-    made = {
+    lost = [e for e in index if not e["files"]]
+    _finish_canonical(out, good, lost)
+    return {
         "dataset": source.name,
         "recordings": len(index),
-        "samples": sum(sum(e["files"].values()) for e in good),
-    }
-    rules: dict[str, int] = {}
-    for e in index:
-        if not e["files"]:
-            rules[e["rule"]] = rules.get(e["rule"], 0) + 1
-    if good:
-        _finish_canonical(out, good)
-    lost = [e for e in index if not e["files"]]
-    return made | {
+        "samples": _count_samples(good),
         "out": str(out.parent / "canonical.pt") if good else "",
         "left_out": len(lost),
-        "rules": rules,
-        "first": lost[0]["reason"] if lost else "",
+        "rules": dict(Counter(e["rule"] for e in lost)),
+        "first": f"{lost[0]['key']}: {lost[0]['reason']}" if lost else "",
     }
 
-# %% ../../nbs/data/canonical.ipynb #1b8fdfa3
-def _finish_canonical(shards: Path, good: Sequence[dict]):
+# %% ../../nbs/data/canonical.ipynb #7227a435
+def _count_samples(good: Sequence[dict]) -> int:
+    return sum(sum(e["files"].values()) for e in good)
+
+
+def _finish_canonical(shards: Path, good: Sequence[dict], lost: Sequence[dict]):
     "The file, its manifest and its quarantine beside the shards."
     top = shards.parent
-    made = assemble_canonical(shards, good)
-    made.replace(top / "canonical.pt")
+    if good:
+        assemble_canonical(shards, good).replace(top / "canonical.pt")
+    else:
+        (top / "canonical.pt").unlink(missing_ok=True)
     manifest = json.loads((shards / CanonicalJob.holds).read_text(encoding="utf-8"))
-    manifest |= {
-        "samples": sum(sum(e["files"].values()) for e in good),
-        "frames": sum(e["frames"] for e in good),
-    }
+    manifest |= {"samples": _count_samples(good), "frames": sum(e["frames"] for e in good)}
     manifest["inputs"] = {e["key"]: e["sha256"] for e in good}
     atomic_write(top / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-    atomic_write(top / "quarantine.jsonl", (shards / "quarantine.jsonl").read_bytes())
+    why = ("key", "path", "rule", "reason", "numbers", "sha256")
+    rows = ({k: e[k] for k in why if k in e} for e in lost)
+    lines = "".join(json.dumps(r, sort_keys=True) + "\n" for r in rows)
+    atomic_write(top / "quarantine.jsonl", lines)

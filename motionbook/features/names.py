@@ -14,6 +14,8 @@ for _name, _where, _about in (
     ("ik263", "humanml3d.ik263:IK263", "HumanML3D's 263 numbers of a person, 20 fps"),
     ("kit251", "humanml3d.kit251:KIT251", "KIT-ML's 251 numbers of a person, 12.5 fps"),
     ("rifke", "rifke.rifke:RIFKE", "StableMotion's 232 numbers of an SMPL body, 20 fps"),
+    ("ms272", "ms272.ms272:MS272", "MotionStreamer's 272 numbers of an SMPL body, 30 fps"),
+    ("motion135", "ms272.motion135:Motion135", "where the pelvis is and 22 rotations, 30 fps"),
     ("keypoints", "points.body_points:Keypoints", "any skeleton around its root, with a label"),
     ("dlc", "points.dlc_features:DLCFeatures", "tracks of animals around a reference part"),
     ("markers", "points.markers:MarkerFeatures", "marker sets around the hip, in body heights"),
@@ -23,7 +25,8 @@ for _name, _where, _about in (
 # %% ../../nbs/features/names.ipynb #ed13a2c4
 MEANT = {
     "hml263": "ik263", "humanml3d": "ik263", "hml3d": "ik263", "t2m": "ik263", "kit": "kit251", "kit_ml": "kit251",
-    "stablemotion": "rifke", "smpl": "rifke", "deeplabcut": "dlc", "mediapipe": "keypoints",
+    "motionstreamer": "ms272", "motionmillion": "ms272",
+    "272": "ms272", "135": "motion135", "stablemotion": "rifke", "smpl": "rifke", "deeplabcut": "dlc", "mediapipe": "keypoints",
 }  # fmt: skip
 
 

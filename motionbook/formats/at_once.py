@@ -61,6 +61,8 @@ def refuse_ending(
 ):
     "ValueError where a recording cannot become a file of that name."
     end, name = ending(out), Path(out).name
+    if end not in WRITTEN and Path(path).is_dir():
+        return  # frames of a folder into another folder
     if end not in WRITTEN:
         own = ending(path)  # comes first: most people want the format that they have
         known = ", ".join(sorted(WRITTEN, key=lambda e: e != own))

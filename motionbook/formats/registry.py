@@ -196,7 +196,7 @@ def write(
     name, own = Path(path).name.lower(), scene.meta.get("format")
     longest = lambda f: max((len(e) for e in f.suffixes if name.endswith(e)), default=0)
     named = sorted((f for f in named if f.writes), key=lambda f: (-longest(f), f.name != own))
-    if not named and not Path(path).suffix and getattr(scene.meta.get("original"), "files", ()):
+    if not named and getattr(scene.meta.get("original"), "files", ()):
         named = [format_named(own)]  # a folder of frames into another folder
     if not named:
         known = ", ".join(f"{f.suffixes[0]} ({f.name})" for f in formats() if f.writes)

@@ -6,7 +6,7 @@
 __all__ = ['CANONICAL', 'sniff', 'sample_scene', 'read_all', 'read', 'canonical_facts', 'canonical_lines', 'canonical_table',
            'canonical_items', 'load_sample']
 
-# %% ../../nbs/schema/canonical_file.ipynb #5f4f9939
+# %% ../../nbs/schema/canonical_file.ipynb #4f8654a8
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..converters.base import Figures, Item, Source
+from ..converters.labels import labels_from
 from ..core.files import bad_file
 from ..core.motion import Scene
 from .actions import IDX_TO_ACTION
@@ -22,7 +23,7 @@ from .metadata import EnhancedSampleMetadata, metadata_value
 from .sample import load_canonical
 from .stick import figure_to_scene
 
-# %% ../../nbs/schema/canonical_file.ipynb #23192bca
+# %% ../../nbs/schema/canonical_file.ipynb #87bcc26a
 def sniff(path: Path, head: bytes) -> bool:
     "Whether a file is a list of canonical samples, without opening it."
     return (
@@ -41,6 +42,7 @@ def sample_scene(
     "A sample as a scene: the frames that are valid, with actions and camera."
     n = sample["meta"].get("valid_frames", len(sample["motion"]))
     actions = sample["actions"][:n]
+    labels = labels_from(sample["meta"].get("labels", {}))
     return figure_to_scene(
         sample["motion"][:n],
         sample["meta"].get("fps", 25.0),
@@ -48,7 +50,7 @@ def sample_scene(
         source=source,
         camera=sample["camera"][:n],
         actions=actions[:, None] if actions.ndim == 1 else actions,
-        meta={"format": "canonical", "units": "m", "up": "y", "labels": sample["meta"]} | meta,
+        meta={"format": "canonical", "units": "m", "up": "y", "labels": labels} | meta,
     )
 
 

@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['CanonicalSample', 'check_shapes', 'checked_sample', 'make_sample', 'fit_frames', 'pad_samples', 'plain_sample',
-           'stored_sample', 'save_canonical', 'load_canonical']
+           'stored_sample', 'write_samples', 'save_canonical', 'load_canonical']
 
-# %% ../../nbs/schema/sample.ipynb #f52864da
+# %% ../../nbs/schema/sample.ipynb #d5583fae
 import io
 import json
-from collections.abc import Iterable, Sequence
+import pickle
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +230,7 @@ def pad_samples(
         k: [s.get(k) for s in samples] for k in ("description", "source", "meta", "enhanced_meta")
     }
 
-# %% ../../nbs/schema/sample.ipynb #73e0e5a0
+# %% ../../nbs/schema/sample.ipynb #41cfe8dd
 def plain_sample(sample: dict[str, Any] | CanonicalSample) -> dict[str, Any]:
     "A sample as it is stored: the schema's keys in their order, arrays of their own."
     sample = checked_sample(sample)
@@ -248,16 +250,66 @@ def stored_sample(
     keys = [k for k in CanonicalSample.model_fields if k in sample]
     return {k: sample[k] if isinstance(sample[k], Tensor) else rest[k] for k in keys}
 
+# %% ../../nbs/schema/sample.ipynb #423ab9d3
+class _Pickler(pickle.Pickler):
+    "Leaves the numbers of tensors out and counts them."
 
+    def __init__(self, file: io.BytesIO, first: int):
+        super().__init__(file, protocol=2)
+        self.key = first
+
+    def persistent_id(self, x: Any) -> tuple | None:
+        if not isinstance(x, torch.storage.TypedStorage):
+            return None
+        kind = torch.LongStorage if x.dtype == torch.int64 else torch.FloatStorage
+        self.key += 1
+        return ("storage", kind, str(self.key - 1), "cpu", x._size())
+
+
+def _pickled(sample: dict[str, Any], first: int) -> tuple[bytes, int]:
+    "A sample without the pickle's first and last word, and the number of the next array."
+    file = io.BytesIO()
+    pickler = _Pickler(file, first)
+    pickler.dump(sample)
+    return file.getvalue()[2:-1], pickler.key
+
+# %% ../../nbs/schema/sample.ipynb #900cd143
+def write_samples(
+    path: str | Path,
+    parts: Sequence[Callable[[], Sequence[dict[str, Any]]]],  # each gives some samples that fit
+) -> Path:  # `path`
+    "Write a canonical file of which only one part at a time is in memory."
+
+    def put(temp: Path):
+        with open(temp, "wb") as f, torch.serialization._open_zipfile_writer(f) as z:
+            body, key = bytearray(b"\x80\x02]"), 0
+            for part in parts:
+                for s in part():
+                    one, key = _pickled(stored_sample(s), key)
+                    body += one + b"a"  # append to the list
+            body += b"."
+            z.write_record("data.pkl", bytes(body), len(body))
+            z.write_record("byteorder", sys.byteorder, len(sys.byteorder))
+            arrays = (x for part in parts for s in part() for x in _arrays(s))
+            for k, x in enumerate(arrays):
+                z.write_record(f"data/{k}", x, len(x))
+
+    return atomic_write(path, put)
+
+
+def _arrays(sample: dict[str, Any]) -> list[bytes]:
+    "The numbers of a sample, in the schema's order."
+    found = (sample.get(k) for k in CanonicalSample.model_fields)
+    return [x.contiguous().numpy().tobytes() for x in found if isinstance(x, Tensor)]
+
+# %% ../../nbs/schema/sample.ipynb #3714e099
 def save_canonical(
     path: str | Path,
     samples: Iterable[dict[str, Any] | CanonicalSample],
 ) -> Path:  # `path`
     "Write a canonical file: checked, atomic, reproducible."
     stored = [plain_sample(checked_sample(s, f"sample {k}")) for k, s in enumerate(samples)]
-    buffer = io.BytesIO()
-    torch.save(stored, buffer)
-    return atomic_write(path, buffer.getvalue())
+    return write_samples(path, [lambda: stored])
 
 
 def load_canonical(

@@ -22,6 +22,7 @@ from .ik_body import IKBody, rest_directions, tables
 from .ik_check import checked_clips
 from .ik_heading import Facing, across, ahead, turn_to
 from .ik_vectors import Frames, bone_lengths_of, joints_to_ik
+from ..shared.checks import check_features
 
 # %% ../../../nbs/features/humanml3d/ik_joints.ipynb #d590b331
 def _path(parts: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -93,7 +94,7 @@ def ik_to_joints(
         raise ValueError(f"expected source 'positions' or 'rotations', got {source!r}")
     if isinstance(features, (list, tuple)):
         return [ik_to_joints(f, body, source, skeleton, last_frame) for f in features]
-    features = _checked_features(features, body)
+    features = check_features(features, body.layout.width, of=f" of {body.skeleton.name}")
     parts = body.layout.split(features)
     half, root = _path(parts)
     if source == "rotations":
@@ -107,23 +108,6 @@ def ik_to_joints(
         step = _in_room(half[..., -1:], parts["velocities"][..., -1:, :].unflatten(-1, (-1, 3)))
         joints = torch.cat([joints, joints[..., -1:, :, :] + step], -3)
     return joints.to(features.dtype)
-
-# %% ../../../nbs/features/humanml3d/ik_joints.ipynb #6a4cf22e
-def _checked_features(features: Tensor, body: IKBody) -> Tensor:
-    features = torch.as_tensor(features)
-    d = body.layout.width
-    if features.ndim < 2 or features.shape[-1] != d or features.shape[-2] < 1:
-        raise ValueError(
-            f"expected features [... t {d}] of {body.skeleton.name}, got {list(features.shape)}"
-        )
-    if not features.is_floating_point():
-        features = features.float()
-    if not torch.isfinite(features.sum()):
-        t = int((~features.isfinite().all(-1)).int().flatten().argmax()) % features.shape[-2]
-        raise ValueError(
-            f"expected finite features, got NaN or infinity at row {t}; leave such clips out"
-        )
-    return features
 
 # %% ../../../nbs/features/humanml3d/ik_joints.ipynb #6b531d7c
 def canonical_joints(
@@ -150,7 +134,7 @@ def mend_slips(
     body: IKBody,
 ) -> Tensor:  # [... t d]
     "The vectors with the sign of `yaw` turned where the joints' own steps say so."
-    features = _checked_features(features, body)
+    features = check_features(features, body.layout.width, of=f" of {body.skeleton.name}")
     parts = body.layout.split(features)
     others = parts["positions"].unflatten(-1, (-1, 3))[..., ::2]
     steps = parts["velocities"].unflatten(-1, (-1, 3))[..., ::2]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .ik_body import IKBody, tables
-from .ik_check import check_clips, checked_clips, explain_not_finite
+from .ik_check import checked_clips, explain_not_finite
 from motionbook.features.humanml3d.ik_heading import (
     Facing,
     clip_headings,
@@ -23,6 +23,7 @@ from motionbook.features.humanml3d.ik_heading import (
     half_yaw,
     turn_to,
 )
+from ..shared.checks import check_clips
 
 # %% ../../../nbs/features/humanml3d/ik_vectors.ipynb #700bde09
 class Indices(NamedTuple):
@@ -209,7 +210,8 @@ def _portion(clips, done, total, body, facing, frames, bones, ask) -> list[Tenso
     if not torch.isfinite(made.sum()):
         raise explain_not_finite(clips, body, done, total)
     if ask:
-        check_clips(joints, lengths, body, **ask, first=done, total=total)
+        seen = joints * joints.new_tensor([-1.0, 1, 1]) if body.mirrored else joints
+        check_clips(seen, lengths, body.skeleton, **ask, first=done, total=total)
     if len(clips) == 1:
         return [_rows(made, frames)]
     starts = (lengths.cumsum(0) - lengths).tolist()

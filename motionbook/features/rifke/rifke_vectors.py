@@ -26,8 +26,8 @@ from ...core.skeletons import SMPL22, SMPL24
 from ..representation import Layout
 from .heading import steady_heading
 from .rifke_gradients import decode_with_gradients, encode_with_gradients
-from .rotation_rows import rotvecs_to_rows, rows_to_rotvecs, unit_rows
-from ..shared.checks import check_body, check_joints
+from ..shared.checks import check_body, check_features, check_joints
+from ..shared.rotation_rows import rotvecs_to_rows, rows_to_rotvecs, unit_rows
 
 # %% ../../../nbs/features/rifke/rifke_vectors.ipynb #b768ca3e
 _PARTS = dict(
@@ -224,7 +224,7 @@ def rifke_to_smpl(
 ) -> SmplArrays:  # in the type of the features
     "SMPL motion from StableMotion's features: on the ground, from the origin, facing −y."
     _check_options("stablemotion", heading)
-    features = _checked_features(features)
+    features = check_features(features, 232, 233, frames=0)
     labels = features[..., 232] if features.shape[-1] == 233 else None
     if _asked(features):
         return SmplArrays(*decode_with_gradients(features, heading), labels)
@@ -240,18 +240,6 @@ def rifke_to_smpl(
     )
 
 # %% ../../../nbs/features/rifke/rifke_vectors.ipynb #021fc7dc
-def _checked_features(features: Tensor) -> Tensor:
-    features = torch.as_tensor(features)
-    if not features.ndim or features.shape[-1] not in (232, 233):
-        raise ValueError(f"expected features [..., 232] or [..., 233], got {list(features.shape)}")
-    features = features if features.dtype in (torch.float32, torch.float64) else features.float()
-    if not features.sum().isfinite() and (bad := ~features.isfinite().all(-1)).any():
-        raise ValueError(
-            f"expected finite features, got NaN or infinity at frame {int(bad.nonzero()[0, -1])}"
-        )
-    return features
-
-
 def _decode_poses(sixd: np.ndarray, turn: np.ndarray, heading: str) -> np.ndarray:
     "[n 22 3] rotation vectors of rows [n 132], the pelvis turned by its heading."
     a, b = unit_rows(np.ascontiguousarray(sixd.reshape(-1, 22, 6).transpose(2, 0, 1)))
@@ -282,7 +270,7 @@ def mirror_rifke(
 ) -> Tensor:  # [... 232 or 233]
     "Features of the motion that a mirror shows."
     order, sign = _MIRROR
-    width = _checked_features(features).shape[-1]
+    width = check_features(features, 232, 233, frames=0).shape[-1]
     return features[..., order[:width]] * sign[:width].to(features)
 
 # %% ../../../nbs/features/rifke/rifke_vectors.ipynb #a450f3d0

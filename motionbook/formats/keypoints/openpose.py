@@ -9,7 +9,7 @@ __all__ = ['MAX_HOLES', 'BETWEEN', 'NOBODY', 'frame_files', 'number_frames', 'Fr
 # %% ../../../nbs/formats/keypoints/openpose.ipynb #74897abb
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +24,20 @@ from motionbook.formats.keypoints.people_text import (
     people_text,
 )
 from ..kit.tokens import json_tokens
+from ..kit.units import check_options, infer_units, up_axis
 from ..original import check_says, file_functions, is_own, original_scene
 
 # %% ../../../nbs/formats/keypoints/openpose.ipynb #f5e9836b
 _NUMBER = re.compile(r"\d+(?=\D*$)")
-_FRAME = re.compile(rb'"(people|annots)"\s*:\s*\[')
-_WORDS = {"people": ("pose_keypoints_2d", "person_id"), "annots": ("keypoints", "personID")}
+_WORDS = {
+    "people": ("pose_keypoints_2d", "person_id"),
+    "annots": ("keypoints", "personID"),
+    "bodies": ("joints", "id"),
+    "keypoints3d": ("keypoints3d", "id"),  # from here on the frame itself is the list of people
+    "keypoint_scores": ("keypoints", "track_id"),
+    "keypoints": ("keypoints", "idx"),
+}
+_LISTS = ("keypoints3d", "keypoint_scores", "keypoints")
 MAX_HOLES = 20  # frames for each file, from the first number to the last
 
 
@@ -57,7 +65,11 @@ def number_frames(
 
 # %% ../../../nbs/formats/keypoints/openpose.ipynb #6967b3f6
 BETWEEN = b"\r\t \r\t,\r\t \r\t\r"
-NOBODY = {"people": b'{"version":1.3,"people":[]}', "annots": b'{"annots": []}'}
+NOBODY = dict.fromkeys(_LISTS, b"[]") | {
+    "people": b'{"version":1.3,"people":[]}',
+    "annots": b'{"annots": []}',
+    "bodies": b'{"bodies": []}',
+}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,15 +78,21 @@ class FrameTexts(PeopleText):
 
     files: tuple[str, ...] = ()  # a name a frame; () = one file
     absent: frozenset[str] = frozenset()  # frames that have no file
-    key: str = "people"  # or "annots"
+    key: str = "people"  # of _WORDS
 
     def render(self, actor: int, frame: int, words: list[list[str]]) -> str:
+        points, name = _WORDS[self.key]
         who = -1 if self.tracks[actor] is None else self.tracks[actor]
+        flat = ",".join(w for joint in words for w in joint)
+        rows = lambda n: ", ".join(f"[{', '.join(joint[:n])}]" for joint in words)
         if self.key == "people":
-            row = ",".join(w for joint in words for w in joint)
-            return f'{{"person_id":[{who}],"pose_keypoints_2d":[{row}]}}'
-        rows = ", ".join(f"[{', '.join(joint)}]" for joint in words)
-        return f'{{"personID": {who}, "keypoints": [{rows}]}}'
+            return f'{{"{name}":[{who}],"{points}":[{flat}]}}'
+        if self.key in ("bodies", "keypoints"):
+            return f'{{"{name}": {who}, "{points}": [{flat}]}}'
+        if self.key == "keypoint_scores":
+            scores = ", ".join(joint[-1] for joint in words)
+            return f'{{"{points}": [{rows(-1)}], "{self.key}": [{scores}]}}'
+        return f'{{"{name}": {who}, "{points}": [{rows(None)}]}}'
 
 # %% ../../../nbs/formats/keypoints/openpose.ipynb #46a38a0b
 def join_files(
@@ -85,7 +103,7 @@ def join_files(
     if not files:
         raise bad_file(folder, "a folder of one JSON a frame, NAME_0001_keypoints.json", "others")
     frames, notes = number_frames(files)
-    empty = NOBODY["annots" if b'"annots"' in read_bytes(files[0], head=65536) else "people"]
+    empty = NOBODY[_kind_of(b"".join(read_bytes(p, head=65536) for p in some_of(files)))]
     texts, names = [empty] * (frames[-1] + 1), [""] * (frames[-1] + 1)
     for t, p in zip(frames, files):
         texts[t], names[t] = read_bytes(p).removeprefix(b"\xef\xbb\xbf"), p.name
@@ -108,6 +126,29 @@ def split_files(
     pairs = zip(original.files, texts, strict=True)
     return {n: x for n, x in pairs if n not in original.absent or x != NOBODY[original.key]}
 
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #e3d4035f
+def some_of(files: Sequence[Path]) -> list[Path]:
+    "The first, the middle and the last of them: in one of them is somebody."
+    return [files[0], files[len(files) // 2], files[-1]]
+
+
+def _kind_of(head: bytes) -> str:
+    "Which of the words the first bytes of files have."
+    named = (k for k in ("annots", "bodies", *_LISTS) if b'"%s"' % k.encode() in head)
+    return "people" if b'"people"' in head else next(named, "people")
+
+
+def list_frames(
+    tree,  # of `json_tokens`
+) -> list[dict]:  # with a key of _WORDS each
+    "The frames of one file or of several."
+    frames = tree if isinstance(tree, list) else [tree]
+    if any(isinstance(f, dict) and set(_LISTS) & f.keys() for f in frames):
+        frames = [frames]  # one frame
+    first = next((p for f in frames if isinstance(f, list) for p in f if isinstance(p, dict)), {})
+    kind = next((k for k in _LISTS if k in first), "people")
+    return [f if isinstance(f, dict) else {kind: f} if isinstance(f, list) else {} for f in frames]
+
 # %% ../../../nbs/formats/keypoints/openpose.ipynb #865e4446
 def find_people(
     tree,  # of `json_tokens`: a frame or a list of them
@@ -115,9 +156,9 @@ def find_people(
     path,  # for messages
 ) -> tuple[str, list[Person], int]:  # "people" or "annots", who is where, and the number of frames
     "Everyone in every frame."
-    frames = tree if isinstance(tree, list) else [tree]
-    kind = next((k for k in _WORDS for f in frames if isinstance(f, dict) and k in f), None)
-    if kind is None or not all(isinstance(f, dict) for f in frames):
+    frames = list_frames(tree)
+    kind = next((k for k in _WORDS for f in frames if k in f), None)
+    if kind is None:
         raise bad_file(path, 'frames with "people" (OpenPose) or "annots" (EasyMocap)', "others")
     points, who = _WORDS[kind]
     found = []
@@ -126,6 +167,8 @@ def find_people(
             at = p.get(points) if isinstance(p, dict) else None
             if not isinstance(at, list):
                 raise bad_file(path, f"a person's {points!r}", "none", f"frame {t}")
+            if kind == "keypoint_scores":
+                at = [[*xy, s] for xy, s in zip(at, p[kind], strict=True)]
             at = [k for row in at for k in row] if at and isinstance(at[0], list) else at
             found.append(Person(t, _track(p.get(who), values), at)) if at else None
     known = all(p.who is not None for p in found)
@@ -138,21 +181,40 @@ def _track(node, values: np.ndarray) -> int | None:
     known = isinstance(node, int) and np.isfinite(values[node]) and values[node] >= 0
     return int(values[node]) if known else None
 
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #bf37883e
+def in_space(
+    text: FrameTexts,  # in pixels
+    units: str | None,
+    up: str | None,
+) -> FrameTexts:  # in space
+    "Say the unit and the axis of triangulated points."
+    x = np.concatenate([p.positions for p in text.parts])
+    axis, notes = (up, ()) if up else up_axis(text.parts[0].skeleton.joints, x, "z")
+    frame = {"units": units or infer_units(None, x), "up": axis}
+    return replace(text, notes=text.notes + notes, options={**text.options, **frame}, **frame)
+
 # %% ../../../nbs/formats/keypoints/openpose.ipynb #2edd09dc
 def parse(
     data: bytes,  # a file, or a folder's files as one text
     path="keypoints.json",  # for messages
     fps: float | None = None,  # frames per second of the video; None = 30, assumed
+    units: str | None = None,  # of points in space: "m", "cm", "mm", "in"; None = as the body tells
+    up: str | None = None,  # likewise: "y", "z" or "x"
     notes: tuple[str, ...] = (),
     **more,  # fields of `FrameTexts`
-) -> FrameTexts:  # one part a person, in pixels
+) -> FrameTexts:  # one part a person, in pixels or metres
     "Read frames of OpenPose or EasyMocap."
+    check_options(units=units, up=up)
     tree, tokens = json_tokens(data, path)
     key, people, frames = find_people(tree, tokens.values, path)
-    rooms = list_ends(tokens.body, key)
+    one = isinstance(tree, list) and bool(tree) and isinstance(tree[0], dict)
+    by_depth = list_ends(tokens.body, depth=0 if one else 1) if key in _LISTS else None
+    rooms = list_ends(tokens.body, key) if by_depth is None else by_depth
     rooms = rooms if len(rooms) == frames else None
     about = {"notes": notes, "rooms": rooms, "kind": FrameTexts, "key": key, **more}
-    return people_text(data, tokens, people, frames, path, fps, **about)
+    if key != "keypoints3d":
+        return people_text(data, tokens, people, frames, path, fps, **about)
+    return in_space(people_text(data, tokens, people, frames, path, fps, 4, **about), units, up)
 
 # %% ../../../nbs/formats/keypoints/openpose.ipynb #4ccf5cb4
 _read_file, _write_file = file_functions("openpose", FrameTexts, parse, no_new_file)
@@ -162,7 +224,7 @@ def read(
     path: str | Path,  # a .json, or a folder of them
     **options,  # of `parse`
 ) -> Scene:
-    "Frames of OpenPose or EasyMocap as a scene in pixels."
+    "Frames of OpenPose or EasyMocap as a scene."
     if not Path(path).is_dir():
         return _read_file(path, **options)
     with reading(path):
@@ -194,10 +256,14 @@ def sniff(path: Path, head: bytes) -> bool:
     "Whether it holds frames of people."
     if path.is_dir():
         files = frame_files(path)
-        return bool(files) and sniff(files[0], read_bytes(files[0], head=65536))
+        heads = [read_bytes(p, head=65536) for p in some_of(files)] if files else []
+        lists = any(h.lstrip()[:1] == b"[" and b'"keypoints"' in h for h in heads)
+        return lists or any(sniff(files[0], h) for h in heads)
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     return start in (b"{", b"[") and bool(
         b'"pose_keypoints_2d"' in head
         or (b'"annots"' in head and b'"keypoints"' in head)
+        or (b'"bodies"' in head and b'"joints"' in head)
+        or (start == b"[" and (b'"keypoints3d"' in head or b'"keypoint_scores"' in head))
         or re.match(rb'\s*[{]\s*"version"\s*:\s*[\d.]+\s*,\s*"people"\s*:\s*\[', head)
     )

@@ -202,14 +202,16 @@ _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]]', re.DOTALL)
 
 def list_ends(
     body: bytes,  # JSON
-    key: str | None = None,  # of the lists; None = the first list of all
+    key: str | None = None,  # of the lists; None = by their depth
+    depth: int = 0,  # in how many other lists they stand; 0 = the first list of all
 ) -> np.ndarray:  # bytes of their closing brackets, in the order of the text
     "Where lists end."
-    ends, open_, mine = {}, [], key is None
+    ends, open_, mine = {}, [], False
     want = None if key is None else f'"{key}"'.encode()
     for m in _BRACKETS.finditer(body):
         word = m[0]
         if word == b"[":
+            mine = len(open_) == depth if key is None else mine
             open_.append(m.start() if mine else None)
             mine = False
         elif word == b"]":

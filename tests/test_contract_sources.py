@@ -1,0 +1,240 @@
+"""Every dataset: bad recordings among good ones cost no other, and each is named with the rule that keeps it out.
+
+A source that is registered must stand in `RAW` (how its folder is written, and how a file of it is spoilt) or in `OTHERS`.
+"""
+
+import io
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from motionbook.converters.base import SOURCES, find_source
+from motionbook.converters.doctor import examine
+from motionbook.data.canonical import convert_dataset
+from motionbook.schema.sample import load_canonical
+from motionbook.synthetic.raw_joints import pack_files, write_humanml3d, write_mvhumannet
+from motionbook.synthetic.raw_smpl import write_aist, write_amass
+from motionbook.synthetic.raw_style100 import write_style100
+
+OTHERS = {
+    "marker_h5",
+    "canonical",
+}  # files that hold many recordings; tests/test_marker_h5.py, test_canonical.py
+MARK = Path("/tmp/motionbook-evil")
+
+
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, (str(MARK),)
+
+
+def packed(write, *args, **kwargs) -> bytes:
+    file = io.BytesIO()
+    write(file, *args, **kwargs)
+    return file.getvalue()
+
+
+def spoilt_npz(good: bytes) -> dict[str, bytes]:
+    x = {k: v for k, v in np.load(io.BytesIO(good)).items()}
+    put = lambda **new: packed(np.savez, **(x | new))
+    evil = np.array([Evil()], dtype=object)
+    return {
+        "NaN": put(poses=x["poses"] * np.nan),
+        "one frame": put(poses=x["poses"][:1], trans=x["trans"][:1]),
+        "wrong joints": put(poses=x["poses"][:, :70]),
+        "hostile": put(poses=evil),
+        "hostile gender": put(gender=evil),
+        "no rate": packed(np.savez, **{k: v for k, v in x.items() if "rate" not in k}),
+    }
+
+
+def spoilt_pickle(good: bytes) -> dict[str, bytes]:
+    x = pickle.loads(good)
+    put = lambda **new: pickle.dumps(x | new)
+    cut = {k: x[k][:1] for k in ("smpl_poses", "smpl_trans")}
+    return {
+        "NaN": put(smpl_poses=x["smpl_poses"] * np.nan),
+        "one frame": put(**cut),
+        "wrong joints": put(smpl_poses=x["smpl_poses"][:, :69]),
+        "hostile": pickle.dumps(Evil()),
+    }
+
+
+def spoilt_npy(good: bytes) -> dict[str, bytes]:
+    x = np.load(io.BytesIO(good))
+    return {
+        "NaN": packed(np.save, x * np.nan),
+        "one frame": packed(np.save, x[:1]),
+        "wrong joints": packed(np.save, x[:, :21]),
+        "hostile": packed(np.save, np.array([Evil()], dtype=object)),
+    }
+
+
+def spoilt_bvh(good: bytes) -> dict[str, bytes]:
+    lines = good.decode().splitlines()
+    at = next(k for k, line in enumerate(lines) if line.startswith("Frames:"))
+    rows, width = lines[at + 2 :], len(lines[at + 2].split())
+    put = lambda rows: "\n".join(
+        [*lines[:at], f"Frames: {len(rows)}", lines[at + 1], *rows, ""]
+    ).encode()
+    return {
+        "NaN": put([" ".join(["nan"] * width)] * len(rows)),
+        "one frame": put(rows[:1]),
+        "wrong joints": put([r.rpartition(" ")[0] for r in rows]),
+        "hostile": pickle.dumps(Evil()),
+    }
+
+
+def spoilt_frame(good: bytes) -> dict[str, bytes]:
+    x = pickle.loads(good)["joints"]
+    return {
+        "wrong joints": pickle.dumps({"joints": x[:, :20]}),
+        "hostile": pickle.dumps({"joints": Evil()}),
+    }
+
+
+class Raw(NamedTuple):
+    write: Callable[[Path], Path]
+    good: str  # a good recording's file
+    bad: Callable[[int], str]  # where the n-th bad one goes
+    spoil: Callable[[bytes], dict[str, bytes]]
+
+
+STYLES = "BR BW FR ID SR SW TR1 TR2 TR3".split()
+RAW = {
+    "amass": Raw(
+        lambda d: write_amass(d, "smplh", seconds=1.0), "KIT/3/walking_medium08_poses.npz",
+        "KIT/4/walking_broken{:02}_poses.npz".format, spoilt_npz,
+    ),
+    "aist": Raw(
+        lambda d: write_aist(d, seconds=1.5), "motions/gBR_sBM_cAll_d04_mBR0_ch01.pkl",
+        "motions/gPO_sBM_cAll_d10_mPO0_ch{:02}.pkl".format, spoilt_pickle,
+    ),
+    "humanml3d": Raw(
+        lambda d: write_humanml3d(d, seconds=3.0), "new_joints/000000.npy", "new_joints/9{:05}.npy".format, spoilt_npy,
+    ),
+    "style100": Raw(
+        lambda d: write_style100(d, movements=("FW",), seconds=1.5), "Zombie/Zombie_FW.bvh",
+        lambda k: f"Zombie/Zombie_{STYLES[k]}.bvh", spoilt_bvh,
+    ),
+    "mvhumannet": Raw(
+        write_mvhumannet, "part_00/100001/smpl_param/0010.pkl", "part_00/2000{:02}/smpl_param/0010.pkl".format, spoilt_frame,
+    ),
+    "recordings": Raw(
+        lambda d: write_style100(d, ("Robot",), ("FW", "ID"), seconds=1.5), "Robot/Robot_FW.bvh", "Robot/x{:02}.bvh".format, spoilt_bvh,
+    ),
+}  # fmt: skip
+RULES = {  # what is said of each kind; a format may know better than the schema
+    "NaN": {"missing points", "unreadable", "refused"}, "one frame": {"too short", "unreadable"}, "no rate": {"unreadable", "refused"},
+}  # fmt: skip
+
+
+def test_every_source_is_here():
+    assert set(SOURCES) == set(RAW) | OTHERS
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_bad_recordings_cost_no_other(name, tmp_path):
+    how = RAW[name]
+    root = how.write(tmp_path / "raw")
+    good = (root / how.good).read_bytes()
+    first = convert_dataset(root, tmp_path / "good", name)
+    assert first["left_out"] == 0 and first["samples"]
+    kinds = how.spoil(good) | {
+        "truncated": good[: len(good) // 2],
+        "empty": b"",
+        "another kind": b"\x89PNG\r\n\x1a\n" + bytes(40),
+        "text": b"404: not found\n",
+        "plain hostile pickle": pickle.dumps(Evil()),
+    }
+    if name == "style100":
+        kinds.pop("text"), kinds.pop("plain hostile pickle")
+    place = {kind: root / how.bad(k) for k, kind in enumerate(kinds)}
+    for kind, path in place.items():
+        if name == "mvhumannet":  # a whole sequence with one bad frame
+            shutil.copytree((root / how.good).parent, path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(kinds[kind])
+    made = convert_dataset(root, tmp_path / "out", name)
+    rows = [json.loads(r) for r in (tmp_path / "out/quarantine.jsonl").read_text().splitlines()]
+    bad = {(p.parent if name == "mvhumannet" else p) for p in place.values()}
+    names = {p.relative_to(root).as_posix().rpartition("/")[2].partition(".")[0] for p in bad}
+    assert {r["key"].rpartition("/")[2] for r in rows} == names
+    assert len(rows) == len(kinds) == made["left_out"]
+    for row in rows:
+        assert row["rule"] and row["reason"] and row["path"]
+    assert (tmp_path / "out/canonical.pt").read_bytes() == (
+        tmp_path / "good/canonical.pt"
+    ).read_bytes()
+    assert not MARK.exists()
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_each_kind_has_its_rule(name, tmp_path):
+    how = RAW[name]
+    root = how.write(tmp_path / "raw")
+    path = root / how.good
+    for kind, data in how.spoil(path.read_bytes()).items():
+        path.write_bytes(data)
+        convert_dataset(root, tmp_path / kind.replace(" ", "_"), name)
+        rows = (tmp_path / kind.replace(" ", "_") / "quarantine.jsonl").read_text().splitlines()
+        (row,) = map(json.loads, rows)
+        assert row["rule"] in RULES.get(kind, {"unreadable"}), (kind, row)
+    assert not MARK.exists()
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_sources_are_known_by_what_lies_in_them(name, tmp_path):
+    root = RAW[name].write(tmp_path / "raw")
+    if name != "recordings":
+        assert find_source(root).name == name
+    found = examine(root, name, every=True)
+    assert found["recordings"] and not found["unreadable"] and not found["misnamed"]
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_people_stand_with_human_limbs(name, tmp_path):
+    root = RAW[name].write(tmp_path / "raw")
+    convert_dataset(root, tmp_path / "out", name)
+    for s in load_canonical(tmp_path / "out/canonical.pt"):
+        y = s["motion"][:, 1::2]
+        tall = float((y.amax(1) - y.amin(1)).quantile(0.9))
+        assert 1.2 < tall < 2.0, (s["meta"]["key"], tall)
+        head, ankle = s["motion"][:, 3], s["motion"][:, 35]
+        assert (head > ankle).all() and abs(float(y.amin(1).quantile(0.1))) < 0.25
+
+
+def test_packed_parts_with_a_hostile_one_among_them(tmp_path):
+    root = write_mvhumannet(tmp_path / "raw", packed=True)
+    first = convert_dataset(root, tmp_path / "good")
+    assert (first["dataset"], first["samples"]) == ("mvhumannet", 2)
+    unpacked = write_mvhumannet(tmp_path / "plain")
+    convert_dataset(unpacked, tmp_path / "plain-out")
+    whole = (tmp_path / "good/canonical.pt").read_bytes()
+    assert (tmp_path / "plain-out/canonical.pt").read_bytes() == whole
+    frame = pickle.dumps({"joints": np.zeros((1, 45, 3), np.float32)})
+    pack_files(root / "part_01.tar.gz", {"a/smpl_param/0000.pkl": frame, "../../out.pkl": frame})
+    packed = (root / "part_00.tar.gz").read_bytes()
+    (root / "part_02.tar.gz").write_bytes(packed[: len(packed) // 2])
+    (root / "part_03.tar.gz").write_bytes(b"")
+    made = convert_dataset(root, tmp_path / "out")
+    rows = [json.loads(r) for r in (tmp_path / "out/quarantine.jsonl").read_text().splitlines()]
+    assert [r["key"] for r in rows] == [f"part_0{k}.tar.gz" for k in (1, 2, 3)]
+    assert made["left_out"] == 3 and "do not unpack" in rows[0]["reason"]
+    assert (tmp_path / "out/canonical.pt").read_bytes() == whole
+    assert not list(tmp_path.rglob("out.pkl"))
