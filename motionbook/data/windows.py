@@ -101,8 +101,7 @@ class Windows:
         self,
         clips: Sequence[FeatureClip],
         window: int = 120,  # frames
-        draws: int
-        | None = None,  # windows an epoch; None = as many as the smallest domain has, for each
+        draws: int | None = None,  # windows an epoch; None = as many as there are in all clips
         domains: LabelMap | None = None,  # None = those of the clips
         styles: LabelMap | None = None,
         drop: float = 0.0,  # chance that a style is called unknown
@@ -115,7 +114,7 @@ class Windows:
         self.styles = styles or LabelMap.of("style", (c.style for c in clips))
         self.drop, self.vary, self.epoch = drop, vary, 0
         self.parts = _clips_by_domain(self.clips, window)
-        self.size = draws or min(map(len, self.parts.values())) * len(self.parts)
+        self.size = draws or sum(map(len, self.parts.values()))
         self.labels = [
             (self.domains.number(c.domain), self.styles.number(c.style)) for c in self.clips
         ]

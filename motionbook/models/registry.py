@@ -34,3 +34,8 @@ RECIPES.add(
     "motionbook.models.corrector.recipe:CORRECTOR",
     "a corrector that rebuilds noisy and incomplete skeletons",
 )
+RECIPES.add(
+    "vae",
+    "motionbook.models.vae.recipe:VAE",
+    "a motion autoencoder that keeps datasets and styles apart, and samples",
+)
