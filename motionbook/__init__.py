@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-from importlib import import_module
+from .core.registry import front_door
 
 _FRONT_DOOR = {
     "read": "formats.registry",
@@ -15,16 +15,5 @@ _FRONT_DOOR = {
     "Skeleton": "core.skeleton",
 }
 __all__ = ["__version__", *_FRONT_DOOR]
-
-
-def __getattr__(name):
-    "Import a front-door name when it is first asked for."
-    if name not in _FRONT_DOOR:
-        raise AttributeError(f"module 'motionbook' has no attribute {name!r}")
-    value = getattr(import_module(f"motionbook.{_FRONT_DOOR[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__ = front_door(__name__, _FRONT_DOOR)
+__dir__ = lambda: sorted(__all__)

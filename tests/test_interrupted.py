@@ -189,16 +189,34 @@ def test_ctrl_c_ends_in_one_line(days, tmp_path, wait):
     assert time.monotonic() - began < 5  # a busy machine; alone it is well under a second
 
 
-@POSIX
-def test_no_worker_outlives_its_parent(tmp_path):
-    code = """
-import os, sys, time
+POOLS = {
+    "tasks": """
 from motionbook.data.workers import process_pool
 if __name__ == "__main__":
     with process_pool(1) as pool:
         print(pool.submit(os.getpid).result(), flush=True)
         time.sleep(60)
-"""
+""",
+    "training": """
+import torch
+from motionbook.core.skeleton import Skeleton
+from motionbook.models.corrector.breaking import Breaking, BrokenWindows
+from motionbook.models.corrector.network import BiLSTMConfig, SkeletonCorrector
+from motionbook.models.corrector.recordings import Clip
+body = Skeleton("two", ("a", "b"), (-1, 0))
+model = SkeletonCorrector(body, BiLSTMConfig(hidden=4, layers=1, width=4))
+data = BrokenWindows(model, [Clip(torch.rand(90, 2, 3), "a")], Breaking(), draws=8, workers=1)
+data.set_epoch(0)
+print(data.ahead.pool.submit(os.getpid).result(), flush=True)
+time.sleep(60)
+""",
+}
+
+
+@POSIX
+@pytest.mark.parametrize("pool", POOLS)
+def test_no_worker_outlives_its_parent(tmp_path, pool):
+    code = "import os, time\n" + POOLS[pool]
     p = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     worker = int(p.stdout.readline())
     assert is_alive(worker)

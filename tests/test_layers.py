@@ -161,7 +161,6 @@ def test_the_sidebar_follows_the_folders():
 FAMILIES = {p.name for p in (ROOT / "motionbook" / "formats").iterdir() if p.is_dir()} - {"kit"}
 SHARED_WITH = {  # a module outside `formats` that knows a family's name -> the family, and why
     "cleanup/frames.py": ("dlc", "writes labels for DeepLabCut, which is what it is for"),
-    "converters/facts.py": ("marker_h5", "lists bones that vary, as that dataset's makers do"),
     "converters/marker_root.py": ("marker_h5", "is that dataset's converter"),
     "features/points/dlc_dataframe.py": ("dlc", "takes DeepLabCut's own table"),
     "features/points/dlc_features.py": ("dlc", "draws the edges that DeepLabCut's names tell of"),

@@ -7,7 +7,9 @@ __all__ = ['SEGMENTS', 'WIDTH', 'HEAD_HEIGHT', 'SEGMENTS_V1', 'WIDTH_V1', 'joint
            'segments_to_joints', 'disconnection', 'check_connected', 'stick_roles', 'stick_joints', 'v3_to_v1',
            'v1_to_v3']
 
-# %% ../../nbs/body/stick.ipynb #337e221f
+# %% ../../nbs/body/stick.ipynb #33689842
+import re
+
 import torch
 from torch import Tensor
 
@@ -15,20 +17,14 @@ from ..core.motion import Motion
 from ..core.skeleton import Skeleton
 from ..core.skeletons import STICK16
 
-# %% ../../nbs/body/stick.ipynb #bf4f648a
-SEGMENTS: tuple[tuple[str, str, str], ...] = (  # name, start, end
-    ("head", "neck", "head_center"),
-    ("upper_torso", "neck", "chest"),
-    ("lower_torso", "chest", "pelvis_center"),
-    ("l_upper_arm", "l_shoulder", "l_elbow"),
-    ("l_forearm", "l_elbow", "l_wrist"),
-    ("r_upper_arm", "r_shoulder", "r_elbow"),
-    ("r_forearm", "r_elbow", "r_wrist"),
-    ("l_thigh", "l_hip", "l_knee"),
-    ("l_shin", "l_knee", "l_ankle"),
-    ("r_thigh", "r_hip", "r_knee"),
-    ("r_shin", "r_knee", "r_ankle"),
-    ("pelvis_width", "l_hip", "r_hip"),
+# %% ../../nbs/body/stick.ipynb #0c90dc65
+SEGMENTS: tuple[tuple[str, ...], ...] = tuple(  # name, start, end
+    tuple(re.split("[:-]", s))
+    for s in (
+        "head:neck-head_center upper_torso:neck-chest lower_torso:chest-pelvis_center "
+        "l_upper_arm:l_shoulder-l_elbow l_forearm:l_elbow-l_wrist r_upper_arm:r_shoulder-r_elbow r_forearm:r_elbow-r_wrist "
+        "l_thigh:l_hip-l_knee l_shin:l_knee-l_ankle r_thigh:r_hip-r_knee r_shin:r_knee-r_ankle pelvis_width:l_hip-r_hip"
+    ).split()
 )
 _ENDS = [[STICK16.index(a), STICK16.index(b)] for _, a, b in SEGMENTS]  # [s 2]
 WIDTH = 4 * len(SEGMENTS)  # numbers a frame
@@ -161,7 +157,7 @@ def v3_to_v1(
     check_width(segments)
     return segments[..., _V1]
 
-# %% ../../nbs/body/stick.ipynb #a63a13aa
+# %% ../../nbs/body/stick.ipynb #9df91783
 def v1_to_v3(
     segments: Tensor,  # [... 20]
 ) -> Tensor:  # [... 48]
@@ -172,15 +168,9 @@ def v1_to_v3(
     made = {j: pelvis for j in ("pelvis_center", "l_hip", "r_hip")}
     made |= {j: neck for j in ("neck", "chest", "l_shoulder", "r_shoulder")}
     made["head_center"] = neck + 0.5 * (neck - pelvis)
-    for k, (side, far, mid) in enumerate(
-        (
-            ("l", "ankle", "knee"),
-            ("r", "ankle", "knee"),
-            ("l", "wrist", "elbow"),
-            ("r", "wrist", "elbow"),
-        ),
-        1,
+    for k, limb in enumerate(
+        ("l_ankle l_knee", "r_ankle r_knee", "l_wrist l_elbow", "r_wrist r_elbow"), 1
     ):
-        made[f"{side}_{far}"] = ends[..., k, 1, :]
-        made[f"{side}_{mid}"] = ends[..., k, :, :].mean(-2)
+        far, middle = limb.split()
+        made[far], made[middle] = ends[..., k, 1, :], ends[..., k, :, :].mean(-2)
     return joints_to_segments(torch.stack([made[j] for j in STICK16.joints], -2))

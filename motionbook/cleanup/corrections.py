@@ -204,25 +204,16 @@ def check_poses(path, table):
         expected = "9 or 12 numbers in after_pose, the same in every row, or nothing"
         raise bad_file(path, expected, repr(str(words[wrong].iloc[0])[:60]), line_of(wrong))
 
-# %% ../../nbs/cleanup/corrections.ipynb #71562a5d
+# %% ../../nbs/cleanup/corrections.ipynb #c637fb61
 def apply_corrections(
     scene: Scene,
     table,  # a pandas DataFrame, from `read_corrections` or `corrections`
 ) -> Cleaned:
     "The recording with the table's values, as if a cleaner had returned them."
     parts = [apply_rows(m, table[table["actor"] == a]) for a, m in enumerate(scene.actors)]
-    actors, reason, confidence = zip(*parts)
-    return Cleaned(
-        scene.replace(actors=actors),
-        scene,
-        tuple(r > 0 for r in reason),
-        confidence,
-        reason,
-        tuple(torch.zeros_like(c) for c in confidence),
-        "corrections table",
-        "outliers",
-        (f"{len(table)} corrections applied",),
-    )
+    sure = ((*part, torch.zeros_like(part[2])) for part in parts)
+    notes = (f"{len(table)} corrections applied",)
+    return Cleaned.of(scene, sure, method="corrections table", notes=notes)
 
 # %% ../../nbs/cleanup/corrections.ipynb #6ff0d938
 def apply_rows(motion: Motion, rows) -> tuple[Motion, Tensor, Tensor]:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['dataset_table', 'dataset_facts', 'facts_lines']
 
-# %% ../../nbs/converters/facts.ipynb #1abe915b
+# %% ../../nbs/converters/facts.ipynb #d1777708
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +20,8 @@ from motionbook.converters.base import (
     said_percent,
 )
 from ..core.motion import Motion
+from ..core.size import bone_variation
 from ..formats.kit.known_others import ENDINGS, known_other
-from ..formats.marker_h5.marker_layout import bone_variation
 from ..formats.registry import read
 
 # %% ../../nbs/converters/facts.ipynb #b4cd19b4
@@ -54,7 +54,7 @@ def _recording_rows(path: Path, root: Path, options: dict) -> list[dict]:
     }
     return [own | _actor_row(m) for m in scene.actors]
 
-# %% ../../nbs/converters/facts.ipynb #ca708ef7
+# %% ../../nbs/converters/facts.ipynb #66d8cf79
 def _recordings(root: Path, options: dict, known: Sequence[str] = ()) -> list[dict]:
     "The rows of all recordings of a folder, but for files that are known already."
     known = {Path(p).resolve() for p in known}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HML_FPS', 'HML_FOLDERS', 'hml_items', 'load_hml', 'Sentence', 'hml_sentences']
 
-# %% ../../nbs/converters/humanml3d.ipynb #24ba12c9
+# %% ../../nbs/converters/humanml3d.ipynb #5cba5026
 import math
 import re
 from pathlib import Path
@@ -15,7 +15,9 @@ import torch
 
 from .base import Item, Source, clip_of
 from .labels import Labels
-from ..core.files import bad_file, load_npy, read_text
+from ..core.archives import load_npy
+from ..core.axes import sum_path, turn_about_y
+from ..core.files import bad_file, read_text
 from ..core.motion import Motion, Scene
 from ..core.skeletons import SMPL22
 
@@ -82,20 +84,13 @@ def _sentence(line: str, path: str | Path) -> Sentence:
         start = stop = 0.0
     return Sentence(text, words, start, stop)
 
-# %% ../../nbs/converters/humanml3d.ipynb #3dc4035f
+# %% ../../nbs/converters/humanml3d.ipynb #dd531791
 def _from_vectors(x: torch.Tensor) -> torch.Tensor:
     "Joints [t 22 3] of features [t 263]: heading and root summed up, the rest put around them."
-    half = torch.nn.functional.pad(x[:-1, 0].double().cumsum(0), (1, 0))
-    c, s = (2 * half).cos(), (2 * half).sin()
-    turn = lambda v, c, s: torch.stack(
-        [c * v[..., 0] - s * v[..., 1], s * v[..., 0] + c * v[..., 1]], -1
-    )
-    step = torch.nn.functional.pad(x[:-1, 1:3].double(), (0, 0, 1, 0))
-    path = turn(step, c, s).cumsum(0)
-    local = x[:, 4:67].double().unflatten(-1, (21, 3))
-    over = turn(local[..., ::2], c[:, None], s[:, None]) + path[:, None]
-    others = torch.stack([over[..., 0], local[..., 1], over[..., 1]], -1)
-    root = torch.stack([path[:, 0], x[:, 3].double(), path[:, 1]], -1)
+    x = x.double()
+    heading, path = sum_path(-2 * x[:, 0], x[:, 1:3])
+    others = turn_about_y(x[:, 4:67].unflatten(-1, (21, 3)), heading[:, None]) + path[:, None]
+    root = path + x[:, 3:4] * path.new_tensor([0.0, 1.0, 0.0])
     return torch.cat([root[:, None], others], 1).float()
 
 

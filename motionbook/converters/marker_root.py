@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['marker_items', 'load_sequence', 'sequence_figures', 'marker_table', 'marker_facts']
 
-# %% ../../nbs/converters/marker_root.ipynb #69f673fd
+# %% ../../nbs/converters/marker_root.ipynb #28cb1836
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 
 from .base import Figures, Item, Source, plain_number, said_percent
 from ..core.motion import Scene
+from ..core.size import bone_variation
 from motionbook.formats.marker_h5.marker_h5 import (
     MarkerDataset,
     is_marker_h5,
@@ -22,7 +23,7 @@ from motionbook.formats.marker_h5.marker_h5 import (
     marker_scenes,
     read_marker_h5,
 )
-from ..formats.marker_h5.marker_layout import bone_variation, missing_points
+from ..formats.marker_h5.marker_layout import missing_points
 
 # %% ../../nbs/converters/marker_root.ipynb #4d719195
 def marker_items(root: Path) -> list[Item]:

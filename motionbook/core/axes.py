@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['AXES', 'STANDS', 'LEVEL', 'UNITS', 'to_y_up', 'from_y_up', 'y_up_matrix', 'body_levels', 'infer_up', 'median_seen',
-           'body_heading', 'unwrap', 'turn_about_y', 'unit_named', 'span', 'infer_units']
+           'body_heading', 'unwrap', 'turn_about_y', 'sum_path', 'unit_named', 'span', 'infer_units']
 
 # %% ../../nbs/core/axes.ipynb #d5d2f4a7
 import re
@@ -17,7 +17,7 @@ from torch import Tensor
 from .gaps import fill_held_values, fill_straight_lines
 from .skeleton import infer_roles
 
-# %% ../../nbs/core/axes.ipynb #f387abda
+# %% ../../nbs/core/axes.ipynb #b8ce1c84
 AXES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     # up axis of a file -> which of its axes are our x y z, and signs
     "y": ((0, 1, 2), (1, 1, 1)),
@@ -180,6 +180,16 @@ def turn_about_y(
     c, s = angle.cos(), angle.sin()
     x, y, z = vectors.unbind(-1)
     return torch.stack([c * x + s * z, y + 0 * c, c * z - s * x], -1)
+
+# %% ../../nbs/core/axes.ipynb #e0833f85
+def sum_path(
+    turn: Tensor,  # [... t] radians until the next frame
+    step: Tensor,  # [... t 2] x and z until the next frame, as the next frame's heading sees them
+) -> tuple[Tensor, Tensor]:  # heading [... t] and place [... t 3] with y = 0
+    "Where turns and steps lead, from the origin, facing +z."
+    heading = torch.nn.functional.pad(turn[..., :-1], (1, 0)).cumsum(-1)
+    x, z = torch.nn.functional.pad(step[..., :-1, :], (0, 0, 1, 0)).unbind(-1)
+    return heading, turn_about_y(torch.stack([x, 0 * x, z], -1), heading).cumsum(-2)
 
 # %% ../../nbs/core/axes.ipynb #f3f9633b
 UNITS: dict[str, float] = {

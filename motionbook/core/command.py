@@ -6,7 +6,7 @@
 __all__ = ['UNSAFE', 'FPS', 'JSON', 'COMMANDS', 'OWN', 'printable', 'json_line', 'Option', 'option', 'one_of', 'Files', 'Command',
            'same_file', 'lies_in', 'check_apart', 'OneLineParser', 'add_command', 'check_files', 'execute', 'call']
 
-# %% ../../nbs/core/command.ipynb #a84c50f5
+# %% ../../nbs/core/command.ipynb #73b3e7da
 import argparse
 import contextlib
 import json
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .registry import Registry, unknown_name
+from .registry import Entry, Registry, unknown_name
 
 # %% ../../nbs/core/command.ipynb #e603b797
 UNSAFE = re.compile(
@@ -85,7 +85,7 @@ def one_of(
 
     return check
 
-# %% ../../nbs/core/command.ipynb #7b633401
+# %% ../../nbs/core/command.ipynb #2d0ec6bc
 class Files(NamedTuple):
     "What is read and what is written, each with the name by which a message calls it."
 
@@ -104,8 +104,8 @@ class Command:
     example: str  # a line that a person can type
     options: tuple[Option, ...]
     run: Callable[[Namespace], dict]  # what it made, ready for JSON; imports what it needs itself
-    say: Callable[[dict], Iterable[str]] | None = (
-        None  # the same for a person; None = it has spoken
+    say: Callable[[dict], Iterable[str]] | str | None = (
+        None  # the same for a person, or the "module:function" that says it; None = it has spoken
     )
     plan: Callable[[Namespace], Files] | None = None  # before anything heavy is imported
     late: Callable[[ArgumentParser, Sequence[str]], None] | None = None  # options that take long
@@ -202,7 +202,7 @@ def add_command(
         p.add_argument(*o.flags, **o.settings)
     return p
 
-# %% ../../nbs/core/command.ipynb #641da3b7
+# %% ../../nbs/core/command.ipynb #984bc9fd
 def check_files(
     command: Command,
     args: Namespace,
@@ -265,7 +265,7 @@ def _plain_words(name: str) -> Iterator[None]:
         warnings.showwarning = note
         yield
 
-# %% ../../nbs/core/command.ipynb #437d087a
+# %% ../../nbs/core/command.ipynb #6c8b7489
 def execute(
     command: Command,
     args: Namespace,
@@ -283,7 +283,8 @@ def execute(
             why = " ".join(str(err).split()) or type(err).__name__
             print(f"motionbook {command.name}: {printable(why)}", file=sys.stderr)
             return 2
-        lines = [json_line(made)] if args.json else command.say(made) if command.say else ()
+        say = Entry(command.name, command.say).load() if command.say else lambda made: ()
+        lines = [json_line(made)] if args.json else say(made)
         for line in lines:
             print(printable(line) if not args.json else line)
         return 0

@@ -6,11 +6,10 @@
 __all__ = ['printable', 'BadFile', 'bad_file', 'reading', 'read_bytes', 'decode', 'read_text', 'atomic_write', 'write_together',
            'sha256']
 
-# %% ../../nbs/core/files.ipynb #7b08b164
+# %% ../../nbs/core/files.ipynb #6480f735
 import contextlib
 import errno
 import hashlib
-import importlib
 import math
 import os
 import secrets
@@ -192,7 +191,7 @@ def atomic_write(
                 temp.unlink(missing_ok=True)
     return Path(path)
 
-# %% ../../nbs/core/files.ipynb #63eb3b30
+# %% ../../nbs/core/files.ipynb #1562d0ca
 def _new_beside(target: Path) -> Path:
     "An empty file in the target's folder, with its suffix and the permissions it has or would get."
     mark = f"{os.getpid()}-{secrets.token_hex(6)}"  # whose it is: what a killed process left can be told
@@ -206,7 +205,7 @@ def _new_beside(target: Path) -> Path:
         os.chmod(temp, stat.S_IMODE(old.st_mode))
     return temp
 
-# %% ../../nbs/core/files.ipynb #470168f7
+# %% ../../nbs/core/files.ipynb #538b7de7
 def _fill(temp: Path, data: bytes | str | Callable):
     "Write, or let the caller's function write."
     if callable(data):
@@ -220,7 +219,7 @@ def _flush(temp: Path):
     with open(temp, "rb+") as f:  # Windows can only flush a file that is open for writing
         os.fsync(f.fileno())
 
-# %% ../../nbs/core/files.ipynb #8b60c0af
+# %% ../../nbs/core/files.ipynb #0889cb38
 def _checked(path, temp: Path, data, check):
     "The file on disk says what was meant."
     try:
@@ -236,7 +235,7 @@ def _checked(path, temp: Path, data, check):
             path, "a file that reads back as it was written", why, fix="nothing was replaced"
         ) from err
 
-# %% ../../nbs/core/files.ipynb #3da6d7c7
+# %% ../../nbs/core/files.ipynb #c880f8c5
 def _sync_folder(folder: Path):
     "Make the rename itself lasting, where the system can."
     with contextlib.suppress(OSError):
@@ -284,25 +283,3 @@ def sha256(
             return hashlib.file_digest(f, "sha256").hexdigest()
     except OSError as err:
         raise _os_error(path, err, "read") from err
-
-# %% ../../nbs/core/files.ipynb #cfbfc2e9
-_MOVED = dict.fromkeys(
-    (
-        "parse_npy",
-        "load_npy",
-        "npz_members",
-        "npz_bytes",
-        "npz_with",
-        "load_npz",
-        "extract_archive",
-    ),
-    "archives",
-) | {"load_pickle": "pickles"}
-
-
-def __getattr__(name: str):
-    "Archives and pickles have pages of their own; this old place leads there."
-    page = _MOVED.get(name)
-    if page is not None:
-        return getattr(importlib.import_module(f"motionbook.core.{page}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

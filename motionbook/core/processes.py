@@ -32,11 +32,12 @@ def is_alive(
     except (OSError, IndexError):
         return True
 
-# %% ../../nbs/core/processes.ipynb #2a557e3a
+# %% ../../nbs/core/processes.ipynb #5ca2e134
 def start_worker(parent: int):  # process id
     "What each worker does first: leave Ctrl-C to the parent, and end when the parent is gone."
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    if os.name != "nt":  # where a launcher may stand between the two
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int):

@@ -92,26 +92,30 @@ def infer_mirror_pairs(
             pairs.append((i, plain.get(f"{name[: at.start()]}r{name[at.end() :]}")))
     return tuple(sorted((i, k) for i, k in pairs if k is not None))
 
-# %% ../../nbs/core/skeleton.ipynb #10a79591
-_PAIRED_WORDS = dict(
-    hip="hip, up leg, upleg, thigh, femur, upper leg, hip pitch, bhip",
-    knee="knee, leg, shin, tibia, lower leg, calf",
-    ankle="ankle, foot, ankle pitch",
-    toe="toe base, toebase, toe, toes, toe 0, big toe, bigtoe, foot index, ball, foot",
-    heel="heel",
-    collar="collar, clavicle, shoulder",
-    shoulder="shoulder, arm, upper arm, upperarm, uarm, humerus, shldr, shoulder pitch",
-    elbow="elbow, fore arm, forearm, farm, lower arm, lowerarm, radius",
-    wrist="wrist, hand",
-)
-_MIDDLE_WORDS = dict(
-    root="pelvis, hips, mid hip, midhip, hip center, pelvis center, root, spine base, hip, lower body",
-    spine="spine, spine 1, abdomen, abdomen lower, lowerback, lower back, torso, waist, ab, upper body, center, bodycentre",
-    chest="chest, spine 2, spine 3, thorax, upperback, upper back, chest lower, upper body 2",
-    neck="neck, neck 1, neck lower, neck twist 1, spine 4",
-    head="head, head center, headcentre, nose, snout, spine 6",
-)
-_ROLE_WORDS = {r: tuple(w.split(", ")) for r, w in {**_MIDDLE_WORDS, **_PAIRED_WORDS}.items()}
+# %% ../../nbs/core/skeleton.ipynb #13fa83c1
+_ROLE_WORDS = {
+    role: tuple(words.split(", "))
+    for role, words in re.findall(
+        r"(\w+) = (.+)",
+        """
+    root = pelvis, hips, mid hip, midhip, hip center, pelvis center, root, spine base, hip, lower body
+    spine = spine, spine 1, abdomen, abdomen lower, lowerback, lower back, torso, waist, ab, upper body, center, bodycentre
+    chest = chest, spine 2, spine 3, thorax, upperback, upper back, chest lower, upper body 2
+    neck = neck, neck 1, neck lower, neck twist 1, spine 4
+    head = head, head center, headcentre, nose, snout, spine 6
+    hip = hip, up leg, upleg, thigh, femur, upper leg, hip pitch, bhip
+    knee = knee, leg, shin, tibia, lower leg, calf
+    ankle = ankle, foot, ankle pitch
+    toe = toe base, toebase, toe, toes, toe 0, big toe, bigtoe, foot index, ball, foot
+    heel = heel
+    collar = collar, clavicle, shoulder
+    shoulder = shoulder, arm, upper arm, upperarm, uarm, humerus, shldr, shoulder pitch
+    elbow = elbow, fore arm, forearm, farm, lower arm, lowerarm, radius
+    wrist = wrist, hand
+""",
+    )
+}
+_MIDDLE = ("root", "spine", "chest", "neck", "head")  # the others come in pairs
 _KNOWN = {w for words in _ROLE_WORDS.values() for entry in words for w in entry.split()} | _BODY
 _KNOWN = (_KNOWN | {"roll", "yaw"}) - {"base", "index", *"0123456789"}
 
@@ -153,7 +157,7 @@ def _role_words(role: str, spelt: dict) -> tuple[str, ...]:
         return (*words, "spine")
     return words
 
-# %% ../../nbs/core/skeleton.ipynb #bd856b0a
+# %% ../../nbs/core/skeleton.ipynb #f2cc7e00
 def infer_roles(
     joints: Sequence[str],  # names
 ) -> dict[str, int]:  # role -> joint index
@@ -161,7 +165,7 @@ def infer_roles(
     spelt, roles = _spelt(joints), {}
     for role in _ROLE_WORDS:
         words = _role_words(role, spelt)
-        for side in ("left", "right") if role in _PAIRED_WORDS else ("",):
+        for side in ("",) if role in _MIDDLE else ("left", "right"):
             i = next((spelt[side, w] for w in words if (side, w) in spelt), None)
             if i is not None:
                 roles[f"{side}_{role}".strip("_")] = i
@@ -170,41 +174,20 @@ def infer_roles(
             roles.pop(f"{side}_collar", None)
     return roles
 
-# %% ../../nbs/core/skeleton.ipynb #1346ffff
-@dataclass(frozen=True, eq=False)
-class Skeleton:
-    "Named joints with their tree, drawing edges, mirror pairs, roles and rest offsets."
-
-    name: str
-    joints: tuple[str, ...]  # unique names, in the order of the data
-    parents: tuple[int, ...] = ()  # index of each joint's parent, -1 for a root; () = no tree
-    edges: tuple[tuple[int, int], ...] | None = None  # lines to draw; None = the tree's bones
-    mirror_pairs: tuple[tuple[int, int], ...] | None = None  # (left, right); None = by name
-    roles: Mapping[str, int] | None = field(
-        default=None, repr=False
-    )  # role -> index; None = by name
-    rest_offsets: Tensor | None = field(default=None, repr=False)  # [j 3], metres, parent's frame
-
-    def __post_init__(self):
-        put = lambda k, v: object.__setattr__(self, k, v)
-        put("joints", tuple(map(str, self.joints)))
-        put("parents", tuple(map(int, self.parents)) or (-1,) * len(self.joints))
-        _check_tree(self)
-        bones = ((p, i) for i, p in enumerate(self.parents) if p >= 0)
-        put(
-            "edges",
-            tuple((int(a), int(b)) for a, b in (bones if self.edges is None else self.edges)),
-        )
-        pairs, roles = self.mirror_pairs, self.roles
-        put("mirror_pairs", tuple(infer_mirror_pairs(self.joints) if pairs is None else pairs))
-        put("roles", MappingProxyType(infer_roles(self.joints) if roles is None else dict(roles)))
-        _check_indices(self)
+# %% ../../nbs/core/skeleton.ipynb #bd738aac
+class SameTree:
+    "Skeletons compared by what they are."
 
     def __len__(self) -> int:
         return len(self.joints)
 
+    @property
+    def has_tree(self) -> bool:
+        "Whether at least one joint has a parent."
+        return any(p >= 0 for p in self.parents)
+
     def __eq__(self, other) -> bool:
-        if not isinstance(other, Skeleton):
+        if not isinstance(other, SameTree):
             return NotImplemented
         same = (self.joints, self.parents, self.edges) == (other.joints, other.parents, other.edges)
         a, b = self.rest_offsets, other.rest_offsets
@@ -215,7 +198,33 @@ class Skeleton:
 
     def __reduce__(self):
         parts = (self.name, self.joints, self.parents, self.edges, self.mirror_pairs)
-        return Skeleton, (*parts, dict(self.roles), self.rest_offsets)
+        return type(self), (*parts, dict(self.roles), self.rest_offsets)
+
+# %% ../../nbs/core/skeleton.ipynb #97e7ce70
+@dataclass(frozen=True, eq=False)
+class Skeleton(SameTree):
+    "Named joints with their tree, drawing edges, mirror pairs, roles and rest offsets."
+
+    name: str
+    joints: tuple[str, ...]  # unique names, in the order of the data
+    parents: tuple[int, ...] = ()  # index of each joint's parent, -1 for a root; () = no tree
+    edges: tuple[tuple[int, int], ...] | None = None  # lines to draw; None = the tree's bones
+    mirror_pairs: tuple[tuple[int, int], ...] | None = None  # (left, right); None = by name
+    roles: Mapping[str, int] | None = field(default=None, repr=False)  # -> index; None = by name
+    rest_offsets: Tensor | None = field(default=None, repr=False)  # [j 3], metres, parent's frame
+
+    def __post_init__(self):
+        put = lambda k, v: object.__setattr__(self, k, v)
+        put("joints", tuple(map(str, self.joints)))
+        put("parents", tuple(map(int, self.parents)) or (-1,) * len(self.joints))
+        _check_tree(self)
+        bones = ((p, i) for i, p in enumerate(self.parents) if p >= 0)
+        lines = bones if self.edges is None else self.edges
+        put("edges", tuple((int(a), int(b)) for a, b in lines))
+        pairs, roles = self.mirror_pairs, self.roles
+        put("mirror_pairs", tuple(infer_mirror_pairs(self.joints) if pairs is None else pairs))
+        put("roles", MappingProxyType(infer_roles(self.joints) if roles is None else dict(roles)))
+        _check_indices(self)
 
     def index(self, joint: str) -> int:
         "Where `joint` (a name, or else a role) stands; KeyError with the nearest names."
@@ -223,18 +232,12 @@ class Skeleton:
             return self.joints.index(joint)
         if joint in self.roles:
             return self.roles[joint]
-        raise KeyError(
-            f"skeleton {self.name!r} has no joint or role {joint!r}; it has {', '.join(self.joints)}"
-        )
+        known = ", ".join(self.joints)
+        raise KeyError(f"skeleton {self.name!r} has no joint or role {joint!r}; it has {known}")
 
     def indices(self, joints: Sequence[str]) -> list[int]:
         "Where each of `joints` stands."
         return [self.index(j) for j in joints]
-
-    @property
-    def has_tree(self) -> bool:
-        "Whether at least one joint has a parent."
-        return any(p >= 0 for p in self.parents)
 
     @property
     def mirror(self) -> list[int]:
@@ -312,13 +315,3 @@ def skeleton_from_spec(
     lines = edges and tuple(tuple(joints.index(j) for j in e.split("-")) for e in edges.split())
     found = infer_roles(joints) | {r: joints.index(j) for r, j in (roles or {}).items()}
     return Skeleton(name, joints, parents, lines or None, roles=found)
-
-# %% ../../nbs/core/skeleton.ipynb #28bbe063
-def __getattr__(name: str):
-    "The known skeletons stand in `core.skeletons`; this old place leads there."
-    if name == "SKELETONS" or name.isupper() or name[:3] == "G1_":
-        from motionbook.core import skeletons
-
-        if hasattr(skeletons, name):
-            return getattr(skeletons, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

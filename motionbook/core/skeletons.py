@@ -9,7 +9,7 @@ __all__ = ['SMPL22', 'SMPL24', 'SMPLH52', 'SMPLX55', 'MMM21', 'NTU25', 'COCO17',
 # %% ../../nbs/core/skeletons.ipynb #d479e0cb
 from .skeleton import Skeleton, skeleton_from_spec
 
-# %% ../../nbs/core/skeletons.ipynb #b1efa635
+# %% ../../nbs/core/skeletons.ipynb #30413523
 _SMPL = (
     "pelvis left_hip:pelvis right_hip:pelvis spine1:pelvis left_knee:left_hip right_knee:right_hip "
     "spine2:spine1 left_ankle:left_knee right_ankle:right_knee spine3:spine2 left_foot:left_ankle "
@@ -26,17 +26,7 @@ def _hand(side: str) -> str:
     return " ".join(chain(f, k) for f in _FINGERS for k in (1, 2, 3))
 
 
-_SMPL_ROLES = dict(
-    root="pelvis",
-    spine="spine1",
-    chest="spine3",
-    neck="neck",
-    head="head",
-    left_ankle="left_ankle",
-    right_ankle="right_ankle",
-    left_toe="left_foot",
-    right_toe="right_foot",
-)
+_SMPL_ROLES = {"chest": "spine3"}  # the highest of three
 
 # %% ../../nbs/core/skeletons.ipynb #f9dc3d69
 SMPL22 = skeleton_from_spec("SMPL22", _SMPL, roles=_SMPL_ROLES)  # the SMPL body without hands

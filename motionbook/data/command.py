@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['FEATURES_OPTIONS', 'FEATURES']
 
-# %% ../../nbs/data/command.ipynb #25c8ad3b
+# %% ../../nbs/data/command.ipynb #66be6503
 from argparse import Namespace
-from collections.abc import Iterable
 from pathlib import Path
 
 from ..core.command import FPS, Command, Files, option
@@ -28,7 +27,7 @@ FEATURES_OPTIONS = (
     FPS,
 )  # fmt: skip
 
-# %% ../../nbs/data/command.ipynb #c590a893
+# %% ../../nbs/data/command.ipynb #e0734127
 def plan_features(args: Namespace) -> Files:
     "A name that is not known is refused at once."
     check_representation(args.name)
@@ -44,20 +43,13 @@ def run_features(args: Namespace) -> dict:
     more |= {} if args.fps is None else {"fps": args.fps}
     return features_command(*given, args.dataset, **more)
 
-
-def say_features(made: dict) -> Iterable[str]:
-    "What was made and what was skipped."
-    from motionbook.data.to_features import features_lines
-
-    return features_lines(made)
-
-# %% ../../nbs/data/command.ipynb #03f8d030
+# %% ../../nbs/data/command.ipynb #fe26ee41
 FEATURES = Command(
     "features",
     "turn a dataset into features, splits and statistics",
     "motionbook features ik263 AIST++/ --out data/cache/ik263/aist --validate --split --stats",
     FEATURES_OPTIONS,
     run_features,
-    say_features,
+    "motionbook.data.to_features:features_lines",
     plan_features,
 )

@@ -6,7 +6,7 @@
 __all__ = ['RATES', 'share_changed', 'distances', 'point_error', 'coverage', 'bone_length_variation', 'derivative',
            'motion_rates', 'rate_ratios', 'detection_scores', 'confidence_scores', 'evaluate_cleanup']
 
-# %% ../../nbs/evaluation/motion.ipynb #a94b0c57
+# %% ../../nbs/evaluation/motion.ipynb #f20448c9
 from collections.abc import Sequence
 
 import torch
@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ..core.gaps import changed_points
 from ..core.motion import Motion, Scene
-from ..core.size import body_length
+from ..core.size import body_length, bone_variation
 
-# %% ../../nbs/evaluation/motion.ipynb #e13fdfe4
+# %% ../../nbs/evaluation/motion.ipynb #8e35cb8b
 def share_changed(
     before: Tensor,  # [t j c]
     after: Tensor,  # [t j c]
@@ -76,19 +76,13 @@ def coverage(
     known = _present(truth)
     return _mean(_present(estimate), known if mask is None else known & mask)
 
-# %% ../../nbs/evaluation/motion.ipynb #47f05144
+# %% ../../nbs/evaluation/motion.ipynb #5bdfaa2a
 def bone_length_variation(
     positions: Tensor,  # [t j c]
     edges: Sequence[tuple[int, int]],  # bones as pairs of joints
 ) -> Tensor:  # [e], one figure a bone; NaN where it is seen in fewer than two frames
     "Each bone's standard deviation over time as a share of its mean length."
-    a, b = torch.as_tensor(edges, dtype=torch.long).reshape(-1, 2).unbind(-1)
-    length = (positions[:, a] - positions[:, b]).norm(dim=-1).double()
-    seen = length.isfinite()
-    n = seen.sum(0)
-    mean = length.nan_to_num().sum(0) / n
-    var = torch.where(seen, (length - mean) ** 2, 0.0).sum(0) / n
-    return torch.where((n > 1) & (mean > 0), var.sqrt() / mean, torch.nan).float()
+    return bone_variation(positions, edges).float()
 
 # %% ../../nbs/evaluation/motion.ipynb #aef6e759
 RATES = {1: "velocity_{}_s", 2: "acceleration_{}_s2", 3: "jerk_{}_s3"}  # order of the derivative
@@ -193,7 +187,7 @@ def _correlation(a: Tensor, b: Tensor) -> float:
     scale = float(a.norm() * b.norm())
     return float(a @ b) / scale if scale > 0 else float("nan")
 
-# %% ../../nbs/evaluation/motion.ipynb #3502ffec
+# %% ../../nbs/evaluation/motion.ipynb #ae213e0b
 def evaluate_cleanup(
     truth: Scene,
     corrupted: Scene,
@@ -226,7 +220,7 @@ def evaluate_cleanup(
         scores |= confidence_scores(_join_masks(confidence, x), distances(after, x), good)
     return scores
 
-# %% ../../nbs/evaluation/motion.ipynb #066d0bc7
+# %% ../../nbs/evaluation/motion.ipynb #39308d02
 def _points(scene: Scene) -> Tensor:
     "All actors' points side by side, [t J c]."
     return torch.cat([m.positions for m in scene.actors], 1)
@@ -250,7 +244,7 @@ def _groups(truth: Tensor, before: Tensor, mask: Tensor) -> dict[str, Tensor]:
         "untouched": known & ~mask & seen,
     }
 
-
+# %% ../../nbs/evaluation/motion.ipynb #296e10a8
 def _errors(
     truth: Scene, corrupted: Scene, cleaned: Scene, groups: dict[str, Tensor]
 ) -> dict[str, float]:
@@ -271,7 +265,7 @@ def _distances(scene: Scene, truth: Scene, local: bool) -> Tensor:
         [distances(m.positions, x.positions, _root(x) if local else None) for m, x in pairs], 1
     )
 
-
+# %% ../../nbs/evaluation/motion.ipynb #d1cc6705
 def _root(m: Motion) -> int | None:
     "The joint to measure from: the root by role, else the first of the tree; None for loose points."
     s = m.skeleton

@@ -1,6 +1,6 @@
 """Motions as vectors; the functions that people ask for by name are offered here."""
 
-from importlib import import_module
+from ..core.registry import front_door
 
 _FRONT_DOOR = {
     "REPRESENTATIONS": "representation",
@@ -16,16 +16,5 @@ _FRONT_DOOR = {
     "columns_to_features": "points.markers",
 }
 __all__ = [*_FRONT_DOOR]
-
-
-def __getattr__(name):
-    "Import a name when it is first asked for."
-    if name not in _FRONT_DOOR:
-        raise AttributeError(f"module 'motionbook.features' has no attribute {name!r}")
-    value = getattr(import_module(f"motionbook.features.{_FRONT_DOOR[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__ = front_door(__name__, _FRONT_DOOR)
+__dir__ = lambda: sorted(__all__)

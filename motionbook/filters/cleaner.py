@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['REASONS', 'REASON', 'Detector', 'Filler', 'Fidelity', 'MENDED', 'TOLERANCE', 'More', 'Found', 'Filled', 'missing',
-           'checked_fidelity', 'Cleaned', 'Cleaner', 'sigma_to_confidence', 'FilterCleaner', 'unswapped', 'detect',
-           'Trained']
+           'checked_fidelity', 'Cleaned', 'Cleaner', 'sigma_to_confidence', 'ActorRepair', 'FilterCleaner', 'unswapped',
+           'detect', 'Trained']
 
 # %% ../../nbs/filters/cleaner.ipynb #f3ddec16
 from collections.abc import Callable, Iterable
@@ -62,7 +62,7 @@ def checked_fidelity(fidelity: str) -> str:
         raise ValueError(f"expected fidelity {', '.join(get_args(Fidelity))}, got {fidelity!r}")
     return fidelity
 
-# %% ../../nbs/filters/cleaner.ipynb #b013d20e
+# %% ../../nbs/filters/cleaner.ipynb #7554a8fd
 @dataclass(frozen=True, eq=False)
 class Cleaned:
     "A repaired scene with the evidence, per actor."
@@ -76,6 +76,15 @@ class Cleaned:
     method: str = ""
     fidelity: str = "outliers"
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, original: Scene, parts: Iterable[tuple], **more) -> "Cleaned":
+        "From the motion, reason, confidence and sigma of each actor."
+        actors, reason, *rest = zip(*parts)
+        flagged = tuple(r > 0 for r in reason)
+        return cls(
+            original.replace(actors=actors), original, flagged, rest[0], reason, rest[1], **more
+        )
 
     def changed(self) -> tuple[Tensor, ...]:
         "[t j] bool per actor: the points whose value is not the original one."
@@ -114,56 +123,18 @@ def sigma_to_confidence(
     "The probability of being within `TOLERANCE` of the body's size."
     return 1 - torch.exp(-((TOLERANCE * size) ** 2) / (2 * sigma.clamp_min(1e-9) ** 2))
 
-# %% ../../nbs/filters/cleaner.ipynb #c7cac7db
+# %% ../../nbs/filters/cleaner.ipynb #5fef8d0b
 @dataclass(frozen=True)
-class FilterCleaner:
-    "A detector and a filler behind the `Cleaner` protocol."
+class ActorRepair:
+    "A detector and a filler, and how they repair one actor."
 
     name: str
     detector: Detector
     filler: Filler
     scene_detector: Callable[[Scene], tuple[Found, ...]] | None = None  # for swapped individuals
     max_gap: float | None = None  # seconds; longer gaps stay open
-    mender: Callable[[Motion], tuple[Motion, Tensor]] | None = (
-        None  # for rotations: mended, [t j] moved
-    )
+    mender: Callable[[Motion], tuple[Motion, Tensor]] | None = None  # of rotations; [t j] moved
     own: Callable[[Motion], Filler] | None = None  # a filler for each motion, instead of `filler`
-
-    def fit(self, scenes: Iterable[Scene]) -> Self:
-        "Nothing to learn."
-        return self
-
-    def clean(self, scene: Scene, fidelity: Fidelity = "outliers") -> Cleaned:
-        "Repair every actor of a scene."
-        checked_fidelity(fidelity)
-        given = unswapped(scene, None if fidelity == "missing" else self.scene_detector)
-        opening, starts = find_takes(_restore_names(scene, given))
-        takes = zip(starts, [*starts[1:], len(scene)])
-        parts = [self._take(scene, given, a, b, fidelity) for a, b in takes]
-        if opening:
-            parts.insert(0, [_leave_alone(cut_motion(m, 0, opening)) for m in scene.actors])
-        actors, reason, confidence, sigma, notes = zip(
-            *map(_join_answers, zip(*parts), scene.actors)
-        )
-        said = describe_takes(opening, starts) + tuple(dict.fromkeys(n for ns in notes for n in ns))
-        return Cleaned(
-            scene.replace(actors=actors),
-            scene,
-            tuple(r > 0 for r in reason),
-            confidence,
-            reason,
-            sigma,
-            self.name,
-            fidelity,
-            said,
-        )
-
-    def _take(self, scene: Scene, given: list, start: int, stop: int, fidelity: str) -> list:
-        "One take, actor by actor."
-        whole = (start, stop) == (0, len(scene))
-        cut = lambda f: f and Found(*(None if v is None else v[start:stop] for v in f))
-        part = lambda m: m if whole else cut_motion(m, start, stop)
-        return [self._actor(part(m), cut(g), fidelity) for m, g in zip(scene.actors, given)]
 
     def _actor(self, motion: Motion, given: Found | None, fidelity: str):
         if self.mender and motion.rotations is not None and fidelity != "missing":
@@ -179,6 +150,35 @@ class FilterCleaner:
         filler = self.filler if self.own is None else self.own(motion)
         filled = filler(found.positions.masked_fill(~trusted[..., None], float("nan")), motion.fps)
         return _put_values(motion, found, trusted, filled, fidelity, self.max_gap)
+
+# %% ../../nbs/filters/cleaner.ipynb #0f7779bb
+class FilterCleaner(ActorRepair):
+    "A detector and a filler behind the `Cleaner` protocol."
+
+    def fit(self, scenes: Iterable[Scene]) -> Self:
+        "Nothing to learn."
+        return self
+
+    def clean(self, scene: Scene, fidelity: Fidelity = "outliers") -> Cleaned:
+        "Repair every actor of a scene."
+        checked_fidelity(fidelity)
+        given = unswapped(scene, None if fidelity == "missing" else self.scene_detector)
+        opening, starts = find_takes(_restore_names(scene, given))
+        takes = zip(starts, [*starts[1:], len(scene)])
+        parts = [self._take(scene, given, a, b, fidelity) for a, b in takes]
+        if opening:
+            parts.insert(0, [_leave_alone(cut_motion(m, 0, opening)) for m in scene.actors])
+        whole = list(map(_join_answers, zip(*parts), scene.actors))
+        notes = (*describe_takes(opening, starts), *dict.fromkeys(n for w in whole for n in w[4]))
+        told = dict(method=self.name, fidelity=fidelity, notes=notes)
+        return Cleaned.of(scene, (w[:4] for w in whole), **told)
+
+    def _take(self, scene: Scene, given: list, start: int, stop: int, fidelity: str) -> list:
+        "One take, actor by actor."
+        whole = (start, stop) == (0, len(scene))
+        cut = lambda f: f and Found(*(None if v is None else v[start:stop] for v in f))
+        part = lambda m: m if whole else cut_motion(m, start, stop)
+        return [self._actor(part(m), cut(g), fidelity) for m, g in zip(scene.actors, given)]
 
 # %% ../../nbs/filters/cleaner.ipynb #0a41ca05
 def _restore_names(scene: Scene, given: list[Found | None]) -> Scene:

@@ -117,6 +117,11 @@ class Original(Measured):
         "What a scene that matches changes of each actor; a change that is none is false."
         return [part_change(self, i, m) for i, m in enumerate(scene.actors)]
 
+    def written(self, scene: Scene) -> bytes:
+        "The file with what a scene that matches changes."
+        changes = self.changes(scene)
+        return self.put(changes) if any(changes) else self.data
+
     def check(self, scene: Scene, path: str | os.PathLike):
         "BadFile where this, a new file that was read again, does not say what the scene says."
         check_says(self, scene, path)
@@ -164,14 +169,15 @@ def check_says(
     again: Original,  # a new file, read
     scene: Scene,  # what it should say
     path: str | os.PathLike,  # for the message
-) -> None:
+    frames: Any = slice(None),  # that the file can say something of
+):
     "BadFile where a new file does not say what the scene says."
     found, parts, alike = [], again.parts, len(again.parts) == len(scene.actors)
     for i, part in enumerate(parts):
         there, wanted = part.skeleton.joints, scene.actors[i].skeleton.joints if alike else ()
         at = [there.index(j) for j in wanted] if set(there) == set(wanted) else slice(None)
-        found.append(again.points(i)[:, at])
-    want = [whole_points(m.positions.numpy()) for m in scene.actors]
+        found.append(again.points(i)[frames][:, at])
+    want = [whole_points(m.positions.numpy()[frames]) for m in scene.actors]
     got, want = (np.concatenate(x, 1) for x in (found, want))
     share, step = again.tolerance
     if got.shape != want.shape or not np.allclose(got, want, share, step, equal_nan=True):
@@ -210,13 +216,10 @@ def file_functions(
         if not is_own(original, kinds, scene, path):
             scene = shaped(scene, path)
         own = is_own(original, kinds, scene, path)
-        changes = original.changes(scene) if own else ()
-        if own and not any(changes):
-            return atomic_write(path, original.data)
         options = original.options if own else again(scene)
         check = lambda p: parse(read_bytes(p), path, **options).check(scene, path)
         with reading(path):
-            data = original.put(changes) if own else fresh(scene, path)
-        return atomic_write(path, data, check)
+            data = original.written(scene) if own else fresh(scene, path)
+        return atomic_write(path, data, None if own and data is original.data else check)
 
     return read, write

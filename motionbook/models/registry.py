@@ -39,3 +39,8 @@ RECIPES.add(
     "motionbook.models.vae.recipe:VAE",
     "a motion autoencoder that keeps datasets and styles apart, and samples",
 )
+RECIPES.add(
+    "vqvae",
+    "motionbook.models.vqvae.judge:VQVAE",
+    "a network that turns motion of a robot or a body into codes and back",
+)

@@ -20,7 +20,7 @@ from ..core.files import bad_file
 from ..core.motion import Scene
 from ..core.skeleton import Skeleton, skeleton_from_spec
 from ..core.skeletons import STICK16
-from ..formats.kit.tokens import Tokens, json_tokens, replaced
+from ..formats.kit.tokens import Tokens, json_tokens
 from ..formats.original import Original, Part, file_functions
 from .actions import ActionType, action_index
 
@@ -74,7 +74,7 @@ class MotionFile(Original):
             which += self.at[:, a][moved].tolist()
             words += [_print_number(x) for x in new[moved].tolist()]
         tokens = self.tokens
-        return tokens.encoded(replaced(tokens.body, tokens.start[which], tokens.end[which], words))
+        return tokens.put(which, words)
 
 
 def _print_number(x: float) -> str:

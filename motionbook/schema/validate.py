@@ -6,7 +6,7 @@
 __all__ = ['USUAL', 'LIMITS', 'SURROUNDINGS', 'Verdict', 'Limits', 'judge_physics', 'longest_expected', 'judge_limbs',
            'judge_angles', 'judge_collisions', 'DataValidator', 'judge_metadata']
 
-# %% ../../nbs/schema/validate.ipynb #44d48841
+# %% ../../nbs/schema/validate.ipynb #968abbf0
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..body.stick import SEGMENTS, WIDTH, disconnection, segments_to_joints
 from ..core.registry import unknown_name
-from ..core.skeleton import STICK16
+from ..core.skeletons import STICK16
 from .metadata import EnhancedSampleMetadata
 from .stick import segment_lengths
 
@@ -97,7 +97,7 @@ def judge_physics(
             )
     return Verdict(True, 1.0, "")
 
-# %% ../../nbs/schema/validate.ipynb #cd9d903b
+# %% ../../nbs/schema/validate.ipynb #49338eac
 _SHARE = {  # length of a segment as a share of the body's height (limbs and pelvis: Drillis and Contini; head and trunk: our own generous bounds)
     "head": 0.13, "upper_torso": 0.10, "lower_torso": 0.30, "upper_arm": 0.186, "forearm": 0.146, "thigh": 0.245, "shin": 0.246, "pelvis_width": 0.19,
 }  # fmt: skip

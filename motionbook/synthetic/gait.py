@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['Course', 'WALK', 'RUN', 'STEP_TOUCH', 'FLAT', 'RISE', 'WALKING', 'RUNNING', 'DANCING', 'Style', 'draw_style',
-           'wander_slowly', 'course', 'Gait', 'ease', 'footsteps', 'Manner', 'travel', 'plan_walk', 'plan_run',
+           'wander_slowly', 'course', 'Gait', 'ease', 'footsteps', 'Manner', 'Take', 'travel', 'plan_walk', 'plan_run',
            'plan_turn', 'plan_dance']
 
-# %% ../../nbs/synthetic/gait.ipynb #d886de7d
+# %% ../../nbs/synthetic/gait.ipynb #5ac6a6a1
 import math
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +19,7 @@ from torch import Tensor
 from ..core.skeleton import Skeleton
 from .actor import Plan, keyframes
 
-# %% ../../nbs/synthetic/gait.ipynb #8ffcc99c
+# %% ../../nbs/synthetic/gait.ipynb #0ec2a10a
 class Style(NamedTuple):
     "How one person differs from the next; drawn from a seed."
 
@@ -43,7 +43,7 @@ def draw_style(
     drift = torch.stack([2 * math.pi * u[7:10], 0.25 + 0.5 * u[10:13]], -1)
     return Style(*(low + (high - low) * u[:6]).tolist(), 1.0 if u[6] < 0.5 else -1.0, drift)
 
-# %% ../../nbs/synthetic/gait.ipynb #886cddbc
+# %% ../../nbs/synthetic/gait.ipynb #78ed952c
 def wander_slowly(
     t: Tensor,  # [t] seconds
     style: Style,
@@ -53,7 +53,7 @@ def wander_slowly(
     phase, rate = style.drift.unbind(-1)
     return size * torch.sin(phase + 2 * math.pi * rate * t[:, None])
 
-# %% ../../nbs/synthetic/gait.ipynb #9b22b399
+# %% ../../nbs/synthetic/gait.ipynb #0c081a2c
 Course = Callable[[Tensor], Tensor]  # times [...] -> x, z, yaw [... 3]
 
 
@@ -71,7 +71,7 @@ def course(
     table = torch.cat([xz - xz[n], yaw(t)[:, None]], -1)
     return partial(_look_up, table, n)
 
-# %% ../../nbs/synthetic/gait.ipynb #7fff8434
+# %% ../../nbs/synthetic/gait.ipynb #50161c61
 def _look_up(table: Tensor, zero: int, t: Tensor) -> Tensor:
     "Linear interpolation in a table of milliseconds."
     at = (t * 1000 + zero).clamp(0, len(table) - 1.001)
@@ -85,7 +85,7 @@ def _turned(yaw: Tensor, side: Tensor, ahead: Tensor) -> Tensor:
         [side * yaw.cos() + ahead * yaw.sin(), ahead * yaw.cos() - side * yaw.sin()], -1
     )
 
-# %% ../../nbs/synthetic/gait.ipynb #13bf595c
+# %% ../../nbs/synthetic/gait.ipynb #8b26aee3
 class Gait(NamedTuple):
     "How steps are made; times in shares of a cycle, lengths in shares of height, angles in radians."
 
@@ -103,7 +103,7 @@ RUN = Gait(0.72, 0.32, 0.03, 0.09, 0.12, 1.1, 0.06)
 STEP_TOUCH = Gait(1.0, 0.62, 0.075, 0.04, 0.05, 0.35, 0.0)
 FLAT, RISE = 0.16, 0.50  # shares of the stance: sole down, heel up
 
-# %% ../../nbs/synthetic/gait.ipynb #e8b51284
+# %% ../../nbs/synthetic/gait.ipynb #5321c652
 def _cycle(t: Tensor, gait: Gait, phase: float) -> Tensor:
     "[t 2] cycles done by the left and the right foot; a foot lands at whole numbers."
     return (t / gait.period + phase)[:, None] + torch.tensor([0.0, 0.5], dtype=torch.float64)
@@ -137,7 +137,7 @@ def _pivot(s: Tensor, gait: Gait, skeleton: Skeleton) -> Tensor:
     )  # changes while both are down
     return heel + ball_share[..., None] * (ball - heel)
 
-# %% ../../nbs/synthetic/gait.ipynb #012a94ca
+# %% ../../nbs/synthetic/gait.ipynb #7f7db0e2
 def ease(
     x: Tensor,  # [...]
     first: float = 0.18,  # share of the way's time to get up to speed
@@ -150,7 +150,7 @@ def ease(
     rest = last / 2 - soft((1 - x).clamp(max=last), last)
     return (soft(x.clamp(max=first), first) + middle + rest) / (1 - (first + last) / 2)
 
-# %% ../../nbs/synthetic/gait.ipynb #129e0f32
+# %% ../../nbs/synthetic/gait.ipynb #a47b07b7
 def footsteps(
     t: Tensor,  # [t] seconds
     path: Course,
@@ -186,10 +186,10 @@ def footsteps(
     )
     return ankles, torch.stack([yaw, pitch], -1), contacts
 
-# %% ../../nbs/synthetic/gait.ipynb #c98bfbf3
+# %% ../../nbs/synthetic/gait.ipynb #e7c06e5f
 _SIDE = torch.tensor([1.0, -1.0], dtype=torch.float64)  # left is +x
 
-# %% ../../nbs/synthetic/gait.ipynb #0dd00221
+# %% ../../nbs/synthetic/gait.ipynb #d9bc05be
 class Manner(NamedTuple):
     "How the body moves over its steps; lengths in shares of height, angles in radians."
 
@@ -207,17 +207,25 @@ WALKING = Manner(0.0115, 0.012, 0.08, 0.06, 0.16, 0.36, 0.05, 0.03)
 RUNNING = Manner(-0.02, 0.008, 0.12, 0.08, 0.30, 0.65, 1.1, 0.14)
 DANCING = Manner(-0.012, 0.020, 0.10, 0.16, 0.25, 0.30, 0.9, 0.02)
 
-# %% ../../nbs/synthetic/gait.ipynb #86dad0e6
+# %% ../../nbs/synthetic/gait.ipynb #7be19bdb
+class Take(NamedTuple):
+    "What is to be acted, and by whom."
+
+    t: Tensor  # [t] seconds
+    seconds: float  # length of the clip
+    style: Style
+    skeleton: Skeleton
+    height: float  # metres
+
+
 def travel(
-    t: Tensor,  # [t] seconds
+    take: Take,
     path: Course,
     gait: Gait,
     manner: Manner,
-    style: Style,
-    skeleton: Skeleton,
-    height: float,  # metres
 ) -> Plan:
     "A plan for any motion that steps along a course."
+    t, _, style, skeleton, height = take
     ankles, feet, contacts = footsteps(t, path, gait, style.phase, skeleton, height)
     m = Manner(*(style.size * v for v in manner[:6]), *manner[6:])
     cycle = 2 * math.pi * _cycle(t, gait, style.phase)
@@ -241,56 +249,32 @@ def travel(
     arms = torch.stack([forward, 0.12 + 0 * land, 0.2 + 0.3 * m.elbow - 0.2 * land, elbow], -1)
     return Plan(pelvis, hips, trunk, head, arms, ankles, feet, contacts)
 
-# %% ../../nbs/synthetic/gait.ipynb #f0aceeee
-def plan_walk(
-    t: Tensor,  # [t] seconds
-    seconds: float,  # length of the clip
-    style: Style,
-    skeleton: Skeleton,
-    height: float,  # metres
-) -> Plan:
+# %% ../../nbs/synthetic/gait.ipynb #b3c603a4
+def plan_walk(take: Take) -> Plan:
     "Walking nearly straight on."
+    t, seconds, style, _, height = take
     gait = WALK._replace(period=WALK.period / style.tempo, width=WALK.width * style.width)
     speed = 1.28 * style.tempo * (0.5 + 0.5 * style.size) * height / 1.7
     phase, rate = style.drift[0].tolist()
     yaw = lambda t: 0.15 * (torch.sin(phase + rate * t) - math.sin(phase))
-    return travel(
-        t, course(seconds, lambda t: speed + 0 * t, yaw), gait, WALKING, style, skeleton, height
-    )
+    return travel(take, course(seconds, lambda t: speed + 0 * t, yaw), gait, WALKING)
 
-# %% ../../nbs/synthetic/gait.ipynb #82ea4f74
-def plan_run(
-    t: Tensor,  # [t] seconds
-    seconds: float,  # length of the clip
-    style: Style,
-    skeleton: Skeleton,
-    height: float,  # metres
-) -> Plan:
+# %% ../../nbs/synthetic/gait.ipynb #db6bd69f
+def plan_run(take: Take) -> Plan:
     "Running with a flight phase in each step."
+    t, seconds, style, _, height = take
     gait = RUN._replace(period=RUN.period / style.tempo)
     speed = 3.0 * style.tempo * height / 1.7
     bob = -9.81 * (gait.period / (4 * math.pi)) ** 2 / (height * style.size)  # free fall at the top
     phase, rate = style.drift[0].tolist()
     yaw = lambda t: 0.1 * (torch.sin(phase + rate * t) - math.sin(phase))
-    return travel(
-        t,
-        course(seconds, lambda t: speed + 0 * t, yaw),
-        gait,
-        RUNNING._replace(bob=bob),
-        style,
-        skeleton,
-        height,
-    )
+    path = course(seconds, lambda t: speed + 0 * t, yaw)
+    return travel(take, path, gait, RUNNING._replace(bob=bob))
 
-# %% ../../nbs/synthetic/gait.ipynb #48733223
-def plan_turn(
-    t: Tensor,  # [t] seconds
-    seconds: float,  # length of the clip
-    style: Style,
-    skeleton: Skeleton,
-    height: float,  # metres
-) -> Plan:
+# %% ../../nbs/synthetic/gait.ipynb #3ff72e38
+def plan_turn(take: Take) -> Plan:
     "Walking, turning around on small steps, walking back."
+    t, seconds, style, _, height = take
     gait = WALK._replace(
         period=WALK.period / style.tempo,
         width=1.3 * WALK.width * style.width,
@@ -306,21 +290,16 @@ def plan_turn(
         * keyframes(t, [begin - 0.6, begin + 0.3 * half, end - 0.3 * half, end + 0.6], [0, 1, 1, 0])
     )
     path = course(seconds, lambda t: 1.1 * style.tempo * height / 1.7 * slow(t), yaw)
-    return travel(t, path, gait, WALKING, style, skeleton, height)
+    return travel(take, path, gait, WALKING)
 
-# %% ../../nbs/synthetic/gait.ipynb #60df8520
-def plan_dance(
-    t: Tensor,  # [t] seconds
-    seconds: float,  # length of the clip
-    style: Style,
-    skeleton: Skeleton,
-    height: float,  # metres
-) -> Plan:
+# %% ../../nbs/synthetic/gait.ipynb #5adbd1a8
+def plan_dance(take: Take) -> Plan:
     "Two steps to one side and two to the other, on the beat, with hips and arms."
+    t, seconds, style, _, height = take
     period = STEP_TOUCH.period / style.tempo
     beat = 2 * math.pi * t[:, None] / period + 2 * math.pi * style.phase
     path = partial(_dance_floor, style, period, height)
-    plan = travel(t, path, STEP_TOUCH._replace(period=period), DANCING, style, skeleton, height)
+    plan = travel(take, path, STEP_TOUCH._replace(period=period), DANCING)
     wave = torch.sin(beat + torch.tensor([0.0, math.pi], dtype=torch.float64) * (style.width > 1))
     raised = 0.5 + 0.5 * torch.sin(beat / 4 + 2 * style.drift[:2, 0])
     arms = plan.arms + style.size * torch.stack(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ACTIONS', 'person', 'place', 'two_people', 'person_markers', 'ACTOR', 'MOUSE8', 'mouse']
 
-# %% ../../nbs/synthetic/people.ipynb #5aaa318d
+# %% ../../nbs/synthetic/people.ipynb #329e57cf
 import math
 
 import torch
@@ -17,6 +17,7 @@ from ..core.skeletons import MARKER20
 from .actor import ACTOR, Plan, actor_skeleton, keyframes, perform, standing
 from .animals import MOUSE8, mouse  # noqa: F401
 from motionbook.synthetic.gait import (
+    Take,
     draw_style,
     ease,
     plan_dance,
@@ -26,10 +27,10 @@ from motionbook.synthetic.gait import (
     wander_slowly,
 )
 
-# %% ../../nbs/synthetic/people.ipynb #8b7de5a9
+# %% ../../nbs/synthetic/people.ipynb #66c69315
 _all_ = ["ACTOR", "MOUSE8", "mouse"]
 
-# %% ../../nbs/synthetic/people.ipynb #7da7433b
+# %% ../../nbs/synthetic/people.ipynb #f22d5fe4
 _TOES_DOWN = 0.9  # radians, as the feet leave the ground
 
 
@@ -44,8 +45,9 @@ def _hop_keys(fly: float, height: float) -> dict[str, list]:
         acceleration=[0, 9, -g, -g, 12, 0],
     )
 
-# %% ../../nbs/synthetic/people.ipynb #e831fc32
-def _jump(t, seconds, style, skeleton, height) -> Plan:
+# %% ../../nbs/synthetic/people.ipynb #52559b4c
+def _jump(take: Take) -> Plan:
+    t, seconds, style, skeleton, height = take
     fly = 0.42 + 0.2 * (style.size - 0.85)
     keys = _hop_keys(fly, height)
     at, rest = keys["at"], 0.25 / style.tempo
@@ -82,7 +84,7 @@ def _jump(t, seconds, style, skeleton, height) -> Plan:
     plan.trunk.add_(wander_slowly(t, style))
     return _jumping_feet(plan, s, number * hop, hop, pitch, (go, fly), skeleton)
 
-# %% ../../nbs/synthetic/people.ipynb #9db4852d
+# %% ../../nbs/synthetic/people.ipynb #1668b7e7
 def _jumping_feet(plan: Plan, s, start, hop, pitch, flight, skeleton) -> Plan:
     "Feet that leave and land on the ball and hang below the body in between."
     go, fly = flight
@@ -104,9 +106,10 @@ def _jumping_feet(plan: Plan, s, start, hop, pitch, flight, skeleton) -> Plan:
     contacts = torch.stack([grounded & (pitch == 0), grounded], -1)
     return plan._replace(contacts=contacts[:, None].expand(-1, 2, 2))
 
-# %% ../../nbs/synthetic/people.ipynb #06352bfc
-def _idle(t, style, skeleton, height) -> Plan:
+# %% ../../nbs/synthetic/people.ipynb #26b8218a
+def _idle(take: Take) -> Plan:
     "Standing, breathing, shifting weight."
+    t, _, style, skeleton, height = take
     plan = standing(len(t), skeleton)
     drift = wander_slowly(t, style, 1.0)
     plan.pelvis[:] = height * drift * torch.tensor([0.007, 0.0, 0.004])
@@ -118,8 +121,9 @@ def _idle(t, style, skeleton, height) -> Plan:
     return plan
 
 
-def _wave(t, seconds, style, skeleton, height) -> Plan:
-    plan = _idle(t, style, skeleton, height)
+def _wave(take: Take) -> Plan:
+    t, seconds, style, skeleton, height = take
+    plan = _idle(take)
     hand = 0 if style.side > 0 else 1
     up = keyframes(t, [0.1, 0.9, max(seconds - 0.9, 1.2), max(seconds - 0.1, 2.0)], [0, 1, 1, 0])
     swing = torch.sin(2 * math.pi * (1.7 * style.tempo * t + style.phase))
@@ -131,8 +135,9 @@ def _wave(t, seconds, style, skeleton, height) -> Plan:
     return plan
 
 
-def _sit(t, seconds, style, skeleton, height) -> Plan:
-    plan = _idle(t, style, skeleton, height)
+def _sit(take: Take) -> Plan:
+    t, seconds, style, skeleton, height = take
+    plan = _idle(take)
     begin, pace = min(0.4 + 0.4 * style.phase, 0.2 * seconds), 1 / style.tempo
     down = lambda a, b: keyframes(t, [begin + a * pace, begin + b * pace], [0, 1])
     bow = keyframes(t, [begin, begin + 0.9 * pace, begin + 1.9 * pace], [0, 1, 0])
@@ -147,22 +152,15 @@ def _sit(t, seconds, style, skeleton, height) -> Plan:
     plan.arms[..., 0] += 0.4 * bow[:, None]
     return plan
 
-# %% ../../nbs/synthetic/people.ipynb #3a3e0411
-_PLANS = dict(
-    walk=plan_walk, run=plan_run, jump=_jump, wave=_wave, sit=_sit, turn=plan_turn, dance=plan_dance
-)
-_TEXTS = dict(
-    walk="a person walks",
-    run="a person runs",
-    jump="a person jumps forward",
-    wave="a person waves",
-    sit="a person sits down on a chair",
-    turn="a person turns around while walking",
-    dance="a person dances",
-)
+# %% ../../nbs/synthetic/people.ipynb #b3bded52
+_ACTS = {  # action -> its plan, and what one says of it
+    "walk": (plan_walk, "a person walks"), "run": (plan_run, "a person runs"), "jump": (_jump, "a person jumps forward"),
+    "wave": (_wave, "a person waves"), "sit": (_sit, "a person sits down on a chair"),
+    "turn": (plan_turn, "a person turns around while walking"), "dance": (plan_dance, "a person dances"),
+}  # fmt: skip
 
-# %% ../../nbs/synthetic/people.ipynb #18526e64
-ACTIONS: tuple[str, ...] = ("walk", "run", "jump", "wave", "sit", "turn", "dance")
+# %% ../../nbs/synthetic/people.ipynb #f33540fe
+ACTIONS: tuple[str, ...] = tuple(_ACTS)  # walk, run, jump, wave, sit, turn, dance
 
 
 def person(
@@ -173,17 +171,14 @@ def person(
     height: float = 1.70,  # metres
 ) -> Motion:
     "One actor at an action, from the origin, facing +z, feet on y = 0; foot contacts are in `meta`."
-    if action not in _PLANS:
+    if action not in _ACTS:
         raise ValueError(f"expected an action of {', '.join(ACTIONS)}, got {action!r}")
-    t, skeleton, style = (
-        _times(seconds, fps),
-        actor_skeleton(height),
-        draw_style(torch.Generator().manual_seed(seed)),
-    )
-    plan = _PLANS[action](t, float(seconds), style, skeleton, height)
-    return perform(plan, skeleton, fps, f"{action}_{seed}", _TEXTS[action])
+    skeleton, style = actor_skeleton(height), draw_style(torch.Generator().manual_seed(seed))
+    act, text = _ACTS[action]
+    plan = act(Take(_times(seconds, fps), float(seconds), style, skeleton, height))
+    return perform(plan, skeleton, fps, f"{action}_{seed}", text)
 
-# %% ../../nbs/synthetic/people.ipynb #c35e9e1e
+# %% ../../nbs/synthetic/people.ipynb #798a430d
 def _times(seconds: float, fps: float) -> Tensor:
     "[t] the times of the frames."
     if not (
@@ -192,7 +187,7 @@ def _times(seconds: float, fps: float) -> Tensor:
         raise ValueError(f"expected at least one frame, got {seconds:g} s at {fps:g} fps")
     return torch.arange(round(seconds * fps), dtype=torch.float64) / fps
 
-# %% ../../nbs/synthetic/people.ipynb #f2abdc70
+# %% ../../nbs/synthetic/people.ipynb #f8d2719e
 def place(
     motion: Motion,
     x: float = 0.0,  # metres to the left
@@ -210,7 +205,7 @@ def place(
     offsets = motion.offsets
     return motion.replace(positions=moved, rotations=rot, offsets=offsets)
 
-# %% ../../nbs/synthetic/people.ipynb #7ad6cdad
+# %% ../../nbs/synthetic/people.ipynb #eb7f2b5a
 def two_people(
     seconds: float = 4.0,
     fps: float = 60.0,  # frames per second
@@ -230,7 +225,7 @@ def two_people(
     text = "two people walk past each other" if action == "pass" else "two people shake hands"
     return Scene(pair, text=(text,), meta={"seed": seed})
 
-# %% ../../nbs/synthetic/people.ipynb #e92d267d
+# %% ../../nbs/synthetic/people.ipynb #9b84cf0c
 def _passing(seconds: float, fps: float, seed: int, heights: list[float]) -> tuple[Motion, Motion]:
     "They meet in the middle of the clip, an arm's length apart."
     a, b = (person("walk", seconds, fps, 2 * seed + k, h) for k, h in enumerate(heights))
@@ -255,20 +250,13 @@ def _handshake(
         goal = torch.stack(
             [0.03 * torch.ones_like(t), y, (apart / 2 - 0.05) * torch.ones_like(t)], -1
         )
-        plan = _idle(t, style, skeleton, h)
+        plan = _idle(Take(t, seconds, style, skeleton, h))
         hands = dict(reach=goal[:, None].expand(-1, 2, 3), grip=torch.stack([0 * t, grip], -1))
-        people.append(
-            perform(
-                plan._replace(**hands),
-                skeleton,
-                fps,
-                f"handshake_{'ab'[k]}",
-                "a person shakes hands",
-            )
-        )
+        plan, name = plan._replace(**hands), f"handshake_{'ab'[k]}"
+        people.append(perform(plan, skeleton, fps, name, "a person shakes hands"))
     return people[0], place(people[1], 0.0, apart, math.pi)
 
-# %% ../../nbs/synthetic/people.ipynb #e85f4a25
+# %% ../../nbs/synthetic/people.ipynb #45572856
 _MARKER_JOINTS = dict(Neck="neck", **{
     f"{s}{m}": f"{side}_{j}" for s, side in (("R", "right"), ("L", "left")) for m, j in
     dict(Shoulder="shoulder", Hip="hip", Knee="knee", Ankle="ankle", Heel="heel", Elbow="elbow", Wrist="wrist").items()
@@ -278,7 +266,7 @@ _TOES = {
     "SmallToe": (0.035, 0.003, 0.007),
 }  # outward, up, ahead of the ball
 
-# %% ../../nbs/synthetic/people.ipynb #f68cb15d
+# %% ../../nbs/synthetic/people.ipynb #a10de4b2
 def person_markers(
     motion: Motion,  # an actor's, with rotations
 ) -> Motion:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['IK263_LAYOUT', 'FLOWMIMIC', 'smpl_to_ik263', 'ik263_to_joints', 'mirror_ik263', 'IK263']
 
-# %% ../../../nbs/features/humanml3d/ik263.ipynb #1376186a
+# %% ../../../nbs/features/humanml3d/ik263.ipynb #4a89649f
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -27,10 +27,10 @@ from motionbook.features.humanml3d.ik_joints import (
 from .ik_vectors import Frames, joints_to_ik
 from ..representation import Layout
 
-# %% ../../../nbs/features/humanml3d/ik263.ipynb #47c54041
+# %% ../../../nbs/features/humanml3d/ik263.ipynb #f3ad1c11
 IK263_LAYOUT: Layout = HUMANML3D_BODY.layout  # the seven parts, by name
 
-# %% ../../../nbs/features/humanml3d/ik263.ipynb #312330b4
+# %% ../../../nbs/features/humanml3d/ik263.ipynb #f87e95e0
 def smpl_to_ik263(
     joints: Tensor | Sequence[Tensor],  # [t 22 3] metres, y up; [b t 22 3]; or a list of [t 22 3]
     facing: Facing = "humanml3d",  # "correct" = without the exchanged hips and the slip at 180°
@@ -43,7 +43,7 @@ def smpl_to_ik263(
     "HumanML3D's 263 numbers of each frame; ValueError for what is not a recording of a person."
     return joints_to_ik(joints, HUMANML3D_BODY, facing, frames, skeleton, check, lying)
 
-# %% ../../../nbs/features/humanml3d/ik263.ipynb #8ed1d2a6
+# %% ../../../nbs/features/humanml3d/ik263.ipynb #7cec0a04
 def ik263_to_joints(
     features: Tensor | Sequence[Tensor],  # [... t 263], not normalised, or a list of [t 263]
     source: JointSource = "positions",  # or "rotations", with bones of fixed length
@@ -66,7 +66,7 @@ def mirror_ik263(
     "The features of the mirrored clip, without encoding it."
     return mirror_ik(features, HUMANML3D_BODY)
 
-# %% ../../../nbs/features/humanml3d/ik263.ipynb #de3636c0
+# %% ../../../nbs/features/humanml3d/ik263.ipynb #df3297c3
 @dataclass(frozen=True, eq=False)
 class IK263(IKFeatures):
     "HumanML3D's 263 numbers, from motions and back to motions on SMPL22."
@@ -76,17 +76,11 @@ class IK263(IKFeatures):
     layout: ClassVar[Layout] = IK263_LAYOUT
     fps: float | None = 20.0  # the rate that motions are resampled to; None = the recording's own
 
-    def joints_of(
-        self,
-        motion: Motion,
-    ) -> Tensor:  # [t 22 3] metres
+    def joints_of(self, motion: Motion) -> Tensor:  # [t 22 3] metres
         "A motion's joints in SMPL's places."
         return motion_to_smpl22(motion).positions
 
-    def motion_of(
-        self,
-        joints: Tensor,  # [t 22 3] metres
-    ) -> Motion:  # on SMPL22
+    def motion_of(self, joints: Tensor) -> Motion:  # on SMPL22
         "Joints as a motion."
         return Motion(joints, SMPL22, self.fps)
 

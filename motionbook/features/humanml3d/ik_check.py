@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FEWEST_FRAMES', 'checked_clips', 'explain_not_finite']
 
-# %% ../../../nbs/features/humanml3d/ik_check.ipynb #b8893c56
+# %% ../../../nbs/features/humanml3d/ik_check.ipynb #c3d70219
 from collections.abc import Sequence
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from .ik_body import IKBody
 from ..shared.checks import check_joints, which_clip
 
-# %% ../../../nbs/features/humanml3d/ik_check.ipynb #7e28567a
+# %% ../../../nbs/features/humanml3d/ik_check.ipynb #003ffa84
 FEWEST_FRAMES = 3  # frames; the last one has no velocity, and one row is not a motion
 
 
@@ -37,7 +37,7 @@ def checked_clips(
             )
     return [c if c.dtype in (torch.float32, torch.float64) else c.float() for c in clips]
 
-# %% ../../../nbs/features/humanml3d/ik_check.ipynb #a0c79f35
+# %% ../../../nbs/features/humanml3d/ik_check.ipynb #3ecd3eb9
 def _shape(body: IKBody) -> str:
     return f"[t {len(body.skeleton)} 3] in the order of {body.skeleton.name} ({', '.join(body.skeleton.joints[:4])}, …)"
 
@@ -50,7 +50,7 @@ def _hint(c: Tensor, body: IKBody) -> str:
         return "; SMPL's first 22 joints are joints[:, :22]"
     return "; a Motion on another skeleton goes through `encode` of the representation"
 
-# %% ../../../nbs/features/humanml3d/ik_check.ipynb #ba8f471b
+# %% ../../../nbs/features/humanml3d/ik_check.ipynb #7650beae
 def explain_not_finite(
     clips: Sequence[Tensor],  # [t j 3] each
     body: IKBody,
@@ -65,8 +65,7 @@ def explain_not_finite(
         except ValueError as e:
             return e
         flat = (clip[:, 1:] - clip[:, up]).square().sum(-1) < 1e-12
-        if flat.any():
-            t, j = flat.nonzero()[0].tolist()
+        for t, j in flat.nonzero()[:1].tolist():
             return ValueError(
                 f"{which_clip(k, range(total))}expected bones with a length, got none from {names[up[j]]!r} to {names[j + 1]!r} at frame {t}; "
                 "such a bone has no direction: give joints that stand apart"

@@ -7,29 +7,37 @@ __all__ = ['Amc', 'parse_amc', 'number_habit', 'replace_angles', 'amc_text']
 
 # %% ../../../nbs/formats/acclaim/amc_text.ipynb #77e65ff3
 import re
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...core.files import bad_file, decode
+from ...core.files import bad_file
 from .asf_text import Asf
 from ..kit.numbers import printf_habit
-from ..kit.tokens import replaced, word_spans
+from motionbook.formats.kit.tokens import (
+    Tokens,
+    bulk_numbers,
+    on_disk,
+    plain_coding,
+    text_body,
+    word_spans,
+)
 
 # %% ../../../nbs/formats/acclaim/amc_text.ipynb #8d71a306
 @dataclass(frozen=True, eq=False)
 class Amc:
     "A motion file."
 
-    text: str = field(repr=False)
-    encoding: str  # text.encode(encoding) is the file
-    body: int  # where the first frame begins
+    tokens: Tokens = field(repr=False)  # its numbers, frame by frame
+    begin: int  # byte at which the first frame begins
     columns: dict[str, slice]  # bone -> its columns
-    values: np.ndarray = field(repr=False)  # [t c] as printed: the file's units and angles
-    spans: np.ndarray = field(repr=False)  # [2 t c] where each number begins and ends, from `body`
     degrees: bool
     notes: tuple[str, ...] = ()  # what is unusual about it
+
+    @property
+    def values(self) -> np.ndarray:  # [t c]
+        "The numbers as printed: the file's units and angles."
+        return self.tokens.values.reshape(-1, max(c.stop for c in self.columns.values()))
 
 # %% ../../../nbs/formats/acclaim/amc_text.ipynb #32f70b0d
 _FRAME = re.compile(r"^[ \t]*\d+[ \t]*\r?$", re.MULTILINE)
@@ -37,13 +45,9 @@ _FRAME = re.compile(r"^[ \t]*\d+[ \t]*\r?$", re.MULTILINE)
 
 def _first_frame(text: str, at: int, path) -> list[tuple[str, int]]:
     "The lines of the first frame: name, count of numbers."
-    start = text.find("\n", at) + 1
-    end = _FRAME.search(text, start) if start else None
-    lines = (
-        [line.split() for line in text[start : end.start() if end else len(text)].splitlines()]
-        if start
-        else []
-    )
+    start = text.find("\n", at) + 1 or len(text)
+    end = _FRAME.search(text, start)
+    lines = map(str.split, text[start : end.start() if end else len(text)].splitlines())
     return [(words[0], len(words) - 1) for words in lines if words]
 
 
@@ -56,51 +60,32 @@ def _check_lines(lines: list[tuple[str, int]], asf: Asf, path, line: int):
         if name not in dofs:
             raise bad_file(path, "a bone of the skeleton", repr(name[:40]), where, wrong)
         if count != len(dofs[name]):
-            raise bad_file(
-                path,
-                f"{len(dofs[name])} numbers for {name} ({' '.join(dofs[name])})",
-                str(count),
-                where,
-                wrong,
-            )
+            want = f"{len(dofs[name])} numbers for {name} ({' '.join(dofs[name])})"
+            raise bad_file(path, want, str(count), where, wrong)
     names = [n for n, _ in lines]
     if len(set(names)) < len(names) or "root" not in names:
-        raise bad_file(
-            path,
-            "one line for root and each bone",
-            "none" if not names else "another set of lines",
-            f"line {line}",
-        )
+        got = "another set of lines" if names else "none"
+        raise bad_file(path, "one line for root and each bone", got, f"line {line}")
 
 # %% ../../../nbs/formats/acclaim/amc_text.ipynb #7223a335
-def _broken(body: str, lines: list[tuple[str, int]], path, line: int):
+def _explain(body: str, lines: list[tuple[str, int]], path, line: int):
     "Raise for the first line that is not what the first frame promises."
-    expected, k, frame = [("", 0), *lines], 0, "?"
-    for i, row in enumerate(body.split("\n")):
-        words = row.split()
+    expected, k, frame, rows = [("", 0), *lines], 0, "?", body.rstrip().split("\n")
+    for i, row in enumerate(rows):
+        words, (name, count) = row.split(), expected[k]
         if not words:
             continue
-        name, count = expected[k]
-        if k == 0:
-            frame = words[0]
+        frame = frame if k else words[0]
         fits = len(words) == count + 1 and (words[0] == name if k else words[0].isdigit())
         odd = next((w for w in words[1:] if fits and not _is_number(w)), None)
         if not fits or odd:
-            want = (
-                "a finite number"
-                if odd
-                else f"{name} and {count} numbers"
-                if k
-                else "the number of a frame"
-            )
-            last = not body[sum(len(r) + 1 for r in body.split("\n")[: i + 1]) :].strip()
-            raise bad_file(
-                path,
-                want,
-                repr((odd or row.strip())[:40]),
+            want = f"{name} and {count} numbers" if k else "the number of a frame"
+            where, fix = (
                 f"line {line + i}, frame {frame[:12]}",
-                "the file is cut off" * last,
+                "the file is cut off" * (row is rows[-1]),
             )
+            got = repr((odd or row.strip())[:40])
+            raise bad_file(path, "a finite number" if odd else want, got, where, fix)
         k = (k + 1) % len(expected)
     want = f"{expected[k][0]} and {expected[k][1]} numbers" if k else "finite numbers"
     raise bad_file(path, want, "the end of the file", f"frame {frame[:12]}", "the file is cut off")
@@ -113,10 +98,8 @@ def _is_number(word: str) -> bool:
         return False
 
 # %% ../../../nbs/formats/acclaim/amc_text.ipynb #5ce63eca
-def _table(
-    body: bytes, lines: list[tuple[str, int]]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    "Numbers of the frames [t 1+c], where they begin and end [t 1+c]; None if the lines are not the same in all frames."
+def _table(body: bytes, lines: list[tuple[str, int]], coding: str):
+    "Numbers of the frames [t 1+c], where they begin and end; None if the lines are not the same in all frames."
     start, end = word_spans(body)
     width = 1 + sum(1 + count for _, count in lines)
     if len(start) % width:
@@ -125,29 +108,16 @@ def _table(
     names = 1 + np.cumsum([0] + [1 + count for _, count in lines[:-1]])
     left = np.frombuffer(body, np.uint8).copy()
     for column, (name, _) in zip(names, lines):
-        word, at = np.frombuffer(name.encode("ascii", "replace"), np.uint8), start[:, column, None]
+        word, at = np.frombuffer(name.encode(coding), np.uint8), start[:, column, None]
         letters = at + np.arange(len(word))
         if (end[:, [column]] - at != len(word)).any() or (left[letters] != word).any():
             return None
         left[letters] = 32
-    numbers = np.delete(np.arange(width), names)
-    values = _bulk(left.tobytes(), len(start) * len(numbers))
-    return (
-        None
-        if values is None
-        else (values.reshape(len(start), -1), start[:, numbers], end[:, numbers])
-    )
-
-
-def _bulk(data: bytes, count: int) -> np.ndarray | None:
-    "All numbers at once, if there are so many and all are finite."
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)
-        try:
-            values = np.fromstring(data, sep=" ")
-        except (ValueError, DeprecationWarning):
-            return None
-    return values if len(values) == count and np.isfinite(values).all() else None
+    start, end = (np.delete(x, names, 1) for x in (start, end))
+    values = bulk_numbers(left.tobytes(), start.size)
+    if values is None or not np.isfinite(values).all():
+        return None
+    return values.reshape(start.shape), start, end
 
 # %% ../../../nbs/formats/acclaim/amc_text.ipynb #287aceb9
 def parse_amc(
@@ -156,48 +126,35 @@ def parse_amc(
     path: str = "motion.amc",  # for the messages
 ) -> Amc:
     "All angles; ValueError tells what is wrong and in which line."
-    text, encoding = decode(data)
+    raw, encoding = text_body(data)
+    coding = plain_coding(encoding)
+    text = raw.decode(coding)
     first = _FRAME.search(text)
     if first is None:
-        raise bad_file(
-            path,
-            "frames, each beginning with a line that holds its number",
-            "none",
-            fix="is it an AMC file?",
-        )
-    line = text.count("\n", 0, first.start()) + 1
+        want = "frames, each beginning with a line that holds its number"
+        raise bad_file(path, want, "none", fix="is it an AMC file?")
+    head, rest = text[: first.start()], text[first.start() :]
+    line, begin = head.count("\n") + 1, len(head.encode(coding))
     lines = _first_frame(text, first.start(), path)
     _check_lines(lines, asf, path, line)
-    table = _table(text[first.start() :].encode("ascii", "replace"), lines)
+    table = _table(raw[begin:], lines, coding)
     if table is None:
-        _broken(text[first.start() :], lines, path, line)
-    values, start, end = table
-    words = text[: first.start()].upper().split()
+        _explain(rest, lines, path, line)
+    values, start, end = (x[:, 1:].ravel() for x in table)
+    words = head.upper().split()
     degrees = ":DEGREES" in words or (asf.degrees and ":RADIANS" not in words)
     edges = np.cumsum([0] + [count for _, count in lines]).tolist()
     columns = {name: slice(a, b) for (name, _), a, b in zip(lines, edges, edges[1:])}
-    notes = _notes(asf, columns, values[:, 0])
-    return Amc(
-        text,
-        encoding,
-        first.start(),
-        columns,
-        values[:, 1:],
-        np.stack([start, end])[..., 1:],
-        degrees,
-        notes,
-    )
+    tokens = Tokens(raw, encoding, start + begin, end + begin, values)
+    return Amc(tokens, begin, columns, degrees, _notes(asf, columns, table[0][:, 0]))
 
 
 def _notes(asf: Asf, columns: dict[str, slice], numbers: np.ndarray) -> tuple[str, ...]:
     still = [b.name for b in asf.bones if b.dofs and b.name not in columns]
     notes = [f"no line for {', '.join(still)}: held at rest"] if still else []
-    skips = np.flatnonzero(np.diff(numbers) != 1)
-    if len(skips):
-        a, b = numbers[skips[0]], numbers[skips[0] + 1]
-        notes.append(
-            f"frame numbers step from {a:g} to {b:g}; the frames are taken as evenly spaced"
-        )
+    for i in np.flatnonzero(np.diff(numbers) != 1)[:1]:
+        steps = f"frame numbers step from {numbers[i]:g} to {numbers[i + 1]:g}"
+        notes.append(f"{steps}; the frames are taken as evenly spaced")
     return tuple(notes)
 
 # %% ../../../nbs/formats/acclaim/amc_text.ipynb #26749643
@@ -205,7 +162,8 @@ def number_habit(
     doc: Amc,
 ) -> str:  # a format such as "%.6g" or "%.4f"
     "How the file prints its numbers."
-    words = doc.text[doc.body : doc.body + 40_000].split()[:2000]
+    some = doc.tokens.body[doc.begin : doc.begin + 40_000].split()[:2000]
+    words = [w.decode("latin-1") for w in some]
     return printf_habit([w for w in words if w[0] in "-+.0123456789" and not w.isdigit()])
 
 
@@ -213,24 +171,19 @@ def replace_angles(
     doc: Amc,
     where: np.ndarray,  # [t c] bool: numbers to replace
     values: np.ndarray,  # [t c] the new numbers; only those at `where` count
-) -> str:  # the new text
-    "The text with some numbers replaced."
-    habit, spans = number_habit(doc), doc.spans[:, where].T.tolist()
-    old, new = ([habit % x for x in v[where].tolist()] for v in (doc.values, values))
-    put = [(*span, now) for span, was, now in zip(spans, old, new) if was != now]
-    start, end, words = zip(*put) if put else ((), (), ())
-    return doc.text[: doc.body] + replaced(doc.text[doc.body :], start, end, words)
+) -> bytes:  # the new file
+    "The file with some numbers replaced."
+    return doc.tokens.reprint(np.flatnonzero(where), values[where], number_habit(doc))
 
 
 def amc_text(
     doc: Amc,
     values: np.ndarray,  # [t c] any number of frames
-) -> str:
+) -> bytes:
     "The file's header and lines with other frames in them."
-    habit, newline = number_habit(doc), "\r\n" if "\r\n" in doc.text else "\n"
+    habit, body, encoding = number_habit(doc), doc.tokens.body, doc.tokens.encoding
     rows = [" ".join([name, *[habit] * (c.stop - c.start)]) for name, c in doc.columns.items()]
-    frame = newline.join(["%d", *rows]) + newline
-    order = np.concatenate([np.arange(c.start, c.stop) for c in doc.columns.values()])
-    return doc.text[: doc.body] + "".join(
-        frame % (i + 1, *v) for i, v in enumerate(values[:, order].tolist())
-    )
+    frame = "\n".join(["%d", *rows, ""])
+    text = "".join(frame % (i + 1, *v) for i, v in enumerate(values.tolist()))
+    text = text.replace("\n", "\r\n" if b"\r\n" in body else "\n").encode(plain_coding(encoding))
+    return on_disk(body[: doc.begin] + text, encoding)

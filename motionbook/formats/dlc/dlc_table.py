@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['MAX_HOLE', 'TRUSTED', 'MAX_SPREAD', 'SCORER', 'LEVEL_NAMES', 'Track', 'Table', 'coordinate_of', 'level_of',
            'flat_name', 'find_tracks', 'compact', 'read_points', 'numbered_frames', 'frame_labels', 'are_images',
-           'with_scale', 'infer_edges', 'table_to_scene', 'update_values', 'agrees', 'scene_to_table']
+           'with_scale', 'infer_edges', 'TableFile', 'table_file', 'table_to_scene', 'update_values', 'scene_to_table']
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #e40a14a6
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from ...core.files import bad_file
 from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton
 from ..kit.tokens import differs
+from ..original import Change, Original, Part, check_says, original_scene
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #2b5285c8
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,11 @@ class Table:
     notes: tuple[str, ...] = ()  # what is unusual about it
 
     @property
+    def scores(self) -> set[int]:
+        "Columns that hold likelihoods."
+        return {int(k) for t in self.tracks for k in t.likelihood}
+
+    @property
     def rows(self) -> np.ndarray:  # [t] the frame of each row
         "Frames of the rows; those that the index leaves out are there, and empty."
         found = numbered_frames(self.labels) if self.labels else None
@@ -54,19 +61,13 @@ class Table:
 _COORDS = {c: c for c in "xyz"} | dict.fromkeys(
     "likelihood p confidence conf prob probability score".split(), "p"
 )
-_LEVELS = {
-    "scorer": "scorer",
-    "scorers": "scorer",
-    "individuals": "individual",
-    "individual": "individual",
-    "animals": "individual",
-    "bodyparts": "part",
-    "bodypart": "part",
-    "keypoints": "part",
-    "keypoint": "part",
-    "coords": "coord",
-    "coord": "coord",
+_WORDS = {
+    "scorer": "scorer scorers",
+    "individual": "individuals individual animals",
+    "part": "bodyparts bodypart keypoints keypoint",
+    "coord": "coords coord",
 }
+_LEVELS = {word: level for level, words in _WORDS.items() for word in words.split()}
 _FLAT = re.compile(rf"(.+)[_.\s]({'|'.join(_COORDS)})", re.IGNORECASE)
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #4b3e4393
@@ -92,11 +93,8 @@ def flat_name(
     return (m[1], coordinate_of(m[2])) if m else None
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #d71c2aec
-_BY_DEPTH = {
-    2: ("part", "coord"),
-    3: ("scorer", "part", "coord"),
-    4: ("scorer", "individual", "part", "coord"),
-}
+_ALL_LEVELS = ("scorer", "individual", "part", "coord")
+_BY_DEPTH = {2: _ALL_LEVELS[2:], 3: ("scorer", "part", "coord"), 4: _ALL_LEVELS}
 
 
 def _levels(names: Sequence[str], depth: int, path) -> dict[str, int]:
@@ -106,31 +104,21 @@ def _levels(names: Sequence[str], depth: int, path) -> dict[str, int]:
         return {k: i for k, i in named.items() if k}
     if depth in _BY_DEPTH:
         return {k: i for i, k in enumerate(_BY_DEPTH[depth])}
-    raise bad_file(
-        path, "2 to 4 header levels (scorer, individuals, bodyparts, coords)", f"{depth}", "header"
-    )
+    want = "2 to 4 header levels (scorer, individuals, bodyparts, coords)"
+    raise bad_file(path, want, f"{depth}", "header")
 
-
+# %% ../../../nbs/formats/dlc/dlc_table.ipynb #182f05dd
 def _full_names(columns, names, path) -> list[tuple[str, str, str, str] | None]:
     "(scorer, individual, part, coordinate) of every column; None for columns that hold no coordinate."
-    depth = len(columns[0]) if columns else 0
     text = [[str(c).strip() for c in col] for col in columns]
     if sum(coordinate_of(c[-1]) in ("x", "y") for c in text) < 2:
         return [f and ("", "", *f) for f in (flat_name(c[-1]) for c in text)]
-    at, part, found = _levels(names, depth, path), "", []
+    at, part, found = _levels(names, len(text[0]), path), "", []
+    word = lambda column, level: column[at[level]] if level in at else ""
     for c in text:
-        part = c[at["part"]] or part
-        coord = coordinate_of(c[at["coord"]])
-        found.append(
-            None
-            if not coord
-            else (
-                c[at["scorer"]] if "scorer" in at else "",
-                c[at["individual"]] if "individual" in at else "",
-                part,
-                coord,
-            )
-        )
+        part, coord = word(c, "part") or part, coordinate_of(word(c, "coord"))
+        known = (word(c, "scorer"), word(c, "individual"), part, coord)
+        found.append(known if coord else None)
     return found
 
 
@@ -157,13 +145,8 @@ def find_tracks(
         actor = "/".join(filter(None, (n[1], n[0]))) if several else n[1]
         part = groups.setdefault(actor, {}).setdefault(n[2], {})
         if n[3] in part and n[3] != "p":
-            raise bad_file(
-                path,
-                "each body part once",
-                f"{n[2]!r} twice",
-                f"header, column {i + 1}",
-                "rename one of the two",
-            )
+            where, fix = f"header, column {i + 1}", "rename one of the two"
+            raise bad_file(path, "each body part once", f"{n[2]!r} twice", where, fix)
         part.setdefault(n[3], i)
     tracks = tuple(t for name, parts in groups.items() if (t := _track(name, parts, path)))
     if not tracks:
@@ -180,9 +163,8 @@ def _track(name: str, parts: dict[str, dict[str, int]], path) -> Track | None:
     axes = "xyz" if any("z" in v for v in parts.values()) else "xy"
     for k, v in parts.items():
         if lost := [a for a in axes if a not in v]:
-            raise bad_file(
-                path, f"{', '.join(axes)} for body part {k!r}", f"no {lost[0]}", "header"
-            )
+            want = f"{', '.join(axes)} for body part {k!r}"
+            raise bad_file(path, want, f"no {lost[0]}", "header")
     at = np.array([[v[a] for a in axes] for v in parts.values()])
     return Track(name, tuple(parts), at, np.array([v.get("p", -1) for v in parts.values()]))
 
@@ -191,9 +173,8 @@ def compact(
     tracks: tuple[Track, ...],
 ) -> tuple[tuple[Track, ...], np.ndarray]:  # tracks over the columns kept, and which those are [k]
     "Number only the columns that some track uses."
-    used = np.unique(
-        np.concatenate([np.r_[t.at.ravel(), t.likelihood[t.likelihood >= 0]] for t in tracks])
-    )
+    used = [np.r_[t.at.ravel(), t.likelihood[t.likelihood >= 0]] for t in tracks]
+    used = np.unique(np.concatenate(used))
     to = lambda i: np.where(i < 0, -1, np.searchsorted(used, i))
     return tuple(replace(t, at=to(t.at), likelihood=to(t.likelihood)) for t in tracks), used
 
@@ -201,9 +182,7 @@ def compact(
 def read_points(
     values: np.ndarray,  # [t k] the file's numbers
     track: Track,
-) -> tuple[
-    np.ndarray, np.ndarray | None
-]:  # positions [t j c] with NaN for missing, confidence [t j] or None
+) -> tuple[np.ndarray, np.ndarray | None]:  # positions [t j c] NaN = missing, confidence [t j]
     "One actor's points as a `Motion` holds them, float32."
     with np.errstate(over="ignore", invalid="ignore"):
         pos = values[:, track.at].astype(np.float32)
@@ -253,16 +232,13 @@ def are_images(
     return len(labels) > 0 and sum(bool(_IMAGE.search(w)) for w in labels) > len(labels) / 2
 
 
-def _in_time(found: tuple, rows: np.ndarray) -> tuple:
-    "Points and confidences of rows as tensors of frames, empty where there is no row."
-    out = []
-    for x, empty in zip(found, (np.nan, 0.0)):
-        if x is not None and rows[-1] >= len(rows):
-            full = np.full((int(rows[-1]) + 1, *x.shape[1:]), empty, np.float32)
-            full[rows] = x
-            x = full
-        out.append(None if x is None else torch.from_numpy(x))
-    return tuple(out)
+def _in_time(x: np.ndarray | None, rows: np.ndarray, empty: float) -> np.ndarray | None:
+    "Numbers of rows as numbers of frames, empty where there is no row."
+    if x is None or rows[-1] < len(rows):
+        return x
+    full = np.full((int(rows[-1]) + 1, *x.shape[1:]), empty, np.float32)
+    full[rows] = x
+    return full
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #a00f9560
 def with_scale(
@@ -283,9 +259,8 @@ def _table_notes(table: Table) -> tuple[str, ...]:
     if any(t.certain == 100 for t in table.tracks):
         notes.append("likelihoods are percent: divided by 100")
     if hole := int(rows[-1]) + 1 - len(rows):
-        notes.append(
-            f"the index leaves out {hole} frames: they are missing, and have no row to write"
-        )
+        note = "they are missing, and have no row to write"
+        notes.append(f"the index leaves out {hole} frames: {note}")
     if are_images(table.labels):
         notes.append("the index names images: labels by hand, not a track")
     return tuple(notes)
@@ -313,70 +288,79 @@ def infer_edges(
     d = (x[:, :, None] - x[:, None]).norm(dim=-1)
     low, mid, high = d.nanquantile(torch.tensor([0.25, 0.5, 0.75], dtype=d.dtype), dim=0)
     weight = torch.where(d.isfinite().sum(0) >= least, mid + high - low + 1e-6, 0)
-    i, j = (
-        torch.as_tensor(k, dtype=torch.long)
-        for k in minimum_spanning_tree(weight.triu(1).numpy()).nonzero()
-    )
+    tree = minimum_spanning_tree(weight.triu(1).numpy()).nonzero()
+    i, j = (torch.as_tensor(k, dtype=torch.long) for k in tree)
     if len(i) == 0:
         return ()
     keep = (high - low)[i, j] <= MAX_SPREAD * mid[i, j].clamp(max=2 * mid[i, j].median())
     return tuple(sorted(zip(i[keep].tolist(), j[keep].tolist())))
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #2f08dc4a
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TableFile(Original):
+    "A DeepLabCut table, and the file that holds it."
+
+    table: Table = field(repr=False)
+    places: ClassVar = (None, None)  # decimals of coordinates and likelihoods; None = all
+
+    def changes(self, scene: Scene) -> Sequence[Change]:
+        "One change, of the table's numbers [t k]."
+        return [Change(*update_values(self.table, scene, self.places))]
+
+    def check(self, scene: Scene, path):
+        check_says(self, scene, path, self.table.rows)
+
+
+def table_file(
+    kind: type[TableFile],
+    data: bytes,  # the file
+    table: Table,  # what it says
+    path="",  # for messages
+    fps: float | None = None,  # frames per second; None = 30, assumed
+    **more,  # where the numbers stand
+) -> TableFile:  # one part an individual; 2-D in pixels, y down
+    "A file by its table."
+    if len(table.values) == 0:
+        raise bad_file(path, "at least one frame", "none")
+    parts, flat = _parts(table), table.tracks[0].at.shape[1] == 2
+    drawn = any(p.skeleton.edges for p in parts)
+    meta = {"scorer": table.scorer, "levels": table.levels, "labels": frame_labels(table.labels)}
+    meta["hand_labels"] = are_images(table.labels)
+    meta["edges"] = "inferred: spanning tree over median distances" if drawn else "none"
+    units, up = ("px", "-y") if flat else ("file", "file")
+    return kind(
+        data=data, parts=parts, fps=30.0 if fps is None else fps, fps_stated=fps is not None, timed=False,
+        units=units, up=up, notes=table.notes + _table_notes(table), meta=meta, table=table, **more,
+    )  # fmt: skip
+
+# %% ../../../nbs/formats/dlc/dlc_table.ipynb #407a647e
+def _parts(table: Table) -> tuple[Part, ...]:
+    "The individuals; those with the same body parts share a skeleton, whose lines all of them tell."
+    found = [read_points(table.values, t) for t in table.tracks]
+    points = [_in_time(x, table.rows, np.nan) for x, _ in found]
+    sure, bodies = [_in_time(p, table.rows, 0.0) for _, p in found], {}
+    for parts in dict.fromkeys(t.parts for t in table.tracks):
+        mine = [i for i, t in enumerate(table.tracks) if t.parts == parts]
+        known = all(sure[i] is not None for i in mine)
+        every = [np.concatenate([x[i] for i in mine]) for x in (points, sure)[: 1 + known]]
+        bodies[parts] = Skeleton("dlc", parts, edges=infer_edges(*map(torch.from_numpy, every)))
+    tracks = zip(table.tracks, points, sure)
+    return tuple(Part(bodies[t.parts], x, p, t.name) for t, x, p in tracks)
+
+# %% ../../../nbs/formats/dlc/dlc_table.ipynb #1d6fe876
 def table_to_scene(
     table: Table,
     fps: float | None = None,  # frames per second; None = 30, assumed
-    source: str = "",  # the file
-    original=None,  # the document that a writer needs
+    source: str = "",  # where it is from
 ) -> Scene:
     "What a table says, as a scene."
-    if len(table.values) == 0:
-        raise bad_file(source, "at least one frame", "none")
-    points = [_in_time(read_points(table.values, t), table.rows) for t in table.tracks]
-    skeletons = _skeletons(table, points)
-    rate = 30.0 if fps is None else fps
-    actors = [
-        Motion(p, skeletons[t.parts], rate, confidence=c, name=t.name)
-        for t, (p, c) in zip(table.tracks, points)
-    ]
-    flat = points[0][0].shape[-1] == 2
-    meta = dict(
-        format="dlc",
-        original=original,
-        fps_stated=fps is not None,
-        units="px" if flat else "file",
-        up="-y" if flat else "file",
-        scorer=table.scorer,
-        levels=table.levels,
-        labels=frame_labels(table.labels),
-        hand_labels=are_images(table.labels),
-        notes=table.notes + _table_notes(table),
-        edges="inferred: spanning tree over median distances"
-        if any(m.skeleton.edges for m in actors)
-        else "none",
-    )
-    return Scene(tuple(actors), source=str(source), meta=meta)
-
-# %% ../../../nbs/formats/dlc/dlc_table.ipynb #407a647e
-def _skeletons(table: Table, points) -> dict[tuple[str, ...], Skeleton]:
-    "One skeleton for each set of body parts, from all actors that have it."
-    made = {}
-    for parts in dict.fromkeys(t.parts for t in table.tracks):
-        mine = [p for t, p in zip(table.tracks, points) if t.parts == parts]
-        conf = None if any(c is None for _, c in mine) else torch.cat([c for _, c in mine])
-        made[parts] = Skeleton(
-            "dlc", parts, edges=infer_edges(torch.cat([p for p, _ in mine]), conf)
-        )
-    return made
+    return original_scene(table_file(TableFile, b"", table, source, fps), source, "dlc")
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #4bdbdb77
 def update_values(
     table: Table,
     scene: Scene,  # the same actors and frames, some numbers changed
-    decimals: tuple[int | None, int | None] = (
-        None,
-        None,
-    ),  # places of coordinates and likelihoods; None = all
+    decimals: Sequence[int | None] = (None, None),  # of coordinates and likelihoods; None = all
 ) -> tuple[np.ndarray, np.ndarray]:  # values [t k], changed [t k] bool
     "The table's numbers after the scene's changes, and which of them changed."
     values, mark = table.values.copy(), _usual_mark(table)
@@ -385,12 +369,6 @@ def update_values(
             _update_track(values, track, motion, table.rows, mark, decimals)
     same = (values == table.values) | (np.isnan(values) & np.isnan(table.values))
     return values, ~same
-
-
-def agrees(table: Table, scene: Scene) -> bool:
-    "Whether a scene still has the table's actors, parts and frames."
-    mine = [(t.parts, (int(table.rows[-1]) + 1, *t.at.shape)) for t in table.tracks]
-    return mine == [(m.skeleton.joints, tuple(m.positions.shape)) for m in scene.actors]
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #870919fe
 def _usual_mark(table: Table) -> float:
@@ -403,7 +381,7 @@ def _usual_mark(table: Table) -> float:
         counts[np.nan] += int(np.isnan(x).any(-1).sum())
     return max(counts, key=counts.get)
 
-
+# %% ../../../nbs/formats/dlc/dlc_table.ipynb #02c0c956
 def _rounded(x: np.ndarray, places: int | None) -> np.ndarray:
     x = x.astype(np.float64)
     return x if places is None else np.round(x, places)
@@ -443,10 +421,8 @@ def _keep_apart(values, track: Track, there, places: int | None):
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #b5b3b416
 SCORER = "motionbook"
-LEVEL_NAMES = {
-    3: ("scorer", "bodyparts", "coords"),
-    4: ("scorer", "individuals", "bodyparts", "coords"),
-}
+_FOUR = ("scorer", "individuals", "bodyparts", "coords")
+LEVEL_NAMES = {3: ("scorer", "bodyparts", "coords"), 4: _FOUR}
 
 
 def scene_to_table(
@@ -465,10 +441,9 @@ def scene_to_table(
         columns = [(s, part, c) for s, _, part, c in columns]
     values = torch.cat(blocks, 1).double().numpy()
     labels = tuple(scene.meta.get("labels", ()))
+    labels = labels if len(labels) == len(values) else ()
     tracks, _ = find_tracks(columns, LEVEL_NAMES[levels])
-    return Table(
-        values, tracks, scorer, levels, labels if len(labels) == len(values) else ()
-    ), columns
+    return Table(values, tracks, scorer, levels, labels), columns
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #cd8e85bc
 def _individuals(scene: Scene) -> list[str]:

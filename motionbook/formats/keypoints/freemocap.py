@@ -17,7 +17,7 @@ from ...core.skeleton import Skeleton
 from ...core.skeletons import MEDIAPIPE33
 from .people_text import no_new_file
 from ..kit.numbers import USUAL_RATES, find_habit, print_number
-from ..kit.tokens import Tokens, csv_grid, csv_numbers, replaced
+from ..kit.tokens import Tokens, csv_grid, csv_numbers
 from ..kit.units import check_options, infer_units, up_axis
 from ..original import Change, Original, Part, file_functions
 
@@ -37,9 +37,7 @@ class WideTable(Original):
         which = np.flatnonzero(c.where.ravel())
         values = np.where(np.isnan(c.values).any(-1, keepdims=True), np.nan, c.values).ravel()
         habit = find_habit(self.tokens.words(slice(0, 500)))._replace(missing="")
-        words = [print_number(x, habit) for x in values[which].tolist()]
-        body = replaced(self.tokens.body, self.tokens.start[which], self.tokens.end[which], words)
-        return self.tokens.encoded(body)
+        return self.tokens.put(which, [print_number(x, habit) for x in values[which].tolist()])
 
 # %% ../../../nbs/formats/keypoints/freemocap.ipynb #ef65c12d
 def point_columns(

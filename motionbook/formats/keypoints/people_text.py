@@ -21,7 +21,7 @@ from ...core.motion import Scene
 from ...core.skeleton import Skeleton, skeleton_from_spec
 from ...core.skeletons import BODY25, COCO17
 from ..kit.numbers import Habit, find_habit, print_number
-from ..kit.tokens import Tokens, json_tokens, replaced
+from ..kit.tokens import Tokens, json_tokens
 from ..original import Change, Original, Part
 
 # %% ../../../nbs/formats/keypoints/people_text.ipynb #ba8a4232
@@ -124,11 +124,9 @@ class PeopleText(Original):
         values, put = np.stack(values), np.stack(put)
         words = words_of(self, values, put)
         old = put & (self.at >= 0)
-        at = self.at[old]
-        pieces = list(zip(self.tokens.start[at].tolist(), self.tokens.end[at].tolist(), words[old]))
-        pieces += new_people(self, put & (self.at < 0), words)
-        body = replaced(self.tokens.body, *zip(*pieces)) if pieces else self.tokens.body
-        return self.tokens.encoded(body)
+        return self.tokens.put(
+            self.at[old], words[old], new_people(self, put & (self.at < 0), words)
+        )
 
     def render(self, actor: int, frame: int, words: list[list[str]]) -> str:
         "The text of a new person, from words [j c+1]."

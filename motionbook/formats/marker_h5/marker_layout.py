@@ -4,20 +4,20 @@
 
 # %% auto #0
 __all__ = ['MARKER16', 'WIDTHS', 'LAYOUTS', 'marker_skeleton', 'MarkerColumns', 'split_columns', 'known_layout', 'join_columns',
-           'missing_points', 'bone_variation', 'side_asymmetry', 'FoundLayout', 'detect_layout']
+           'missing_points', 'side_asymmetry', 'FoundLayout', 'detect_layout']
 
-# %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #f2aa3a28
+# %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #6ed16b0f
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ...core.size import bone_variation
 from ...core.skeleton import Skeleton
 from ...core.skeletons import MARKER20
 
-# %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #b3e4a139
+# %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #c11e7e52
 MARKER16 = Skeleton(
     "MARKER16",
     MARKER20.joints[:16],
@@ -45,7 +45,7 @@ def marker_skeleton(
         raise ValueError(f"expected {known} columns, got {width}")
     return WIDTHS[width]
 
-# %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #d05354c3
+# %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #f4cf5027
 class MarkerColumns(NamedTuple):
     "What the columns of a file hold; leading dimensions are free."
 
@@ -74,7 +74,7 @@ def known_layout(layout: str) -> str:
         raise ValueError(f"expected a layout of {', '.join(LAYOUTS)}; got {layout!r}")
     return layout
 
-# %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #6ffc5611
+# %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #714ee66c
 def join_columns(
     columns: MarkerColumns,
     layout: str,  # "interleaved" or "stacked"
@@ -84,7 +84,7 @@ def join_columns(
     rest = [x[..., None] for x in columns[1:] if x is not None]
     return torch.cat([p.flatten(-2), *rest], -1)
 
-# %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #df5542c5
+# %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #8b77043c
 def missing_points(
     positions: Tensor,  # [... t j 3] as a file holds them
     skeleton: Skeleton,
@@ -94,21 +94,7 @@ def missing_points(
     hip = torch.tensor([j == "midHip" for j in skeleton.joints])
     return (zero & ~(zero.all(-2, keepdim=True) & hip)) | ~positions.isfinite().all(-1)
 
-# %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #68b32688
-def bone_variation(
-    positions: Tensor,  # [... t j c], NaN = missing
-    edges: Sequence[tuple[int, int]],  # bones as pairs of joints
-) -> Tensor:  # [... e]; NaN where a bone is seen in fewer than two frames
-    "Each bone's standard deviation over time as a share of its mean length, for many sequences at once."
-    a, b = torch.as_tensor(edges, dtype=torch.long).reshape(-1, 2).unbind(-1)
-    length = (positions[..., a, :] - positions[..., b, :]).norm(dim=-1).double()
-    seen = length.isfinite()
-    n = seen.sum(-2)
-    mean = length.where(seen, 0).sum(-2) / n
-    var = ((length - mean[..., None, :]) ** 2).where(seen, 0).sum(-2) / n
-    return (var.sqrt() / mean).where((n > 1) & (mean > 0), torch.nan)
-
-# %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #7471810c
+# %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #1d884e95
 def side_asymmetry(
     positions: Tensor,  # [... t j c], NaN = missing
     skeleton: Skeleton,
@@ -120,7 +106,7 @@ def side_asymmetry(
     one, other = (ends[..., 0, :] - ends[..., 1, :]).norm(dim=-1).nanmean(-3).unbind(-1)
     return ((one - other).abs() / (one + other)).nanmean(-1)
 
-# %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #c5f91a88
+# %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #a880b328
 class FoundLayout(NamedTuple):
     "Which order the columns have, and how clear that is."
 
@@ -144,7 +130,7 @@ def detect_layout(
     shares = (tuple(s.nanmean(-1).tolist()) for s in (variation, asymmetry))
     return FoundLayout(LAYOUTS[ratio < 0], math.exp(abs(ratio)), *shares, len(features))
 
-# %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #56bc2ebb
+# %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #2f6ed2ef
 _NOISE = 0.01  # of a bone's length
 
 

@@ -21,7 +21,7 @@ from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton
 from ...core.skeletons import MEDIAPIPE33
 from ..kit.numbers import Habit, find_habit, format_number, shortest
-from ..kit.tokens import differs, replaced
+from ..kit.tokens import differs, on_disk, replaced
 from motionbook.formats.mediapipe.mediapipe_csv import (
     NAMES,
     Landmarks,
@@ -248,7 +248,7 @@ def edit_mediapipe(
         doc, value, sure, (moved & (at[..., :c] < 0)).any((-1, -2)), hx, hv, path
     ):
         start, end, words = [*start, room.start], [*end, room.end], [*words, text]
-    return tokens.encoded(replaced(tokens.body, start, end, words))
+    return on_disk(replaced(tokens.body, start, end, words), tokens.encoding)
 
 # %% ../../../nbs/formats/mediapipe/mediapipe.ipynb #e5ddc1b3
 def _new_people(doc: MediaPipeDocument, value, sure, where, hx: Habit, hv: Habit, path):

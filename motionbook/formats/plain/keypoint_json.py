@@ -20,7 +20,7 @@ from ...core.motion import Scene
 from ...core.skeleton import Skeleton
 from ...core.skeletons import SKELETONS
 from ..kit.numbers import Habit, find_habit, print_number
-from ..kit.tokens import Tokens, json_tokens, replaced
+from ..kit.tokens import Tokens, json_tokens
 from ..kit.units import UNITS, check_options, infer_units, unit_named, up_axis
 from ..original import Original, Part, file_functions
 
@@ -50,9 +50,7 @@ class KeypointFile(Original):
             if change.sure is not None and change.sure.any():
                 habit, c = _habit(self.tokens, sure), change.confidence[change.sure]
                 edits |= {int(k): print_number(x, habit) for k, x in zip(sure[change.sure], c)}
-        which = np.array(list(edits), int)
-        spans = self.tokens.start[which], self.tokens.end[which]
-        return self.tokens.encoded(replaced(self.tokens.body, *spans, list(edits.values())))
+        return self.tokens.put(np.array(list(edits), int), edits.values())
 
 # %% ../../../nbs/formats/plain/keypoint_json.ipynb #9fcf661e
 def _need(tree: dict, key: str, kind: type, path, where: str = "top level"):

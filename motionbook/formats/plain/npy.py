@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['ASSUMED_FPS', 'read', 'write', 'skeleton_of_width', 'ArrayFile', 'parse', 'fresh', 'sniff']
 
-# %% ../../../nbs/formats/plain/npy.ipynb #7a242b49
+# %% ../../../nbs/formats/plain/npy.ipynb #5227ad21
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from ...core.files import bad_file, parse_npy
+from ...core.archives import parse_npy
+from ...core.files import bad_file
 from ...core.motion import Scene
 from ...core.skeleton import Skeleton
 from ...core.skeletons import SKELETONS

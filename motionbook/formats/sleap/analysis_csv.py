@@ -18,7 +18,7 @@ from ...core.motion import Scene
 from ...core.skeleton import Skeleton
 from ..dlc.dlc_table import infer_edges
 from ..kit.numbers import shortest
-from ..kit.tokens import Grid, csv_grid, csv_numbers, replaced
+from ..kit.tokens import Grid, csv_grid, csv_numbers, on_disk, replaced
 from ..original import Change, Original, Part, file_functions
 from .sleap import sure_scores
 from .slp import seen_part
@@ -69,7 +69,7 @@ class CsvOriginal(Original):
         pieces = [p for a, c in enumerate(changes) for p in self.cells(a, c)]
         pieces += [p for a, c in enumerate(changes) for p in self.new_rows(a, c)]
         body = replaced(self.grid.body, *zip(*pieces))
-        return body.decode().encode(self.grid.encoding) if "16" in self.grid.encoding else body
+        return on_disk(body, self.grid.encoding)
 
     def cells(self, actor: int, c: Change) -> list[tuple[int, int, str]]:
         "Changed cells of rows that there are: begin, end and new text."

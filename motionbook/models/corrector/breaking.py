@@ -6,8 +6,9 @@
 __all__ = ['FAULTS', 'CHUNK', 'Breaking', 'hole_plans', 'damage_plan', 'draw_truth', 'joints_of', 'mirror_joints', 'draw_weights',
            'varied_windows', 'add_fault', 'broken_window', 'WindowMaker', 'Ahead', 'BrokenWindows']
 
-# %% ../../../nbs/models/corrector/breaking.ipynb #4aefc7aa
+# %% ../../../nbs/models/corrector/breaking.ipynb #25380bbe
 import math
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from ...core.motion import Motion, Scene
+from ...core.processes import start_worker
 from ...core.skeleton import Skeleton
 from ...filters.corrupt.corruption import corrupt
 from .network import SkeletonCorrector
@@ -237,12 +239,13 @@ class WindowMaker:
         model = self.model
         return one, broken_window(one, other, model.skeleton, model.config.fps, self.b, g)
 
-# %% ../../../nbs/models/corrector/breaking.ipynb #f14e0f2e
+# %% ../../../nbs/models/corrector/breaking.ipynb #62af6b33
 _maker: WindowMaker | None = None  # in a process of the pool
 
 
-def _start(maker: WindowMaker):
+def _start(maker: WindowMaker, parent: int):
     global _maker
+    start_worker(parent)
     torch.set_num_threads(1)
     _maker = maker
 
@@ -252,7 +255,7 @@ def _make(epoch: int, numbers: range) -> tuple:
     p, truth = _maker(epoch, numbers)
     return tuple(v.numpy() for v in p), truth.numpy()
 
-# %% ../../../nbs/models/corrector/breaking.ipynb #2dd4e50d
+# %% ../../../nbs/models/corrector/breaking.ipynb #d20df55f
 CHUNK = 16  # windows that are prepared together
 
 
@@ -282,8 +285,8 @@ class Ahead:
         from joblib.externals.loky import ProcessPoolExecutor
 
         if self.pool is None:
-            made = dict(initializer=_start, initargs=(self.maker,))
-            self.pool = ProcessPoolExecutor(self.workers, **made)
+            given = (self.maker, os.getpid())
+            self.pool = ProcessPoolExecutor(self.workers, initializer=_start, initargs=given)
         return [self.pool.submit(_make, epoch, c) for c in self.chunks]
 
     def close(self):

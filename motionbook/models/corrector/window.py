@@ -6,12 +6,14 @@
 __all__ = ['VIEWS', 'FAR', 'SMALL', 'Prepared', 'pad_joints', 'body_heights', 'headings', 'fill_windows', 'body_turns',
            'root_path', 'estimate_spread', 'features', 'feature_width']
 
-# %% ../../../nbs/models/corrector/window.ipynb #bee707b9
+# %% ../../../nbs/models/corrector/window.ipynb #eba45a8e
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ...core.rotation import axis_rotation
+from ...core.size import farthest_apart
 from ...core.skeleton import Skeleton
 from ...filters.fill.classical import fill_linear
 from motionbook.models.corrector.estimates import (
@@ -75,20 +77,17 @@ def pad_joints(
     x = x.masked_fill(~x.isfinite().all(-1, keepdim=True), torch.nan)
     return nn.functional.pad(x, (0, 0, 0, places - k), value=torch.nan)
 
-# %% ../../../nbs/models/corrector/window.ipynb #feca6dec
+# %% ../../../nbs/models/corrector/window.ipynb #dba707b0
 def body_heights(
     x: Tensor,  # [b t j c], NaN = missing
 ) -> Tensor:  # [b] above 0
     "The median over frames of the largest distance between two points, among the frames that show most."
-    seen = x.isfinite().all(-1)
-    pair = seen[..., None] & seen[:, :, None]
-    far = torch.cdist(x.nan_to_num(), x.nan_to_num()).masked_fill(~pair, 0.0).amax((2, 3))
-    count = seen.sum(2)
+    far, count = farthest_apart(x), x.isfinite().all(-1).sum(2)
     fair = (count >= 0.8 * count.amax(1, keepdim=True)) & (far > 0)
     size = far.masked_fill(~fair, torch.nan).nanmedian(1).values
     return torch.where(size.isfinite(), size, 1.0)
 
-# %% ../../../nbs/models/corrector/window.ipynb #d7dd85d7
+# %% ../../../nbs/models/corrector/window.ipynb #507a626a
 def headings(
     x: Tensor,  # [b t j 3], NaN = missing
     pairs: Tensor,  # [p 2] left and right joints
@@ -96,11 +95,7 @@ def headings(
     "The turn that brings the body's left to +x; none where no pair is seen."
     across = (x[:, :, pairs[:, 0]] - x[:, :, pairs[:, 1]])[..., [0, 2]]
     a, b = across.flatten(1, 2).nanmean(1).nan_to_num().unbind(-1)
-    length = a.hypot(b)
-    cos = torch.where(length > 1e-9, a / length.clamp_min(1e-9), 1.0)
-    sin = torch.where(length > 1e-9, b / length.clamp_min(1e-9), 0.0)
-    o, i = torch.zeros_like(cos), torch.ones_like(cos)
-    return torch.stack([cos, o, sin, o, i, o, -sin, o, cos], -1).unflatten(-1, (3, 3))
+    return axis_rotation("y", torch.atan2(b, a))
 
 
 def fill_windows(

@@ -34,7 +34,7 @@ class Told(NamedTuple):
     style: str = ""
     group: str = ""  # clips of one group stay on one side
 
-
+# %% ../../../nbs/models/vae/clips.ipynb #a0f9c2b0
 def style_of(
     name: str,  # of a recording
     labels: dict[str, Any] | None = None,  # what its reader says

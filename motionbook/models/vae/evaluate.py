@@ -89,7 +89,7 @@ def mean_figures(
     means = {k: float(torch.cat(v).nanmean()) for k, v in parts.items()}
     return means | {k: means[k] ** 0.5 for k in means if k.endswith("rmse")}
 
-
+# %% ../../../nbs/models/vae/evaluate.ipynb #de5acfc3
 def group_rows(
     model: MotionVAE,
     clips: Sequence[FeatureClip],
@@ -111,7 +111,7 @@ def group_rows(
     for kind, name, fits in groups:
         at = [i for i, c in enumerate(clips) if fits(c)]
         for n, each in figures.items():
-            pick = lambda ys: torch.cat([ys[i][:, model.parts.contacts] > 0.5 for i in at])
+            pick = lambda ys, at=at: torch.cat([ys[i][:, model.parts.contacts] > 0.5 for i in at])
             f1 = contact_f1(pick(made[n]), pick([c.features for c in clips]))
             rows.append(
                 {"of": kind, "name": name, "by": n, "clips": len(at)}

@@ -82,7 +82,7 @@ def train_judge(
         )
         return fit(judge, data, say, plain).model.eval()
 
-
+# %% ../../../nbs/models/vae/judge.ipynb #49c10b69
 @torch.no_grad()
 def judge_clips(
     judge: StyleJudge,

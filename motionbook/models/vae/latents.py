@@ -96,7 +96,7 @@ def run_prior(
         row.append(sum(row[-k] @ model.prior_steps[k - 1] for k in range(1, p + 1)) + e)
     return torch.stack(row[-tokens:], 1)
 
-
+# %% ../../../nbs/models/vae/latents.ipynb #8c7b788d
 @torch.no_grad()
 def sample_prior(
     model: Network,

@@ -38,7 +38,7 @@ def huber(a: Tensor, b: Tensor) -> Tensor:
     "Squared near zero, absolute from one on."
     return nn.functional.smooth_l1_loss(a, b, reduction="none")
 
-
+# %% ../../../nbs/models/vae/loss.ipynb #e2621320
 def mean_step(a: Tensor, b: Tensor, mask: Tensor, order: int = 1) -> Tensor:
     "The mean loss of differences in time, where all their frames are there."
     there = mask
@@ -56,7 +56,7 @@ def style_loss(
         return out.mean.sum() * 0
     return nn.functional.cross_entropy(out.styles, style.masked_fill(style == 0, -100))
 
-
+# %% ../../../nbs/models/vae/loss.ipynb #82711417
 def feature_losses(
     model: Network,
     out: Coded,

@@ -54,7 +54,7 @@ def check_features(model: Network, x: Tensor) -> Tensor:  # [b t d]
         )
     return x if x.ndim == 3 else x[None]
 
-# %% ../../../nbs/models/vae/motion_vae.ipynb #a0bf659d
+# %% ../../../nbs/models/vae/motion_vae.ipynb #bc796377
 @torch.no_grad()
 def encode(
     model: Network,
@@ -134,7 +134,7 @@ def interpolate(
     share = torch.linspace(0, 1, steps, device=a.device)[:, None, None]
     return decode(model, torch.lerp(a[None], b[None], share), domain, style, t)
 
-
+# %% ../../../nbs/models/vae/motion_vae.ipynb #740d188b
 def sample(
     model: Network,
     samples: int = 1,

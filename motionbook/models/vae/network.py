@@ -38,7 +38,7 @@ SIZES = {
     "twin": dict(d_z=16, causal=True, form="convolution", linear=False),
 }
 
-
+# %% ../../../nbs/models/vae/network.ipynb #29d5f4fe
 class VAEConfig(BaseModel):
     "What a motion VAE is made of."
 
@@ -137,7 +137,7 @@ def hold_frames(
     y = x.gather(1, torch.where(last < 0, first, last)[..., None].expand_as(x))
     return torch.where(mask.any(1)[:, None, None], y, 0.0)
 
-
+# %% ../../../nbs/models/vae/network.ipynb #8ce47b66
 def to_patches(x: Tensor, stride: int) -> Tensor:  # [b t d] -> [b n stride·d]
     "Frames side by side; the last frame is repeated until the patch is full."
     if extra := -x.shape[1] % stride:
@@ -207,7 +207,7 @@ class Coded(NamedTuple):
     mask: Tensor  # [b t] bool
     styles: Tensor | None  # [b s] logits
 
-
+# %% ../../../nbs/models/vae/network.ipynb #8b75a3f4
 class Layers(nn.Module):
     "The weights of a motion VAE."
 
@@ -289,7 +289,7 @@ def look_at(
         mean = mean + model.code(patches)
     return mean, model.to_spread(h).clamp(-14, 4), tokens, h
 
-
+# %% ../../../nbs/models/vae/network.ipynb #f5d2a39c
 def bring_back(
     model: Layers,
     z: Tensor,  # [b n z]

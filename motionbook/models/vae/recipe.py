@@ -53,7 +53,7 @@ OLD_NAMES = {
     "num_styles": None,
 }  # fmt: skip
 
-# %% ../../../nbs/models/vae/recipe.ipynb #84a73b9c
+# %% ../../../nbs/models/vae/recipe.ipynb #e5c841d5
 def translate_names(
     values: dict[str, Any],
 ) -> dict[str, Any]:
@@ -152,7 +152,7 @@ class Sides(NamedTuple):
     train: list[FeatureClip]
     valid: list[FeatureClip]
 
-
+# %% ../../../nbs/models/vae/recipe.ipynb #f826ed6b
 def gather_clips(
     paths: Sequence[str | Path],
     r: Representation,
@@ -194,7 +194,7 @@ def data_statistics(
             raise
         return public_statistics(c.stats_path, r)
 
-
+# %% ../../../nbs/models/vae/recipe.ipynb #7da14625
 def start_model(
     sides: Sides,
     r: Representation,
@@ -216,7 +216,7 @@ def start_model(
         start_linear(model, x, None if decode is None else measure_weights(few, decode, model.std))
     return model
 
-# %% ../../../nbs/models/vae/recipe.ipynb #63613cae
+# %% ../../../nbs/models/vae/recipe.ipynb #96696914
 def even_windows(clips: Sequence[FeatureClip], window: int, most: int = 1500) -> Tensor:  # [n t d]
     "Windows side by side, evenly over all clips; from a short clip one that begins and ends with it, its end held."
     cut = [(x.features, i) for x in clips for i in range(0, max(1, len(x) - window + 1), window)]
