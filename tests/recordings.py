@@ -301,6 +301,27 @@ def marker_h5() -> dict[str, Files]:
         return {"dataset": {n: Path(folder, n).read_bytes() for n in (H5_NAME, INFO_NAME)}}
 
 
+def robots() -> dict[str, Files]:
+    "A walk in a GMR pickle, rows of MuJoCo, a trajectory with flags and two kinds of csv."
+    from motionbook.core.robots import G1_23DOF
+    from motionbook.formats.motionlib.pickled import fresh_pickle
+    from motionbook.formats.motionlib.tables import fresh_table
+    from motionbook.formats.motionlib.trajectories import fresh_rows
+    from motionbook.synthetic.robots import robot_walk
+
+    clip = robot_walk(G1_23DOF, seconds=0.4, seed=2)
+    rows = np.load(io.BytesIO(fresh_rows([clip, clip])))
+    qpos, array = rows[:12, 1:-1], io.BytesIO()
+    np.save(array, qpos)
+    return {
+        "GMR": {"walk.pkl": fresh_pickle([clip], G1_23DOF)},
+        "qpos": {"qpos.npy": array.getvalue()},
+        "flags": {"take.npy": fresh_rows([clip, clip])},
+        "qpos archive": {"walk.npz": packed(qpos=qpos, fps=np.array(30))},
+        "LAFAN": {"walk.csv": fresh_table(clip, G1_23DOF)},
+    }
+
+
 DIALECTS: dict[str, Callable[[], dict[str, Files]]] = {
     "bvh": bvh,
     "asf_amc": acclaim,
@@ -312,6 +333,7 @@ DIALECTS: dict[str, Callable[[], dict[str, Files]]] = {
     "npz": npz,
     "smpl_npz": smpl,
     "marker_h5": marker_h5,
+    "motionlib": robots,
     "sleap_csv": sleap_csv,
     "video_smpl": people_in_videos,
     "aist_keypoints": aist_keypoints,

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['State', 'slerp_quaternions', 'MotionLibrary', 'state_of', 'sample_motions', 'sample_times', 'motion_state',
-           'load_motion_library', 'read_clips', 'clips_of_rows']
+           'load_motion_library', 'read_clips']
 
-# %% ../../nbs/data/motion_library.ipynb #9cb1e578
+# %% ../../nbs/data/motion_library.ipynb #6a156d6e
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,17 +15,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..core.archives import load_npy
 from ..core.files import bad_file, reading
+from ..core.robot import Robot
 from motionbook.core.robot_clip import (
     RobotClip,
     angular_velocity,
     central_velocity,
     continuous_quaternions,
 )
-from ..core.tensors import load_tensors
+from ..formats.registry import find_format, format_named
 
-# %% ../../nbs/data/motion_library.ipynb #9a4af301
+# %% ../../nbs/data/motion_library.ipynb #9f6c5d59
 class State(NamedTuple):
     "What a robot does at some moments."
 
@@ -52,7 +52,7 @@ def slerp_quaternions(
     mixed = torch.where(near, a + w * (b - a), mixed)
     return mixed / mixed.norm(dim=-1, keepdim=True)
 
-# %% ../../nbs/data/motion_library.ipynb #9be3f08c
+# %% ../../nbs/data/motion_library.ipynb #09096a80
 class MotionLibrary(Sequence[RobotClip]):
     "Clips of one robot, by number, by weight and by time."
 
@@ -104,7 +104,7 @@ class MotionLibrary(Sequence[RobotClip]):
         "Every frame of every clip with its velocities, [all ...]."
         return State(*(torch.cat(each) for each in zip(*map(state_of, self.clips))))
 
-# %% ../../nbs/data/motion_library.ipynb #0a53a2a8
+# %% ../../nbs/data/motion_library.ipynb #a6b8a261
 def state_of(
     clip: RobotClip,
 ) -> State:  # [t ...]
@@ -167,51 +167,43 @@ def motion_state(
         root_rot=slerp_quaternions(library.flat.root_rot[i], library.flat.root_rot[j], w), **mixed
     )
 
-# %% ../../nbs/data/motion_library.ipynb #0c757a7d
+# %% ../../nbs/data/motion_library.ipynb #fc0b5b26
 def load_motion_library(
     paths: str | Path | Iterable[str | Path],  # files, or folders of them
     weights: Sequence[float] | None = None,  # how often each clip is drawn; None = by its length
+    robot: Robot
+    | str
+    | Path
+    | None = None,  # a robot, a known name, a URDF or MJCF; None = by the joints
+    fps: float | None = None,  # frames per second; None = as each file says
 ) -> MotionLibrary:
     "Every clip of some files."
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
-    files = [f for p in map(Path, paths) for f in (sorted(p.glob("*")) if p.is_dir() else [p])]
-    clips = [c for f in files if f.suffix in (".pkl", ".npy") for c in read_clips(f)]
+    files = [f for p in map(Path, paths) for f in (_motion_files(p) if p.is_dir() else [p])]
+    clips = [c for f in files for c in read_clips(f, robot, fps)]
     if not clips:
-        raise bad_file(paths[0] if paths else "", "motion files (.pkl, .npy)", "none")
+        got = "a folder without any" if files == [] and paths else "none"
+        raise bad_file(paths[0] if paths else "library", "files of robot motion", got)
     return MotionLibrary(clips, weights)
 
 
+def _motion_files(folder: Path) -> list[Path]:
+    "The files of robot motion below a folder."
+    ends = format_named("motionlib").suffixes
+    return [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name.lower().endswith(ends)]
+
+
 def read_clips(
-    path: str | Path,  # a .pkl or .npy file
+    path: str | Path,
+    robot: Robot | str | Path | None = None,  # None = by the joints
+    fps: float | None = None,  # None = as the file says
 ) -> list[RobotClip]:
-    "The clips of one file."
-    path = Path(path)
+    "The clips of one file; BadFile where it is no robot's motion."
+    format_ = find_format(path)
+    if format_.name != "motionlib":
+        raise bad_file(
+            path, "a robot's motion", f"a {format_.name} file", fix="retarget it to a robot first"
+        )
+    code = format_named("motionlib")
     with reading(path):
-        if path.suffix == ".npy":
-            return clips_of_rows(load_npy(path), path.stem)
-        content = load_tensors(path)
-        each = {path.stem: content} if "root_rot" in content else content
-        return [_clip_of(k, v) for k, v in each.items()]
-
-# %% ../../nbs/data/motion_library.ipynb #cb98632b
-def _clip_of(name: str, entry: dict) -> RobotClip:
-    "One motion of a pickle."
-    place = entry["root_pos"] if "root_pos" in entry else entry["root_trans_offset"]
-    dof = entry["dof_pos"] if "dof_pos" in entry else entry["dof"]
-    return RobotClip(place, entry["root_rot"], dof, float(entry.get("fps", 30)), name=name)
-
-
-def clips_of_rows(
-    rows,  # array [t, 9 + n]: time, place, orientation wxyz, joints, flag
-    name: str = "",
-) -> list[RobotClip]:
-    "A recording cut after each transition."
-    rows = torch.as_tensor(rows).double()
-    time, flag = rows[:, 0], rows[:, -1] > 0.5
-    if not (time.diff() > 0).all():
-        raise ValueError(f"{name}: expected a time that increases in column 0")
-    ends = ((flag[:-1] & ~flag[1:]).nonzero()[:, 0] + 1).tolist()
-    fps = float(round(1 / float(time.diff().mean()), 3))
-    parts = zip([0, *ends], [*ends, len(rows)])
-    take = lambda a, b: (rows[a:b, 1:4], rows[a:b][:, [5, 6, 7, 4]], rows[a:b, 8:-1])
-    return [RobotClip(*take(a, b), fps, name=f"{name}_{k}") for k, (a, b) in enumerate(parts)]
+        return list(code.read_clips(path, robot=robot, fps=fps))

@@ -127,6 +127,8 @@ _ours("video_smpl", (".pkl", ".pt", ".pth", ".npy", ".npz"), "smpl.video_results
       "nothing: it is only read", variant_of="smpl_npz", writes=False)
 _ours("aist_keypoints", (".pkl",), "smpl.aist_keypoints", "AIST++ keypoints of dancers: pixels of nine cameras, or 3-D",
       "every other array and number")
+_ours("motionlib", (".pkl", ".npz", ".npy", ".csv"), "motionlib.motionlib", "robot motion as controllers are trained on: PHC, ASAP and GMR pickles, BeyondMimic and mjlab archives, MuJoCo rows, trajectories with flags, G1 tables",
+      "every other array, cell and byte; the numbers of untouched joints and frames")
 register(Format("canonical", (".pt",), "motionbook.schema.canonical_file", "canonical samples: stick figures with actions, physics and metadata",
                 "nothing: it is made by `motionbook convert`", variant_of="video_smpl", many=True, writes=False))
 register(Format("motion", (".motion",), "motionbook.schema.dot_motion", "stick figures of twelve or five segments in JSON, one actor or several",

@@ -14,13 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...core.files import bad_file
-from motionbook.formats.keypoints.people_text import (
-    PeopleText,
-    Person,
-    list_ends,
-    no_new_file,
-    people_text,
-)
+from .people_text import PeopleText, Person, list_ends, people_text
 from ..kit.tokens import Tokens, json_tokens
 from ..original import file_functions
 
@@ -129,7 +123,7 @@ def _list_key(tree: dict) -> str:
     return "annotations" if tree.get("annotations") else "results"
 
 
-read, write = file_functions("coco_results", ResultsFile, parse, no_new_file)
+read, write = file_functions("coco_results", ResultsFile, parse)
 
 # %% ../../../nbs/formats/keypoints/coco_results.ipynb #d6a1b2b4
 def sniff(path: Path, head: bytes) -> bool:

@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['MAX_POINTS', 'UNTRACKED', 'COCO18', 'HALPE26', 'BODIES', 'Person', 'gather_people', 'people_skeleton', 'PeopleText',
-           'numbers_of', 'printing_habit', 'words_of', 'new_people', 'list_ends', 'seen_points', 'people_text',
-           'no_new_file']
+           'numbers_of', 'printing_habit', 'words_of', 'new_people', 'list_ends', 'seen_points', 'people_text']
 
 # %% ../../../nbs/formats/keypoints/people_text.ipynb #e428f210
 import re
@@ -262,9 +261,3 @@ def people_text(
         data=data, parts=tuple(parts), fps=fps or 30.0, fps_stated=fps is not None, notes=notes,
         tokens=tokens, at=at, tracks=tuple(tracks), flags=flags, **more,
     )  # fmt: skip
-
-# %% ../../../nbs/formats/keypoints/people_text.ipynb #33d466d6
-def no_new_file(scene: Scene, path) -> bytes:
-    "Such files are edited, never made."
-    want = "a recording that was read from such a file, with its frames and people"
-    raise bad_file(path, want, "another", fix="write keypoint .json or .npz instead")

@@ -24,7 +24,7 @@ from motionbook.formats.markers.named_points import (
     point_table,
     table_changes,
 )
-from ..original import Original, file_functions
+from ..original import Original, file_functions, own_frame
 
 # %% ../../../nbs/formats/markers/c3d.ipynb #465b9004
 def _ezc3d():
@@ -152,8 +152,7 @@ def parse(
     data: bytes,  # the file
     path="markers.c3d",  # for messages
     fps: float | None = None,  # frames per second; None = as the file says
-    units: str
-    | None = None,  # "m", "cm", "mm", "in"; None = as the file says, checked against the body
+    units: str | None = None,  # "m", "cm", "mm", "in"; None = as file and body say
     up: str | None = None,  # "y", "z" or "x"; None = as the file says, or else the body
     zeros: str = "auto",  # (0, 0, 0): "auto", "keep" or "missing"
 ) -> C3dFile:
@@ -190,12 +189,7 @@ def _labels(scene: Scene, path) -> list[str]:
 
 def _frame(scene: Scene) -> dict[str, str]:
     "Unit and up axis of a new file."
-    old = scene.meta.get("original")
-    return (
-        {"units": old.units, "up": old.up}
-        if isinstance(old, C3dFile)
-        else {"units": "mm", "up": "z"}
-    )
+    return own_frame(scene, C3dFile, "mm", "z")
 
 # %% ../../../nbs/formats/markers/c3d.ipynb #f9742c74
 def fresh(

@@ -31,10 +31,8 @@ def need_sleap_io(
     try:
         import sleap_io
     except ImportError as err:
-        raise BadFile(
-            f"{Path(path).name}: expected the package sleap-io, got none; pip install 'motionbook[sleap]'",
-            path,
-        ) from err
+        want = "expected the package sleap-io, got none; pip install 'motionbook[sleap]'"
+        raise BadFile(f"{Path(path).name}: {want}", path) from err
     return sleap_io
 
 # %% ../../../nbs/formats/sleap/slp.ipynb #82afea89
@@ -77,10 +75,8 @@ def load_labels(
 def _skeleton(s) -> Skeleton:
     "SLEAP's skeleton as ours."
     names, pairs = tuple(s.node_names), [tuple(n.name for n in p.nodes) for p in s.symmetries]
-    pairs = [
-        (b, a) if joint_side(b) == "left" or joint_side(a) == "right" else (a, b)
-        for a, b in map(sorted, pairs)
-    ]
+    turned = lambda a, b: joint_side(b) == "left" or joint_side(a) == "right"
+    pairs = [(b, a) if turned(a, b) else (a, b) for a, b in map(sorted, pairs)]
     mirror = infer_mirror_pairs(names) or tuple((names.index(a), names.index(b)) for a, b in pairs)
     return Skeleton("sleap", names, edges=tuple(s.edge_inds), mirror_pairs=mirror)
 
@@ -108,12 +104,9 @@ def parse_project(
     notes = ["instances without a track are told apart by their order in each frame"] * loose
     if len(videos) > 1:
         notes.append(f"video {mine} of {len(videos)} ({videos[mine]}); video=… chooses another")
-    return replace(
-        found,
-        parts=tuple(replace(p, name=n) for p, n in zip(found.parts, names)),
-        notes=tuple(notes),
-        meta={"videos": tuple(videos), "video": mine},
-    )
+    parts = tuple(replace(p, name=n) for p, n in zip(found.parts, names))
+    meta = {"videos": tuple(videos), "video": mine}
+    return replace(found, parts=parts, notes=tuple(notes), meta=meta)
 
 # %% ../../../nbs/formats/sleap/slp.ipynb #a43492d2
 def _instances_by_frame(scene: Scene, skeletons: dict, tracks: list) -> dict[int, list]:

@@ -22,7 +22,7 @@ from ...core.motion import Motion, Scene
 from ...core.rotation import matrix_to_rotvec
 from ...core.tensors import load_tensors
 from .smpl_arrays import SmplArrays, pose_width
-from .smpl_document import SmplDocument, smpl_motion
+from .smpl_document import SmplFile
 
 # %% ../../../nbs/formats/smpl/video_results.ipynb #f1f351af
 class Person(NamedTuple):
@@ -131,7 +131,8 @@ def _motion(p: Person, first: int, frames: int, fps: float, model) -> Motion:
     betas = np.median(p.betas, 0) if p.betas.ndim == 2 else p.betas
     arrays = SmplArrays(p.kind, poses, trans, betas, (), "")
     body = as_body(model, p.kind, "neutral")
-    return smpl_motion(SmplDocument(b"", arrays, body, p.up, fps), p.name)
+    file = SmplFile(data=b"", arrays=arrays, body=body, up=p.up, fps=fps, name=p.name)
+    return file.motions()[0]
 
 # %% ../../../nbs/formats/smpl/video_results.ipynb #56ef8483
 def archive_content(
