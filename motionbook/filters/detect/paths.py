@@ -249,7 +249,9 @@ def confirmed(
     if confidence is not None:  # well below nine of ten that are believed
         usual = nan_quantile(confidence.masked_fill(~believed, NAN), 0.1)
         doubted |= run_means(confidence.nan_to_num(), wrong) < 0.95 * usual
-    apart = (x - fill_straight_lines(x.masked_fill(~believed[..., None], NAN), believed)).norm(dim=-1)
+    apart = (x - fill_straight_lines(x.masked_fill(~believed[..., None], NAN), believed)).norm(
+        dim=-1
+    )
     apart = run_means(apart.nan_to_num() / body_size(x), wrong)
     far = (off > AWAY) | (border > LEAPT) | ((off > 1) & (apart > APART))
     return wrong & torch.where(short, (off > 1) | leaps | doubted, far | (leaps & doubted))
