@@ -301,7 +301,7 @@ def open_shard(path: str | Path) -> list[dict[str, Any]]:  # arrays that are map
         samples[int(k)][key] = torch.from_numpy(raw[a:b].view(dtype).reshape(at["shape"]))
     return samples
 
-# %% ../../nbs/data/canonical.ipynb #d992a94a
+# %% ../../nbs/data/canonical.ipynb #33e230a4
 class CanonicalJob:
     "Canonical samples of every recording of a dataset."
 
@@ -324,9 +324,10 @@ class CanonicalJob:
         return [self._made(i, s) for i, s in zip(items, scenes, strict=True)]
 
     def _made(self, item: Item, scene: Scene) -> Made | Exception:
-        facts = {"clip": item.clip or item.key, "key": item.key} | (
-            {"subject": item.subject} if item.subject else {}
-        )
+        own = {"subject": item.subject, "split": item.split}
+        facts = {"clip": item.clip or item.key, "key": item.key} | {
+            k: v for k, v in own.items() if v
+        }
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # an approximate body is said in `meta`

@@ -130,11 +130,11 @@ DOCTOR = Command(
     "motionbook.converters.doctor:examined_lines",
 )
 
-# %% ../../nbs/data/canonical_command.ipynb #ac68b136
+# %% ../../nbs/data/canonical_command.ipynb #c1758df0
 def run_export(args: Namespace) -> dict:
     "A recording, or samples, in another form."
     src, out = Path(args.path), Path(args.out)
-    if out.suffix.lower() in (".parquet", ".pt"):
+    if out.suffix.lower() in (".parquet", ".pt", ".png"):
         return _export_samples(src, out)
     from motionbook.formats.registry import find_format, read, write
 
@@ -162,19 +162,17 @@ def _as_figure(scene, view):
 
 
 def _export_samples(src: Path, out: Path) -> dict:
-    "Canonical samples as a table, or a table as a canonical file."
+    "Canonical samples as a table or as pictures, or a table as a canonical file."
     from motionbook.data.parquet import read_parquet, write_parquet
     from motionbook.schema.sample import load_canonical, save_canonical
+    from motionbook.viz.sheet import write_sheet
 
     samples = list(read_parquet(src)) if src.suffix.lower() == ".parquet" else load_canonical(src)
-    made = (
-        write_parquet(out, samples)
-        if out.suffix.lower() == ".parquet"
-        else save_canonical(out, samples)
-    )
+    forms = {".parquet": write_parquet, ".png": write_sheet, ".pt": save_canonical}
+    made = forms[out.suffix.lower()](out, samples)
     return {"out": str(made), "samples": len(samples)}
 
-# %% ../../nbs/data/canonical_command.ipynb #98afed4b
+# %% ../../nbs/data/canonical_command.ipynb #56426746
 def say_export(made: dict) -> Iterator[str]:
     "Where it went."
     yield f"{made['out']}: " + (
@@ -193,7 +191,7 @@ EXPORT = Command(
             "--out",
             role="output",
             required=True,
-            help="its name says the form: .motion .bvh .npz .csv .json .trc … .parquet .pt",
+            help="its name says the form: .motion .bvh .npz .csv .json .trc … .parquet .pt; .png = pictures of samples",
         ),
         option(
             "--view",

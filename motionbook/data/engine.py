@@ -252,7 +252,7 @@ def _said_what_is_kept(err: BadFile, out: Path, items: Sequence[Item]) -> BadFil
         err.path,
     )
 
-# %% ../../nbs/data/engine.ipynb #84650e57
+# %% ../../nbs/data/engine.ipynb #fa9528a2
 class _Open(NamedTuple):
     "A recording that has to be worked on."
 
@@ -279,8 +279,10 @@ def _opened(item: Item, known: dict | None, job: Job, out: Path, load: Load) -> 
     sha = attempt(item_sha, item)
     if isinstance(sha, Exception):
         return _Open(item, entry | _why(item, sha), None)
-    entry |= {"sha256": sha, "reader": _reader(load)}
-    if known and all(known.get(k) == entry[k] for k in ("sha256", "reader")):
+    entry |= {"sha256": sha, "reader": _reader(load)} | (
+        {"split": item.split} if item.split else {}
+    )
+    if known and all(known.get(k) == entry.get(k) for k in ("sha256", "reader", "split")):
         if _is_whole(out, known, job):
             return None
     scene = attempt(load, item.path)

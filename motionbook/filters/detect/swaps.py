@@ -16,6 +16,7 @@ from torch import Tensor
 from ...core.gaps import fill_held_values
 from ...core.motion import Motion, Scene
 from ..cleaner import REASON, Detector, Found
+from .outliers import low_points
 from motionbook.filters.detect.steps import (
     NAN,
     forecast_error,
@@ -183,7 +184,7 @@ def swap_viterbi(
             return none
         x, conf = motion.positions, motion.confidence
         if conf is not None:
-            x = x.masked_fill((conf < threshold)[..., None], NAN)
+            x = x.masked_fill(low_points(conf, motion.observed, threshold)[..., None], NAN)
         margin = exchanged(x, motion.fps, pairs)
         there = motion.observed
         margin = margin.masked_fill(_neither(there, pairs), 1e3)  # nothing to exchange
