@@ -17,7 +17,7 @@ from ...core.files import bad_file
 from ...core.robot import Robot
 from ...core.robot_clip import RobotClip
 from ..kit.numbers import find_habit, print_number
-from ..kit.tokens import Tokens, csv_grid, csv_numbers, replaced
+from ..kit.tokens import Tokens, csv_grid, csv_numbers, on_disk, replaced
 from .robot_file import Edit, RobotFile, robot_file
 from .stored import Stored, Style, checked_numbers
 
@@ -116,7 +116,7 @@ def write_table(
     habit = find_habit(tokens.words(slice(0, 500)))
     words = [print_number(x, habit) for x in values.ravel()[which].tolist()]
     body = replaced(tokens.body, tokens.start[which], tokens.end[which], words)
-    return tokens.encoded(body[head:])
+    return on_disk(body[head:], tokens.encoding)
 
 
 def fresh_table(
@@ -128,10 +128,7 @@ def fresh_table(
     return "".join(",".join(f"{v:.6f}" for v in row) + "\n" for row in rows.tolist()).encode()
 
 
-def is_table(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def is_table(path: Path, head: bytes) -> bool:
     "Whether a csv has BONES-SEED's header, or numbers alone with a quaternion behind the place."
     if has_bones_header(head):
         return True
