@@ -37,7 +37,7 @@ setup(
     ],
     python_requires=">=" + cfg["min_python"],
     packages=find_packages(include=["motionbook*"]),
-    package_data={"motionbook": ["assets/*", "assets/human/*", "py.typed"]},
+    package_data={"motionbook": ["assets/*", "assets/configs/*", "assets/human/*", "py.typed"]},
     install_requires=cfg["requirements"].split(),
     extras_require={
         "dlc": needs("dlc"),
@@ -45,10 +45,12 @@ setup(
         "c3d": needs("c3d"),
         "video": needs("video"),
         "parquet": needs("parquet"),
+        "dask": needs("dask"),
+        "audio": needs("audio"),
         "track": needs("track"),
         "oracle": needs("oracle"),
-        "all": needs("dlc", "sleap", "c3d", "video", "parquet"),
-        "dev": needs("dlc", "sleap", "c3d", "video", "parquet", "oracle", "dev"),
+        "all": needs("dlc", "sleap", "c3d", "video", "parquet", "dask", "audio"),
+        "dev": needs("dlc", "sleap", "c3d", "video", "parquet", "dask", "audio", "oracle", "dev"),
     },
     entry_points={
         "console_scripts": ["motionbook=motionbook.cli:main"],

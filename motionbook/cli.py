@@ -27,7 +27,7 @@ BUILT_IN = {
     "evaluate": "models.command:EVALUATE",
     "convert": "data.canonical_command:CONVERT",
     "doctor": "data.canonical_command:DOCTOR",
-    "export": "data.canonical_command:EXPORT",
+    "export": "models.command:EXPORT",
 }
 for _name, _where in BUILT_IN.items():
     COMMANDS.add(_name, f"motionbook.{_where}")

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +144,70 @@ def test_dancers_stand_on_the_floor(real_data, tmp_path):
     convert_dataset(real_data / "aistpp", tmp_path)
     for s in load_canonical(tmp_path / "canonical.pt"):
         assert abs(float(s["motion"][:, 1::2].amin(1).quantile(0.02))) < 0.12
+
+
+@pytest.mark.skipif(find_spec("distributed") is None, reason="needs motionbook[dask]")
+def test_a_dask_cluster_gives_the_same_bytes(raw, whole, tmp_path):
+    from distributed import Client, LocalCluster
+
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with cluster, Client(cluster) as client:
+        convert_dataset(raw, tmp_path / "client", workers=client)
+        convert_dataset(raw, tmp_path / "address", workers=cluster.scheduler_address)
+        used = client.run(lambda: "motionbook.data.canonical" in sys.modules)
+    assert contents(tmp_path / "client") == contents(tmp_path / "address") == whole
+    assert all(used.values())  # both have worked
+
+
+def test_samples_know_their_side(tmp_path):
+    "Of the dataset's own lists, in the sample and in the table that is exchanged."
+    from motionbook.synthetic.raw_joints import write_humanml3d
+
+    root = write_humanml3d(tmp_path / "raw", seconds=3.0)
+    convert_dataset(root, tmp_path / "out")
+    sides = {
+        s["meta"]["key"]: s["meta"]["split"] for s in load_canonical(tmp_path / "out/canonical.pt")
+    }
+    assert sides == dict.fromkeys(["000000", "M000000", "000001", "M000001"], "train") | {
+        "000002": "val",
+        "M000002": "test",
+    }
+    only = convert_dataset(root, tmp_path / "val", split="val")
+    assert only["recordings"] == 1
+    (root / "train.txt").write_text("M000002\n")
+    (root / "test.txt").write_text("000000\n")
+    convert_dataset(root, tmp_path / "out")  # what has changed is made again
+    sides = {
+        s["meta"]["key"]: s["meta"].get("split")
+        for s in load_canonical(tmp_path / "out/canonical.pt")
+    }
+    assert (sides["M000002"], sides["000000"], sides["000001"]) == ("train", "test", None)
+
+
+def test_a_changed_text_or_cut_is_read_again(tmp_path):
+    from motionbook.synthetic.raw_joints import text_line, write_humanml3d
+
+    root = write_humanml3d(tmp_path / "raw", ("walk",), seconds=3.0)
+    convert_dataset(root, tmp_path / "out")
+    (root / "texts" / "000000.txt").write_text(
+        text_line("he strolls") + text_line("he ambles") + text_line("he turns", 0.5, 2.0)
+    )
+    convert_dataset(root, tmp_path / "out")
+    first, part = load_canonical(tmp_path / "out/canonical.pt")[:2]
+    assert first["description"] == "he strolls." and first["meta"]["texts"] == [
+        "he strolls.",
+        "he ambles.",
+    ]
+    assert part["description"] == "he turns." and part["meta"]["span"] == [0.5, 2.0]
+    assert len(part["motion"]) == 37  # 30 frames at 20 a second, at 25
+
+
+def test_nothing_good_leaves_no_file(raw, tmp_path):
+    bad = tmp_path / "raw" / "Robot"
+    bad.mkdir(parents=True)
+    (bad / "Robot_FW.bvh").write_bytes(b"")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/canonical.pt").write_bytes(b"of an earlier run")
+    made = convert_dataset(tmp_path / "raw", tmp_path / "out")
+    assert made["samples"] == 0 and not (tmp_path / "out/canonical.pt").exists()
+    assert "Robot_FW" in (tmp_path / "out/quarantine.jsonl").read_text()

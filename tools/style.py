@@ -19,6 +19,7 @@ from motionbook.schema.enrich import (
     known_joints,
     marker_noise,
     rank_among_people,
+    stoop_angle,
     style_measures,
 )
 
@@ -55,8 +56,9 @@ def measures(motions):
         for p in pieces(m):
             x = known_joints(p)
             row = style_measures(x, p.fps) | {"noise": marker_noise(x, p.fps)}
-            low = resample(p, 25.0)
-            rows.append((row, style_measures(known_joints(low), 25.0)))
+            low = known_joints(resample(p, 25.0))
+            row, few = row | {"stoop": stoop_angle(x)}, style_measures(low, 25.0)
+            rows.append((row, few | {"stoop": stoop_angle(low)}))
     return rows
 
 
@@ -70,7 +72,8 @@ def main(verb, data):
             rows = measures(recordings(archives, endings, Path(d)))
         print(f"{name}: {len(rows)} pieces")
         for key in QUANTILES:
-            x = np.array([r[0][key] for r in rows])
+            known = [r for r in rows if r[0][key] is not None and r[1].get(key, 0.0) is not None]
+            x = np.array([r[0][key] for r in known])
             if verb == "quantiles":
                 marks = ", ".join(f"{q:.4g}" for q in np.quantile(x, np.linspace(0, 1, 11)))
                 print(f'    "{key}": ({marks}),')
@@ -78,7 +81,7 @@ def main(verb, data):
             ranks = np.array([rank_among_people(key, v) for v in x])
             line = f"  {key:10} mean {ranks.mean():.2f}, standard deviation {ranks.std():.2f}"
             if key != "noise":
-                low = np.array([rank_among_people(key, r[1][key]) for r in rows])
+                low = np.array([rank_among_people(key, r[1][key]) for r in known])
                 line += (
                     f"; at 25 frames a second off by {np.abs(low - ranks).mean():.3f} in the mean"
                 )

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CLEAN_OPTIONS', 'CLEAN', 'COMPARE', 'DEMO', 'run_demo']
 
-# %% ../../nbs/cleanup/command.ipynb #8d549f3f
+# %% ../../nbs/cleanup/command.ipynb #6eeab94a
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +58,7 @@ CLEAN_OPTIONS = (
     FPS,
 )  # fmt: skip
 
-# %% ../../nbs/cleanup/command.ipynb #4154064a
+# %% ../../nbs/cleanup/command.ipynb #370f4a54
 def plan_clean(args: Namespace) -> Files:
     "Complete the names, and refuse what cannot be."
     src = Path(args.path)
@@ -81,7 +81,7 @@ def plan_clean(args: Namespace) -> Files:
         refuse_pictures(files, args.export_frames)
     return files
 
-
+# %% ../../nbs/cleanup/command.ipynb #70a59b1d
 def _is_one(folder: Path) -> bool:
     "Whether a folder is one recording: a file a frame."
     from itertools import islice
@@ -98,7 +98,7 @@ def check_method(name: str):
     if name not in (known := ("auto", *METHODS)) and not Path(name).exists():
         raise ValueError(unknown_name("method or a checkpoint's folder", name, known))
 
-
+# %% ../../nbs/cleanup/command.ipynb #35260e66
 def _refuse_single(args: Namespace):
     "What takes one recording, and was asked of a folder."
     single = {
@@ -120,7 +120,7 @@ def _refuse_frames(args: Namespace):
     if args.export_frames and Path(args.export_frames).suffix.lower() != ".csv":
         raise ValueError(f"--export-frames {args.export_frames}: expected a name that ends in .csv")
 
-# %% ../../nbs/cleanup/command.ipynb #4e3b61a5
+# %% ../../nbs/cleanup/command.ipynb #234599e3
 def run_clean(args: Namespace) -> dict:
     "One file, or a folder into a folder."
     options = dict(

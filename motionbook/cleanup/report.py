@@ -178,7 +178,7 @@ def repair_curves(
     fig.tight_layout()
     return fig
 
-# %% ../../nbs/cleanup/report.ipynb #0c4b4d1b
+# %% ../../nbs/cleanup/report.ipynb #547f589e
 def quality_table(cleaned: Cleaned) -> str:
     rows = []
     for a, (m, before) in enumerate(zip(cleaned.scene.actors, cleaned.original.actors)):
@@ -209,7 +209,7 @@ def quality_table(cleaned: Cleaned) -> str:
     ]
     return html_table(head, rows)
 
-
+# %% ../../nbs/cleanup/report.ipynb #f3fede77
 def least_certain_rows(cleaned: Cleaned, n: int = 40) -> str:
     "The least certain corrections."
     table = corrections(cleaned)

@@ -27,7 +27,7 @@ def amass_items(root: Path) -> list[Item]:
         Item(k, str(p), k.rpartition("/")[0], clip_of(k)) for k, p in zip(keys, paths, strict=True)
     ]
 
-# %% ../../nbs/converters/amass.ipynb #7acf3e94
+# %% ../../nbs/converters/amass.ipynb #549521b6
 _ENDING = re.compile(r"_(poses|stageii|smplh|smplx|c3d|mosh)$", re.I)
 _WORD = re.compile(r"[A-Z]?[a-z]{2,}|[A-Z]{3,}|\d+(?=[A-Z])|(?<=\s)[1-9]\d*(?=\s)|\b[a-z]\b")
 _MAKING = set(
@@ -49,11 +49,21 @@ def words_of_name(
     return " ".join(words) if any(len(w) > 2 and w.isalpha() for w in words) else ""
 
 
+def _height_of_shape(scene: Scene) -> float | None:
+    "Centimetres by the first system's formula where the body is not the person's own."
+    arrays = getattr(scene.meta.get("original"), "arrays", None)
+    if not scene.meta.get("approximate") or arrays is None or arrays.betas is None:
+        return None
+    first = float(arrays.betas.reshape(-1, arrays.betas.shape[-1])[:, 0].mean())
+    return 170.0 + (8.0 if arrays.kind == "smplx" else 10.0) * first
+
+
 def load_amass(path: str, **options) -> Scene:
     "A recording with what its name tells."
     scene, words = read(path, **options), words_of_name(path)
     more = {"performed": words} if words else {}
-    labels = Labels(gender=scene.meta.get("gender"), more=more)
+    gender = scene.meta.get("gender")
+    labels = Labels(gender=gender, height_cm=_height_of_shape(scene), more=more)
     return scene.replace(
         text=scene.text or ((words.lower(),) if words else ()),
         meta=dict(scene.meta) | {"labels": labels},

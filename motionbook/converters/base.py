@@ -7,7 +7,7 @@ __all__ = ['SOURCES', 'SHARED', 'SERIES', 'STILL', 'Item', 'Figures', 'Source', 
            'item_key', 'clip_of', 'recordings', 'load_recording', 'without_rest_pose', 'plain_number', 'said_percent',
            'dataset_items', 'scenes']
 
-# %% ../../nbs/converters/base.ipynb #9619113c
+# %% ../../nbs/converters/base.ipynb #855a4ec4
 import math
 import os
 import re
@@ -19,14 +19,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .split_lists import split_items
+from .split_lists import item_sides, split_items
 from ..core.files import bad_file
 from ..core.motion import Motion, Scene
 from ..core.registry import Registry
 from ..core.rotation import rotation_angle
 from ..formats.registry import find_format, formats, read, recognised
 
-# %% ../../nbs/converters/base.ipynb #a3a64abb
+# %% ../../nbs/converters/base.ipynb #ed9a0350
 class Item(NamedTuple):
     "A recording of a dataset."
 
@@ -35,6 +35,7 @@ class Item(NamedTuple):
     subject: str = ""  # who; "" = unknown
     clip: str = ""  # recordings of the same clip share it; "" = the key
     beside: tuple[str, ...] = ()  # other files that tell of it, such as its texts; may be absent
+    split: str = ""  # "train", "val" or "test" by the dataset's own lists; "" = in none
 
 # %% ../../nbs/converters/base.ipynb #a44782c0
 class Figures(NamedTuple):
@@ -137,7 +138,7 @@ def recording_files(
         folders.setdefault(p.parent, []).append(p)
     return sorted(p for folder, files in folders.items() for p in _known_files(folder, files))
 
-# %% ../../nbs/converters/base.ipynb #7846f8aa
+# %% ../../nbs/converters/base.ipynb #5144f559
 _DIGITS = re.compile(r"\d+")
 
 
@@ -248,7 +249,7 @@ def said_percent(x: float | None) -> str:
     "A share as people read it."
     return "unknown" if x is None else f"{100 * x:.1f} %"
 
-# %% ../../nbs/converters/base.ipynb #9aa93628
+# %% ../../nbs/converters/base.ipynb #fe7a04c9
 def dataset_items(
     root: str | Path,  # a dataset's folder, or one recording
     dataset: str | None = None,  # its name; None = by what lies in it
@@ -262,6 +263,8 @@ def dataset_items(
         items = source.unpack(items, Path(root), Path(work))
     if not items:
         raise bad_file(root, f"recordings ({SOURCES.entry(source.name).about})", "none")
+    sides = item_sides(items, root)
+    items = [i._replace(split=sides.get(i.key, "")) for i in items]
     return source, items if split is None else split_items(items, split, root)
 
 

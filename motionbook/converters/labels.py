@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['Labels', 'labels_of', 'labels_from']
 
-# %% ../../nbs/converters/labels.ipynb #e2f9dd70
+# %% ../../nbs/converters/labels.ipynb #bd02339c
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from ..core.motion import Scene
 
-# %% ../../nbs/converters/labels.ipynb #712ffea2
+# %% ../../nbs/converters/labels.ipynb #ce1195bc
 @dataclass(frozen=True)
 class Labels:
     "What a dataset says of a recording beside its motion; everything may be absent."
@@ -20,6 +21,7 @@ class Labels:
     action: str | None = None  # a word of the schema's 46
     gender: str | None = None  # "male", "female"
     age_group: str | None = None  # "child", "adult", "elderly"
+    height_cm: float | None = None  # of the person
     genre: str | None = None  # of the music
     bpm: float | None = None  # beats per minute of the music
     audio: str | None = None  # the music's file
@@ -33,6 +35,8 @@ class Labels:
     def plain(self) -> dict[str, Any]:
         "What is there, ready for JSON; the dataset's own words among the others."
         own = {k: v for k, v in asdict(self).items() if k != "more" and v not in (None, ())}
+        if self.audio:
+            own["audio"] = Path(self.audio).name  # where it lies is nobody's business
         return own | dict(self.more)
 
 # %% ../../nbs/converters/labels.ipynb #26063d16

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['K', 'ENDINGS', 'SIDES', 'PREFIXES', 'FOLDERS', 'Keyed', 'read_split', 'select', 'side_name', 'find_split',
-           'split_items']
+           'item_sides', 'split_items']
 
 # %% ../../nbs/converters/split_lists.ipynb #a73d4a61
 import re
@@ -59,7 +59,7 @@ def _bare(name: str) -> str:
     "Without a known ending; other dots belong to the name."
     return next((name[: -len(e)] for e in ENDINGS if name.lower().endswith(e)), name)
 
-# %% ../../nbs/converters/split_lists.ipynb #cf019ea8
+# %% ../../nbs/converters/split_lists.ipynb #af7d927c
 SIDES = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation"),
@@ -91,6 +91,23 @@ def find_split(
                 if (root / folder / name).is_file():
                     return root / folder / name
     return None
+
+
+def item_sides(
+    items: Sequence[K],
+    *roots: str | Path,  # folders to look in, first come first
+) -> dict[str, str]:  # key -> "train", "val" or "test"; those that no list names have none
+    "On which side each recording is, by the lists that lie in these folders."
+    sides: dict[str, str] = {}
+    for side in SIDES:
+        path = find_split(side, *roots)
+        try:
+            names = read_split(path) if path else ()
+        except ValueError:
+            continue  # who asks for a side is told what is wrong with its list
+        for item in select(items, names)[0]:
+            sides.setdefault(item.key, side)
+    return sides
 
 
 def split_items(

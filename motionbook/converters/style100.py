@@ -98,7 +98,7 @@ def frame_cut(
         )
     return start, min(stop, frames)
 
-# %% ../../nbs/converters/style100.ipynb #f5ceb605
+# %% ../../nbs/converters/style100.ipynb #57f8b728
 ROOT = "Hips"  # the root's name in most of the styles
 
 
@@ -114,6 +114,12 @@ def with_usual_root(motion: Motion) -> Motion:
     )
 
 
+def _cut_actor(m: Motion, start: int, stop: int) -> Motion:
+    "Some frames of a motion."
+    parts = {k: getattr(m, k) for k in ("positions", "rotations", "offsets", "confidence")}
+    return m.replace(**{k: v if v is None else v[start:stop] for k, v in parts.items()})
+
+# %% ../../nbs/converters/style100.ipynb #0192aa4a
 def load_style100(
     path: str,  # of a clip
     **options,  # of the BVH reader
@@ -131,27 +137,13 @@ def load_style100(
     about = style_table(file.parent, "Dataset_List.csv").get("Description", "")
     facts = {"style": style, "movement": move, "cut": [start, stop], "about": about}
     text = f"a person {does} in the style {_spaced(style)}" + (f": {about}" if about else "")
-    part = lambda x: None if x is None else x[start:stop]
-    actors = [
-        m.replace(
-            positions=m.positions[start:stop],
-            rotations=part(m.rotations),
-            offsets=part(m.offsets),
-            confidence=part(m.confidence),
-        )
-        for m in map(with_usual_root, scene.actors)
-    ]
-    notes = scene.meta.get("notes", ()) + (
-        () if cut else ("no cut in Frame_Cuts.csv: the whole file",)
-    )
-    return scene.replace(
-        actors=tuple(actors),
-        text=(text,),
-        meta=dict(scene.meta)
-        | {"labels": Labels(action=action, more=facts), "notes": notes, "original": None},
-    )
+    actors = tuple(_cut_actor(with_usual_root(m), start, stop) for m in scene.actors)
+    notes = () if cut else ("no cut in Frame_Cuts.csv: the whole file",)
+    meta = {"labels": Labels(action=action, more=facts), "original": None}
+    meta |= {"notes": (*scene.meta.get("notes", ()), *notes)}
+    return scene.replace(actors=actors, text=(text,), meta={**scene.meta, **meta})
 
-
+# %% ../../nbs/converters/style100.ipynb #0b2f67e8
 def _spaced(name: str) -> str:
     "WildArms as wild arms."
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()

@@ -19,42 +19,12 @@ from torch import Tensor
 from .rotation import slerp
 from .skeleton import Skeleton, joint_levels
 
-# %% ../../nbs/core/motion.ipynb #0db4a5bc
-@dataclass(frozen=True, eq=False)
-class Motion:
-    "One actor: positions on a skeleton at a frame rate, with rotations and confidence where known."
-
-    positions: Tensor  # [t j c] metres (c = 3) or pixels (c = 2); NaN = missing
-    skeleton: Skeleton
-    fps: float  # frames per second
-    rotations: Tensor | None = None  # [t j 3 3], parent-relative
-    confidence: Tensor | None = None  # [t j], the tracker's own, 0 to 1
-    offsets: Tensor | None = field(
-        default=None, repr=False
-    )  # [t j 3]; None = skeleton.rest_offsets
-    name: str = ""
-    text: tuple[str, ...] = ()
-    meta: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    def __post_init__(self):
-        put = lambda k, v: object.__setattr__(self, k, v)
-        for k in ("positions", "rotations", "confidence", "offsets"):
-            put(k, _float32(getattr(self, k), k, self.name))
-        put("fps", _checked_fps(self.fps, self.name))
-        put("text", (self.text,) if isinstance(self.text, str) else tuple(self.text))
-        _check_shapes(self)
-        if self.rotations is not None:
-            _check_fk(self)
+# %% ../../nbs/core/motion.ipynb #c58fc78b
+class Frames:
+    "Positions on a skeleton at a frame rate."
 
     def __len__(self) -> int:
         return self.positions.shape[0]
-
-    def __repr__(self) -> str:
-        t, j, c = self.positions.shape
-        extra = "".join(
-            f", {k}" for k in ("rotations", "confidence") if getattr(self, k) is not None
-        )
-        return f"Motion({self.name or self.skeleton.name}: {t} frames × {j} joints × {c}, {self.fps:g} fps{extra})"
 
     @property
     def observed(self) -> Tensor:
@@ -69,6 +39,38 @@ class Motion:
     def joint(self, name: str) -> Tensor:
         "The track [t c] of one joint, by name or role."
         return self.positions[:, self.skeleton.index(name)]
+
+# %% ../../nbs/core/motion.ipynb #1a14b291
+@dataclass(frozen=True, eq=False)
+class Motion(Frames):
+    "One actor: positions on a skeleton at a frame rate, with rotations and confidence where known."
+
+    positions: Tensor  # [t j c] metres (c = 3) or pixels (c = 2); NaN = missing
+    skeleton: Skeleton
+    fps: float  # frames per second
+    rotations: Tensor | None = None  # [t j 3 3], parent-relative
+    confidence: Tensor | None = None  # [t j], the tracker's own, 0 to 1
+    offsets: Tensor | None = field(default=None, repr=False)  # [t j 3]; None = the skeleton's
+    name: str = ""
+    text: tuple[str, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self):
+        put = lambda k, v: object.__setattr__(self, k, v)
+        for k in ("positions", "rotations", "confidence", "offsets"):
+            put(k, _float32(getattr(self, k), k, self.name))
+        put("fps", _checked_fps(self.fps, self.name))
+        put("text", (self.text,) if isinstance(self.text, str) else tuple(self.text))
+        _check_shapes(self)
+        if self.rotations is not None:
+            _check_fk(self)
+
+    def __repr__(self) -> str:
+        t, j, c = self.positions.shape
+        extra = "".join(
+            f", {k}" for k in ("rotations", "confidence") if getattr(self, k) is not None
+        )
+        return f"Motion({self.name or self.skeleton.name}: {t} frames × {j} joints × {c}, {self.fps:g} fps{extra})"
 
     def replace(self, **changes) -> "Motion":
         "A copy with some fields changed; new positions without new rotations drop the old ones."

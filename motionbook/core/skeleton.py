@@ -174,41 +174,20 @@ def infer_roles(
             roles.pop(f"{side}_collar", None)
     return roles
 
-# %% ../../nbs/core/skeleton.ipynb #1346ffff
-@dataclass(frozen=True, eq=False)
-class Skeleton:
-    "Named joints with their tree, drawing edges, mirror pairs, roles and rest offsets."
-
-    name: str
-    joints: tuple[str, ...]  # unique names, in the order of the data
-    parents: tuple[int, ...] = ()  # index of each joint's parent, -1 for a root; () = no tree
-    edges: tuple[tuple[int, int], ...] | None = None  # lines to draw; None = the tree's bones
-    mirror_pairs: tuple[tuple[int, int], ...] | None = None  # (left, right); None = by name
-    roles: Mapping[str, int] | None = field(
-        default=None, repr=False
-    )  # role -> index; None = by name
-    rest_offsets: Tensor | None = field(default=None, repr=False)  # [j 3], metres, parent's frame
-
-    def __post_init__(self):
-        put = lambda k, v: object.__setattr__(self, k, v)
-        put("joints", tuple(map(str, self.joints)))
-        put("parents", tuple(map(int, self.parents)) or (-1,) * len(self.joints))
-        _check_tree(self)
-        bones = ((p, i) for i, p in enumerate(self.parents) if p >= 0)
-        put(
-            "edges",
-            tuple((int(a), int(b)) for a, b in (bones if self.edges is None else self.edges)),
-        )
-        pairs, roles = self.mirror_pairs, self.roles
-        put("mirror_pairs", tuple(infer_mirror_pairs(self.joints) if pairs is None else pairs))
-        put("roles", MappingProxyType(infer_roles(self.joints) if roles is None else dict(roles)))
-        _check_indices(self)
+# %% ../../nbs/core/skeleton.ipynb #bd738aac
+class SameTree:
+    "Skeletons compared by what they are."
 
     def __len__(self) -> int:
         return len(self.joints)
 
+    @property
+    def has_tree(self) -> bool:
+        "Whether at least one joint has a parent."
+        return any(p >= 0 for p in self.parents)
+
     def __eq__(self, other) -> bool:
-        if not isinstance(other, Skeleton):
+        if not isinstance(other, SameTree):
             return NotImplemented
         same = (self.joints, self.parents, self.edges) == (other.joints, other.parents, other.edges)
         a, b = self.rest_offsets, other.rest_offsets
@@ -219,7 +198,33 @@ class Skeleton:
 
     def __reduce__(self):
         parts = (self.name, self.joints, self.parents, self.edges, self.mirror_pairs)
-        return Skeleton, (*parts, dict(self.roles), self.rest_offsets)
+        return type(self), (*parts, dict(self.roles), self.rest_offsets)
+
+# %% ../../nbs/core/skeleton.ipynb #97e7ce70
+@dataclass(frozen=True, eq=False)
+class Skeleton(SameTree):
+    "Named joints with their tree, drawing edges, mirror pairs, roles and rest offsets."
+
+    name: str
+    joints: tuple[str, ...]  # unique names, in the order of the data
+    parents: tuple[int, ...] = ()  # index of each joint's parent, -1 for a root; () = no tree
+    edges: tuple[tuple[int, int], ...] | None = None  # lines to draw; None = the tree's bones
+    mirror_pairs: tuple[tuple[int, int], ...] | None = None  # (left, right); None = by name
+    roles: Mapping[str, int] | None = field(default=None, repr=False)  # -> index; None = by name
+    rest_offsets: Tensor | None = field(default=None, repr=False)  # [j 3], metres, parent's frame
+
+    def __post_init__(self):
+        put = lambda k, v: object.__setattr__(self, k, v)
+        put("joints", tuple(map(str, self.joints)))
+        put("parents", tuple(map(int, self.parents)) or (-1,) * len(self.joints))
+        _check_tree(self)
+        bones = ((p, i) for i, p in enumerate(self.parents) if p >= 0)
+        lines = bones if self.edges is None else self.edges
+        put("edges", tuple((int(a), int(b)) for a, b in lines))
+        pairs, roles = self.mirror_pairs, self.roles
+        put("mirror_pairs", tuple(infer_mirror_pairs(self.joints) if pairs is None else pairs))
+        put("roles", MappingProxyType(infer_roles(self.joints) if roles is None else dict(roles)))
+        _check_indices(self)
 
     def index(self, joint: str) -> int:
         "Where `joint` (a name, or else a role) stands; KeyError with the nearest names."
@@ -227,18 +232,12 @@ class Skeleton:
             return self.joints.index(joint)
         if joint in self.roles:
             return self.roles[joint]
-        raise KeyError(
-            f"skeleton {self.name!r} has no joint or role {joint!r}; it has {', '.join(self.joints)}"
-        )
+        known = ", ".join(self.joints)
+        raise KeyError(f"skeleton {self.name!r} has no joint or role {joint!r}; it has {known}")
 
     def indices(self, joints: Sequence[str]) -> list[int]:
         "Where each of `joints` stands."
         return [self.index(j) for j in joints]
-
-    @property
-    def has_tree(self) -> bool:
-        "Whether at least one joint has a parent."
-        return any(p >= 0 for p in self.parents)
 
     @property
     def mirror(self) -> list[int]:

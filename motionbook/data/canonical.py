@@ -7,9 +7,10 @@ __all__ = ['COVERAGE', 'USUAL_COVERAGE', 'CanonicalOptions', 'close_gaps', 'at_r
            'enrich_scene', 'scene_parts', 'aim_camera', 'canonical_samples', 'pack_samples', 'open_shard',
            'CanonicalJob', 'assemble_canonical', 'convert_dataset']
 
-# %% ../../nbs/data/canonical.ipynb #008a8e43
+# %% ../../nbs/data/canonical.ipynb #e83be952
 import json
 import math
+import platform
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,17 +29,19 @@ from ..core.files import atomic_write
 from ..core.gaps import fill_straight_lines, run_lengths
 from ..core.motion import Motion, Scene, resample
 from .engine import Made, Rejected, do_recordings
+from .workers import Workers
 from ..schema.actions import ActionType, infer_action
 from motionbook.schema.enrich import (
     describe_emotion,
     interaction_metadata,
     motion_style,
     music_metadata,
+    posture_valence,
     recording_quality,
     subject_metadata,
     temporal_metadata,
 )
-from ..schema.metadata import EnhancedSampleMetadata
+from ..schema.metadata import EnhancedSampleMetadata, move_frames
 from motionbook.schema.sample import (
     checked_sample,
     fit_frames,
@@ -124,7 +127,7 @@ def check_limbs(
         if not verdict:
             raise Rejected("limbs", verdict.reason, score=round(verdict.score, 3))
 
-# %% ../../nbs/data/canonical.ipynb #61208e76
+# %% ../../nbs/data/canonical.ipynb #0e676800
 COVERAGE: dict[str, str] = {  # dataset -> parts of the metadata
     "amass": "motion_style temporal quality subject emotion",
     "humanml3d": "motion_style temporal quality subject emotion",
@@ -156,8 +159,11 @@ def enrich_scene(
                 scene.actors[0],
                 scene.actors[0].meta.get("gender") or told.gender,
                 told.age_group,
+                told.height_cm,
             ),
-            "emotion": lambda: describe_emotion(scene.text, style.energy_level),
+            "emotion": lambda: describe_emotion(
+                scene.text, style.energy_level, posture_valence(scene)
+            ),
             "music": lambda: music_metadata(scene, told.audio, told.bpm, told.genre),
             "interaction": lambda: interaction_metadata(scene, told.interaction),
         }[part]()
@@ -233,7 +239,7 @@ def canonical_samples(
     ]
     return [_validated(s, validator) if options.validate else s for s in made]
 
-# %% ../../nbs/data/canonical.ipynb #e1a394c2
+# %% ../../nbs/data/canonical.ipynb #d1b6b0e5
 def _viewed(
     scene: Scene, dataset: str, options: CanonicalOptions, facts: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
@@ -243,12 +249,19 @@ def _viewed(
     facts |= {"texts": list(scene.text)} if len(scene.text) > 1 else {}
     if any(m.meta.get("approximate") for m in scene.actors):
         facts["rest_joints"] = "approximate"
-    enhanced, action = enrich_scene(scene, dataset), _action(slow, told)
+    enhanced, action = _known_of(scene, slow, dataset), _action(slow, told)
     for view in options.views:
         made = make_sample(
             slow, dataset, view, action, source_fps=scene.fps, enhanced=enhanced, **facts
         )
         yield aim_camera(made, told)
+
+
+def _known_of(scene: Scene, slow: Scene, dataset: str) -> EnhancedSampleMetadata:
+    "What is known of a scene, measured at its own rate and told in the frames of training."
+    known = enrich_scene(scene, dataset).model_dump()
+    rate = slow.fps / scene.fps
+    return EnhancedSampleMetadata(**move_frames(known, lambda f: f * rate, len(slow)))
 
 # %% ../../nbs/data/canonical.ipynb #615ca099
 def _action(scene: Scene, told: Labels) -> str | ActionType | None:
@@ -300,7 +313,7 @@ def open_shard(
         samples[int(k)][key] = torch.from_numpy(raw[a:b].view(dtype).reshape(at["shape"]))
     return samples
 
-# %% ../../nbs/data/canonical.ipynb #d992a94a
+# %% ../../nbs/data/canonical.ipynb #33e230a4
 class CanonicalJob:
     "Canonical samples of every recording of a dataset."
 
@@ -323,9 +336,10 @@ class CanonicalJob:
         return [self._made(i, s) for i, s in zip(items, scenes, strict=True)]
 
     def _made(self, item: Item, scene: Scene) -> Made | Exception:
-        facts = {"clip": item.clip or item.key, "key": item.key} | (
-            {"subject": item.subject} if item.subject else {}
-        )
+        own = {"subject": item.subject, "split": item.split}
+        facts = {"clip": item.clip or item.key, "key": item.key} | {
+            k: v for k, v in own.items() if v
+        }
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # an approximate body is said in `meta`
@@ -354,13 +368,13 @@ def assemble_canonical(
     shards = [out / name for e in index for name in sorted(e["files"])]
     return write_samples(out / "canonical.pt", [partial(open_shard, p) for p in shards])
 
-# %% ../../nbs/data/canonical.ipynb #78e6b5cd
+# %% ../../nbs/data/canonical.ipynb #448ee924
 def convert_dataset(
     root: str | Path,  # a dataset's folder, or one recording
     out: str | Path,  # the folder for canonical.pt
     dataset: str | None = None,  # its name; None = by what lies in it
     options: CanonicalOptions = CanonicalOptions(),  # noqa: B008
-    workers: int = 1,  # processes
+    workers: Workers = 1,  # processes, or a dask cluster: its address or client
     limit: int | None = None,  # only so many recordings
     split: str | None = None,  # "train", "val" or "test", by the dataset's lists
     progress: bool = False,  # show a bar
@@ -374,7 +388,7 @@ def convert_dataset(
     )
     good = [e for e in index if e["files"]]
     lost = [e for e in index if not e["files"]]
-    _finish_canonical(out, good, lost)
+    _finish_canonical(out, good, lost, {"split": split, "limit": limit})
     return {
         "dataset": source.name,
         "recordings": len(index),
@@ -385,12 +399,12 @@ def convert_dataset(
         "first": f"{lost[0]['key']}: {lost[0]['reason']}" if lost else "",
     }
 
-# %% ../../nbs/data/canonical.ipynb #7227a435
+# %% ../../nbs/data/canonical.ipynb #d9d9c98f
 def _count_samples(good: Sequence[dict]) -> int:
     return sum(sum(e["files"].values()) for e in good)
 
 
-def _finish_canonical(shards: Path, good: Sequence[dict], lost: Sequence[dict]):
+def _finish_canonical(shards: Path, good: Sequence[dict], lost: Sequence[dict], asked: dict):
     "The file, its manifest and its quarantine beside the shards."
     top = shards.parent
     if good:
@@ -398,7 +412,10 @@ def _finish_canonical(shards: Path, good: Sequence[dict], lost: Sequence[dict]):
     else:
         (top / "canonical.pt").unlink(missing_ok=True)
     manifest = json.loads((shards / CanonicalJob.holds).read_text(encoding="utf-8"))
-    manifest |= {"samples": _count_samples(good), "frames": sum(e["frames"] for e in good)}
+    manifest |= asked | {"samples": _count_samples(good), "left_out": len(lost)}
+    manifest["frames"] = sum(e["frames"] for e in good)
+    versions = {"python": platform.python_version(), "numpy": np.__version__}
+    manifest["versions"] = versions | {"motionbook": __version__, "torch": torch.__version__}
     manifest["inputs"] = {e["key"]: e["sha256"] for e in good}
     atomic_write(top / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
     why = ("key", "path", "rule", "reason", "numbers", "sha256")

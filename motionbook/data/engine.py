@@ -6,7 +6,7 @@
 __all__ = ['PORTION', 'LOADED', 'Load', 'Made', 'Job', 'Rejected', 'attempt', 'read_index', 'source_sha', 'item_sha',
            'do_recordings', 'one_run']
 
-# %% ../../nbs/data/engine.ipynb #89a5cf19
+# %% ../../nbs/data/engine.ipynb #c1b3166f
 import contextlib
 import hashlib
 import json
@@ -29,7 +29,7 @@ from motionbook.core.files import (
     write_together,
 )
 from ..core.motion import Scene
-from .workers import do_all, one_thread
+from .workers import Workers, count_workers, do_all, one_thread
 from ..formats.registry import read
 
 # %% ../../nbs/data/engine.ipynb #47c28ece
@@ -203,7 +203,7 @@ def _is_whole(out: Path, entry: dict, job: Job) -> bool:
     except OSError:
         return False
 
-# %% ../../nbs/data/engine.ipynb #7b68ad90
+# %% ../../nbs/data/engine.ipynb #49669200
 PORTION = 16  # recordings that are dealt out at a time
 LOADED = 20_000  # frames; what is loaded is worked on and written from here on
 Load = Callable[[str], Scene]  # a module-level function, so that workers can import it
@@ -214,7 +214,7 @@ def do_recordings(
     job: Job,  # what is made of each
     out: str | Path,  # the folder that it goes to
     load: Load = read,
-    workers: int = 1,  # processes, this one among them
+    workers: Workers = 1,  # processes, this one among them, or a dask cluster
     progress: bool = False,  # show a bar
 ) -> list[dict[str, Any]]:  # the index: a dict a recording, sorted by key
     "Make something of every recording; what is there already is kept."
@@ -225,7 +225,7 @@ def do_recordings(
         for stale in (*out.rglob(".*.tmp*"), *(out / ".notes").glob("*")):
             if ".tmp" in stale.name or not known:  # of a process that was killed while it wrote
                 stale.unlink(missing_ok=True)
-        size = max(1, min(PORTION, len(items) // (8 * workers)))
+        size = max(1, min(PORTION, len(items) // (8 * count_workers(workers))))
         portions = [items[i : i + size] for i in range(0, len(items), size)]
         tasks = [([(i, known.get(i.key)) for i in p], job, out, load) for p in portions]
         try:
@@ -257,7 +257,7 @@ def _said_what_is_kept(err: BadFile, out: Path, items: Sequence[Item]) -> BadFil
         err.path,
     )
 
-# %% ../../nbs/data/engine.ipynb #84650e57
+# %% ../../nbs/data/engine.ipynb #fa9528a2
 class _Open(NamedTuple):
     "A recording that has to be worked on."
 
@@ -284,8 +284,10 @@ def _opened(item: Item, known: dict | None, job: Job, out: Path, load: Load) -> 
     sha = attempt(item_sha, item)
     if isinstance(sha, Exception):
         return _Open(item, entry | _why(item, sha), None)
-    entry |= {"sha256": sha, "reader": _reader(load)}
-    if known and all(known.get(k) == entry[k] for k in ("sha256", "reader")):
+    entry |= {"sha256": sha, "reader": _reader(load)} | (
+        {"split": item.split} if item.split else {}
+    )
+    if known and all(known.get(k) == entry.get(k) for k in ("sha256", "reader", "split")):
         if _is_whole(out, known, job):
             return None
     scene = attempt(load, item.path)

@@ -5,9 +5,11 @@
 # %% auto #0
 __all__ = ['ROWS', 'sample_row', 'row_sample', 'write_parquet', 'read_parquet']
 
-# %% ../../nbs/data/parquet.ipynb #96c4183d
+# %% ../../nbs/data/parquet.ipynb #15b32058
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import torch
 from ..core.files import atomic_write, bad_file
 from ..schema.sample import checked_sample, plain_sample, save_canonical
 
-# %% ../../nbs/data/parquet.ipynb #898bd379
+# %% ../../nbs/data/parquet.ipynb #787c0e19
 ROWS = 64  # in a row group
 _LISTS = {"motion": "float32", "physics": "float32", "camera": "float32", "actions": "int64"}
 
@@ -32,7 +34,7 @@ def _pyarrow():
 
 def sample_row(
     sample: dict[str, Any],  # canonical
-    split: str = "train",
+    split: str | None = None,  # None = the sample's own, else train
     number: int = 0,  # its place, where the sample has no key
 ) -> dict[str, Any]:
     "A sample as a row."
@@ -41,7 +43,7 @@ def sample_row(
     lists = {k: s[k].reshape(-1).numpy() for k in _LISTS}
     return {
         "sample_id": str(s["meta"].get("key", f"{number:06}")),
-        "split": split,
+        "split": split or s["meta"].get("split", "train"),
         "fps": float(s["meta"].get("fps", 25.0)),
         "representation": "stick48",
         "shape": list(s["motion"].shape),
@@ -49,54 +51,60 @@ def sample_row(
         "meta": json.dumps(rest, ensure_ascii=False),
     } | lists
 
-# %% ../../nbs/data/parquet.ipynb #865a3f40
+# %% ../../nbs/data/parquet.ipynb #2e92e400
 def row_sample(
     row: dict[str, Any],  # of a Parquet file that we wrote
 ) -> dict[str, Any]:
     "A row as a canonical sample."
-    lead = tuple(row["shape"][:-1])
-    shapes = {
-        "motion": tuple(row["shape"]),
-        "physics": (*lead, 6),
-        "camera": (lead[0], 3),
-        "actions": lead,
-    }
+    *lead, width = row["shape"]
+    shapes = dict(motion=(*lead, width), physics=(*lead, 6), camera=(lead[0], 3), actions=lead)
     array = lambda k: torch.tensor(row[k], dtype=getattr(torch, _LISTS[k])).reshape(shapes[k])
-    rest = json.loads(row["meta"])
-    made: dict[str, Any] = (
-        {"description": row["text"]}
-        | {k: array(k) for k in ("motion", "actions", "physics", "camera")}
-        | rest
-    )
+    made = {"description": row["text"]} | {k: array(k) for k in shapes} | json.loads(row["meta"])
     checked_sample(made, row["sample_id"])
     return made
 
 
+def _with_names(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    "Rows under names that no other has: views and parts of a clip share its key."
+    seen: Counter[str] = Counter()
+    for row in rows:
+        seen[row["sample_id"]] += 1
+        n = seen[row["sample_id"]]
+        yield row if n == 1 else row | {"sample_id": f"{row['sample_id']}#{n}"}
+
+# %% ../../nbs/data/parquet.ipynb #e3df78b2
 def write_parquet(
     path: str | Path,  # .parquet
     samples: Iterable[dict[str, Any]],  # canonical
-    splits: Sequence[str] | None = None,  # one for each sample; None = all train
+    splits: Sequence[str] | None = None,  # one for each sample; None = the samples' own
 ) -> Path:  # `path`
-    "Samples as a Parquet file."
-    pq = _pyarrow()
+    "Samples as a Parquet file, one row group in memory at a time."
+    pq, schema = _pyarrow(), _schema()
     import pyarrow as pa
 
-    rows = [sample_row(s, splits[k] if splits else "train", k) for k, s in enumerate(samples)]
-    kinds = {"float32": pa.list_(pa.float32()), "int64": pa.list_(pa.int64())}
-    fields = [
-        ("sample_id", pa.string()),
-        ("split", pa.string()),
-        ("fps", pa.float64()),
-        ("representation", pa.string()),
-        ("shape", pa.list_(pa.int64())),
-        ("text", pa.string()),
-        ("meta", pa.string()),
-    ]
-    schema = pa.schema(fields + [(k, kinds[v]) for k, v in _LISTS.items()])
-    table = pa.Table.from_pylist(rows, schema)
-    return atomic_write(path, lambda p: pq.write_table(table, p, row_group_size=ROWS))
+    own = (sample_row(s, splits[k] if splits else None, k) for k, s in enumerate(samples))
+    rows = iter(_with_names(own))
+
+    def put(temp: Path):
+        with pq.ParquetWriter(temp, schema) as file:
+            while some := list(islice(rows, ROWS)):
+                file.write_table(pa.Table.from_pylist(some, schema))
+
+    return atomic_write(path, put)
 
 
+def _schema():
+    "The columns."
+    import pyarrow as pa
+
+    kinds = {
+        k: pa.string()
+        for k in ("sample_id", "split", "fps", "representation", "shape", "text", "meta")
+    }
+    kinds |= {"fps": pa.float64(), "shape": pa.list_(pa.int64())}
+    return pa.schema(kinds | {k: pa.list_(getattr(pa, v)()) for k, v in _LISTS.items()})
+
+# %% ../../nbs/data/parquet.ipynb #214f7434
 def read_parquet(
     path: str | Path,
 ) -> Iterator[dict[str, Any]]:  # canonical, one row group in memory at a time
@@ -107,13 +115,9 @@ def read_parquet(
             file = pq.ParquetFile(f)
         except Exception as err:
             raise bad_file(path, "a Parquet file", type(err).__name__) from err
-        if lacking := {"sample_id", "shape", "text", "meta", *_LISTS} - set(
-            file.schema_arrow.names
-        ):
-            raise bad_file(
-                path,
-                "columns of canonical samples",
-                f"a table without {', '.join(sorted(lacking))}",
-            )
+        needed = {"sample_id", "shape", "text", "meta", *_LISTS}
+        if lacking := sorted(needed - set(file.schema_arrow.names)):
+            got = f"a table without {', '.join(lacking)}"
+            raise bad_file(path, "columns of canonical samples", got)
         for group in range(file.num_row_groups):
             yield from map(row_sample, file.read_row_group(group).to_pylist())

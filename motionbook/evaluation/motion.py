@@ -220,7 +220,7 @@ def evaluate_cleanup(
         scores |= confidence_scores(_join_masks(confidence, x), distances(after, x), good)
     return scores
 
-# %% ../../nbs/evaluation/motion.ipynb #ccb5e225
+# %% ../../nbs/evaluation/motion.ipynb #39308d02
 def _points(scene: Scene) -> Tensor:
     "All actors' points side by side, [t J c]."
     return torch.cat([m.positions for m in scene.actors], 1)
@@ -244,7 +244,7 @@ def _groups(truth: Tensor, before: Tensor, mask: Tensor) -> dict[str, Tensor]:
         "untouched": known & ~mask & seen,
     }
 
-
+# %% ../../nbs/evaluation/motion.ipynb #296e10a8
 def _errors(
     truth: Scene, corrupted: Scene, cleaned: Scene, groups: dict[str, Tensor]
 ) -> dict[str, float]:
@@ -265,7 +265,7 @@ def _distances(scene: Scene, truth: Scene, local: bool) -> Tensor:
         [distances(m.positions, x.positions, _root(x) if local else None) for m, x in pairs], 1
     )
 
-
+# %% ../../nbs/evaluation/motion.ipynb #d1cc6705
 def _root(m: Motion) -> int | None:
     "The joint to measure from: the root by role, else the first of the tree; None for loose points."
     s = m.skeleton

@@ -34,3 +34,8 @@ RECIPES.add(
     "motionbook.models.corrector.recipe:CORRECTOR",
     "a corrector that rebuilds noisy and incomplete skeletons",
 )
+RECIPES.add(
+    "vqvae",
+    "motionbook.models.vqvae.judge:VQVAE",
+    "a network that turns motion of a robot or a body into codes and back",
+)

@@ -70,12 +70,18 @@ def read(
         raise bad_file(path, f"a sample from 0 to {len(samples) - 1}", str(seq))
     return sample_scene(samples[seq], str(path), seq=seq, samples=len(samples))
 
-# %% ../../nbs/schema/canonical_file.ipynb #c0096b0b
+# %% ../../nbs/schema/canonical_file.ipynb #b0496b0f
+def _style_values(samples: Sequence[dict[str, Any]], name: str) -> list[float]:
+    "What is known of one figure of style."
+    each = (metadata_value(s.get("enhanced_meta"), "motion_style", name) for s in samples)
+    return [v for v in each if v is not None]
+
+
 def _spread(values: Sequence[float]) -> dict[str, float]:
     "Mean and standard deviation."
     return {"mean": round(float(np.mean(values)), 3), "deviation": round(float(np.std(values)), 3)}
 
-
+# %% ../../nbs/schema/canonical_file.ipynb #311cdf23
 def canonical_facts(
     root: str | Path,  # a canonical file
     most: int | None = None,  # samples to look at; None = all
@@ -83,24 +89,14 @@ def canonical_facts(
 ) -> list[dict[str, Any]]:
     "What a canonical file holds, ready for JSON."
     samples = load_canonical(root)[:most]
-    seconds = [
-        s["meta"].get("valid_frames", len(s["motion"])) / s["meta"].get("fps", 25.0)
-        for s in samples
-    ]
-    actions = Counter(
-        IDX_TO_ACTION[int(k)].value
-        for s in samples
-        for k in s["actions"].unique()
-        if int(k) < len(IDX_TO_ACTION)
-    )
-    style = {
-        k: [
-            v
-            for s in samples
-            if (v := metadata_value(s.get("enhanced_meta"), "motion_style", k)) is not None
-        ]
-        for k in ("tempo", "energy_level", "smoothness")
-    }
+    rates = [s["meta"].get("fps", 25.0) for s in samples]
+    frames = [s["meta"].get("valid_frames", len(s["motion"])) for s in samples]
+    seconds = [n / fps for n, fps in zip(frames, rates)]
+    known = (int(k) for s in samples for k in s["actions"].unique())
+    actions = Counter(IDX_TO_ACTION[k].value for k in known if k < len(IDX_TO_ACTION))
+    actors = (1 if s["motion"].ndim == 2 else s["motion"].shape[1] for s in samples)
+    views = (s["meta"].get("view", {}).get("name", "unknown") for s in samples)
+    style = {k: _style_values(samples, k) for k in ("tempo", "energy_level", "smoothness")}
     return [
         {
             "name": Path(root).name,
@@ -108,21 +104,17 @@ def canonical_facts(
             "seconds": round(sum(seconds), 3),
             "shortest": round(min(seconds), 3),
             "longest": round(max(seconds), 3),
-            "fps": sorted({s["meta"].get("fps", 25.0) for s in samples}),
-            "actors": dict(
-                Counter(1 if s["motion"].ndim == 2 else s["motion"].shape[1] for s in samples)
-            ),
+            "fps": sorted(set(rates)),
+            "actors": dict(Counter(actors)),
             "sources": dict(Counter(s["source"] for s in samples)),
-            "views": dict(
-                Counter(s["meta"].get("view", {}).get("name", "unknown") for s in samples)
-            ),
+            "views": dict(Counter(views)),
             "actions": dict(actions.most_common()),
             "missing": _missing_fields(samples),
             "style": {k: _spread(v) for k, v in style.items() if v},
         }
     ]
 
-
+# %% ../../nbs/schema/canonical_file.ipynb #e7687238
 def _missing_fields(samples: Sequence[dict[str, Any]]) -> dict[str, float]:
     "The share of samples in which a field is not known; those that all have are left out."
     has = {

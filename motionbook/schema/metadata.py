@@ -4,9 +4,11 @@
 
 # %% auto #0
 __all__ = ['Unit', 'Frames', 'Metadata', 'MotionStyleMetadata', 'SubjectMetadata', 'MusicMetadata', 'InteractionMetadata',
-           'TemporalMetadata', 'QualityMetadata', 'EmotionMetadata', 'EnhancedSampleMetadata', 'metadata_value']
+           'TemporalMetadata', 'QualityMetadata', 'EmotionMetadata', 'EnhancedSampleMetadata', 'metadata_value',
+           'move_frames']
 
-# %% ../../nbs/schema/metadata.ipynb #10ec5a49
+# %% ../../nbs/schema/metadata.ipynb #9ccd7c05
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -102,3 +104,17 @@ def metadata_value(
     "One value of a dumped metadata, whatever is absent on the way."
     value = ((enhanced or {}).get(part) or {}).get(name)
     return default if value is None else value
+
+# %% ../../nbs/schema/metadata.ipynb #1ffe88e0
+def move_frames(
+    enhanced: dict[str, Any],  # `enhanced_meta` of a sample, as dumped
+    move: Callable[[int], float],  # a frame -> where it is now
+    frames: int,  # how many there are now
+) -> dict[str, Any]:
+    "The metadata with beats and contacts on the frames where they are now; those outside are gone."
+    lists = (("music", "beat_frames"), ("interaction", "contact_frames"))
+    for part, name in lists:
+        if (old := metadata_value(enhanced, part, name)) is not None:
+            new = sorted({k for f in old if 0 <= (k := round(move(f))) < frames})
+            enhanced = enhanced | {part: enhanced[part] | {name: new}}
+    return enhanced

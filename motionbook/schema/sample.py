@@ -6,7 +6,7 @@
 __all__ = ['CanonicalSample', 'check_shapes', 'checked_sample', 'make_sample', 'fit_frames', 'pad_samples', 'plain_sample',
            'stored_sample', 'write_samples', 'save_canonical', 'load_canonical']
 
-# %% ../../nbs/schema/sample.ipynb #d5583fae
+# %% ../../nbs/schema/sample.ipynb #5a3a2134
 import io
 import json
 import pickle
@@ -24,7 +24,7 @@ from ..core.files import atomic_write, bad_file, read_bytes
 from ..core.motion import Scene
 from ..core.registry import unknown_name
 from .actions import NUM_ACTIONS, ActionType, action_index
-from .metadata import EnhancedSampleMetadata
+from .metadata import EnhancedSampleMetadata, move_frames
 from .stick import Figure, figure_physics, stick_figure
 
 # %% ../../nbs/schema/sample.ipynb #64b547a3
@@ -172,7 +172,7 @@ def _action_frames(scene: Scene, figure: Figure, actions) -> Tensor:
         return actions.reshape(lead[0], -1)[:, 0].clone()
     return (actions if actions.ndim == 2 else actions[:, None]).expand(lead).clone()
 
-# %% ../../nbs/schema/sample.ipynb #26f1dfa7
+# %% ../../nbs/schema/sample.ipynb #5f60c972
 def fit_frames(
     sample: dict[str, Any],
     frames: int,  # the length wanted
@@ -189,9 +189,14 @@ def fit_frames(
     arrays = {k: sample[k][at] for k in ("motion", "actions", "physics", "camera")}
     valid = max(1, min(frames, sample["meta"].get("valid_frames", n) - start))
     arrays["physics"][valid:] = 0.0
-    return (
-        sample | arrays | {"meta": sample["meta"] | {"valid_frames": valid, "first_frame": start}}
-    )
+    meta = sample["meta"] | {"valid_frames": valid, "first_frame": start}
+    return sample | arrays | {"meta": meta} | _moved(sample, lambda f: f - start, valid)
+
+
+def _moved(sample: dict[str, Any], move: Callable[[int], float], frames: int) -> dict[str, Any]:
+    "The metadata of a sample whose frames have moved."
+    known = sample.get("enhanced_meta")
+    return {} if known is None else {"enhanced_meta": move_frames(known, move, frames)}
 
 
 def _stretch(sample: dict[str, Any], frames: int) -> dict[str, Any]:
@@ -212,6 +217,7 @@ def _stretch(sample: dict[str, Any], frames: int) -> dict[str, Any]:
         sample
         | arrays
         | {"meta": sample["meta"] | {"valid_frames": frames, "stretched_by": frames / n}}
+        | _moved(sample, lambda f: f * (frames - 1) / max(n - 1, 1), frames)
     )
 
 # %% ../../nbs/schema/sample.ipynb #4162c2b5

@@ -19,7 +19,7 @@ from torch import Tensor
 from ..core.skeletons import SMPL22
 from .people import person
 
-# %% ../../nbs/synthetic/raw_joints.ipynb #418b4495
+# %% ../../nbs/synthetic/raw_joints.ipynb #fdf246bb
 SENTENCES = {
     "walk": "a person walks ahead",
     "jump": "someone jumps in place",
@@ -46,7 +46,7 @@ def text_line(
     words = " ".join(f"{w}/NOUN" for w in sentence.split())
     return f"{sentence}.#{words}#{start}#{stop}\n"
 
-
+# %% ../../nbs/synthetic/raw_joints.ipynb #e47c1ad4
 def write_humanml3d(
     folder: str | Path,
     actions: Sequence[str] = ("walk", "jump", "wave"),

@@ -40,7 +40,7 @@ def smpl_poses(
     poses[:, :66] = matrix_to_rotvec(rotations.double()).flatten(1)
     return poses.numpy(), (motion.positions[:, 0] @ turn.T - PELVIS).double().numpy()
 
-# %% ../../nbs/synthetic/raw_smpl.ipynb #b6a9acd0
+# %% ../../nbs/synthetic/raw_smpl.ipynb #c2c324a9
 def amass_arrays(
     motion: Motion,  # of the synthetic actor
     kind: str = "smplh",  # a key of POSE_WIDTHS
@@ -61,7 +61,7 @@ def amass_arrays(
     made |= {"gender": np.array(gender.encode()), "mocap_framerate": np.array(motion.fps)}
     return made | ({"dmpls": np.zeros((len(motion), 8))} if kind == "smplh" else {})
 
-
+# %% ../../nbs/synthetic/raw_smpl.ipynb #7e9b3035
 def write_amass(
     folder: str | Path,
     kind: str = "smplh",  # "smpl", "smplh", "smplx"

@@ -16,27 +16,11 @@ from ..core.motion import Motion
 from ..core.rotation import matrix_to_euler
 from .people import person
 
-# %% ../../nbs/synthetic/raw_style100.ipynb #b887e352
-MOVEMENTS = (
-    "BR",
-    "BW",
-    "FR",
-    "FW",
-    "ID",
-    "SR",
-    "SW",
-    "TR1",
-    "TR2",
-    "TR3",
-)  # backwards, forwards, idle, sideways; run, walk; transitions
-ODD_ROOTS = (
-    "WhirlArms",
-    "WideLegs",
-    "WiggleHips",
-    "WildArms",
-    "WildLegs",
-    "Zombie",
-)  # styles that name the root otherwise
+# %% ../../nbs/synthetic/raw_style100.ipynb #4665baba
+MOVEMENTS = tuple("BR BW FR FW ID SR SW TR1 TR2 TR3".split())  # run or walk: back, forward, aside
+ODD_ROOTS = tuple(
+    "WhirlArms WideLegs WiggleHips WildArms WildLegs Zombie".split()
+)  # named otherwise
 _NAMES = (  # of SMPL's joints, in their order
     "Hips LeftHip RightHip Chest LeftKnee RightKnee Chest2 LeftAnkle RightAnkle Chest3 LeftToe RightToe Neck LeftCollar RightCollar "
     "Head LeftShoulder RightShoulder LeftElbow RightElbow LeftWrist RightWrist"

@@ -21,6 +21,9 @@ class Recipe(NamedTuple):
     train: Callable  # (paths, folder, config, resume) -> what has .fitted, .split and .clips
     evaluate: Callable | None = None  # (folder, paths, **options) -> plain values with "lines"
     use: str = "motionbook clean IN -o OUT --method {out}"  # what comes after training
+    export: Callable | None = (
+        None  # (folder, source, out) -> plain values: a file through the model
+    )
 
 
 RECIPES = Registry("recipe")

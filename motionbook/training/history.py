@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..core.files import atomic_write, bad_file, read_text
 
-# %% ../../nbs/training/history.ipynb #210884f2
+# %% ../../nbs/training/history.ipynb #db30b46c
 class History:
     "Rows of numbers, in memory and, where a path is given, appended to a jsonl file."
 
@@ -26,9 +26,7 @@ class History:
     ):
         self.path, self.rows = None if path is None else Path(path), list(rows)
         if self.path is not None:
-            atomic_write(
-                self.path, lambda p: p.write_text("".join(map(_line, self.rows)), encoding="utf-8")
-            )
+            atomic_write(self.path, "".join(map(_line, self.rows)))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -46,12 +44,8 @@ class History:
         split: str = "train",  # "train" or "valid"
     ) -> tuple[list[int], list[float]]:  # steps, values
         "The steps at which a number was noted, and the number."
-        found = [
-            (r["step"], r[name])
-            for r in self.rows
-            if r["split"] == split and r.get(name) is not None
-        ]
-        return [s for s, _ in found], [v for _, v in found]
+        rows = [r for r in self.rows if r["split"] == split and r.get(name) is not None]
+        return [r["step"] for r in rows], [r[name] for r in rows]
 
     def to_csv(self, path: str | Path) -> Path:
         "Write all rows as one table; a number that a row does not have is an empty cell."

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Frames', 'PORTION_FRAMES', 'joints_to_ik']
 
-# %% ../../../nbs/features/humanml3d/ik_vectors.ipynb #d6a9fdaa
+# %% ../../../nbs/features/humanml3d/ik_vectors.ipynb #0b2c2e5b
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -25,7 +25,7 @@ from motionbook.features.humanml3d.ik_heading import (
 )
 from ..shared.checks import check_clips
 
-# %% ../../../nbs/features/humanml3d/ik_vectors.ipynb #700bde09
+# %% ../../../nbs/features/humanml3d/ik_vectors.ipynb #cd6adcd9
 class Indices(NamedTuple):
     parents: Tensor  # [j-1]
     turns_with: Tensor  # [j-1]
@@ -60,7 +60,7 @@ def poses_of(x: Tensor, lengths: Tensor, body: IKBody, skeleton: Tensor | None) 
     scale = skeleton[leg].sum() / sum((x + y + z).sqrt() for x, y, z in (thigh, shin))
     return Poses(x[0] * each_frame(scale, lengths), relative, directions)
 
-
+# %% ../../../nbs/features/humanml3d/ik_vectors.ipynb #e0bdd16a
 def _product(a: Tensor, b: Tensor) -> Tensor:
     "a @ b; where b has few columns some are added, because few are summed in another order than many."
     n = b.shape[1]
@@ -78,7 +78,7 @@ def bone_lengths_of(skeleton: Tensor, body: IKBody) -> Tensor:
         raise ValueError(f"expected a skeleton whose bones have a length, got none at {body.skeleton.joints[j + 1]!r}")  # fmt: skip
     return length
 
-# %% ../../../nbs/features/humanml3d/ik_vectors.ipynb #3ae96399
+# %% ../../../nbs/features/humanml3d/ik_vectors.ipynb #11774b3e
 _EPS = 1e-30  # squared length below which a bone points exactly against its rest direction
 
 
@@ -98,7 +98,7 @@ def _bone_quaternions(directions: Tensor, body: IKBody) -> Tensor:
         q = torch.where(against[:, None], half[..., None], q)
     return q
 
-# %% ../../../nbs/features/humanml3d/ik_vectors.ipynb #931fa31d
+# %% ../../../nbs/features/humanml3d/ik_vectors.ipynb #f74a5813
 def rotations_of(directions: Tensor, heading: Tensor, body: IKBody) -> Tensor:
     "[6 (j-1) n] from bone directions [j-1 3 n] and the quaternion (w, y) of the heading [2 n]"
     q = _bone_quaternions(directions, body)
@@ -120,7 +120,7 @@ def _two_columns(w: Tensor, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     xz, yz, wx, wy, wz = x * z2, y * z2, w * x2, w * y2, w * z2
     return torch.stack([1 - (yy + zz), xy + wz, xz - wy, xy - wz, 1 - (xx + zz), yz + wx], 1)
 
-# %% ../../../nbs/features/humanml3d/ik_vectors.ipynb #b84e0d60
+# %% ../../../nbs/features/humanml3d/ik_vectors.ipynb #f33f8ed7
 def features_of(x: Tensor, lengths: Tensor, body: IKBody, facing: Facing, skeleton) -> Tensor:
     "[d n-1] for joints [j 3 n] of clips one after another; the last column of each clip is meaningless."
     pose = poses_of(x, lengths, body, skeleton)
@@ -158,7 +158,7 @@ def _floors(pose: Poses, lengths: Tensor) -> Tensor:
         return low.amin()
     return each_frame(torch.segment_reduce(low, "min", lengths=lengths), lengths)
 
-# %% ../../../nbs/features/humanml3d/ik_vectors.ipynb #eb9d2cfa
+# %% ../../../nbs/features/humanml3d/ik_vectors.ipynb #32c511e5
 Frames = Literal["drop_last", "repeat_last"]
 PORTION_FRAMES = 4096  # frames that are computed together
 
@@ -188,7 +188,7 @@ def joints_to_ik(
     made = _in_portions(clips, body, facing, frames, bones, ask)
     return torch.stack(made).unflatten(0, joints.shape[:-3])
 
-# %% ../../../nbs/features/humanml3d/ik_vectors.ipynb #bdafc0b4
+# %% ../../../nbs/features/humanml3d/ik_vectors.ipynb #304f2f73
 def _in_portions(clips, body, facing, frames, bones, ask) -> list[Tensor]:
     "The features of each clip; clips of one portion share their memory with nobody."
     made, portion, n = [], [], 0

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['is_frame_corrupted', 'dlc_dataframe_to_features', 'features_to_dlc_dataframe']
 
-# %% ../../../nbs/features/points/dlc_dataframe.ipynb #edb43f49
+# %% ../../../nbs/features/points/dlc_dataframe.ipynb #d3b41d31
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,10 +14,15 @@ import torch
 from torch import Tensor
 
 from ...core.motion import Scene
-from .dlc_features import LIKELIHOOD, DLCFeatures, animal_names
+from motionbook.features.points.dlc_features import (
+    LIKELIHOOD,
+    DLCFeatures,
+    animal_names,
+    label_animals,
+)
 from ...formats.dlc.dlc_table import Table, find_tracks, read_points, table_to_scene
 
-# %% ../../../nbs/features/points/dlc_dataframe.ipynb #08cd5d25
+# %% ../../../nbs/features/points/dlc_dataframe.ipynb #adae7464
 def is_frame_corrupted(
     frame_data: Mapping | Any,  # a row of the table, or {animal: {part: {"x", "y", "likelihood"}}}
     likelihood_threshold: float = LIKELIHOOD,
@@ -36,7 +41,7 @@ def is_frame_corrupted(
         for p in points
     )
 
-# %% ../../../nbs/features/points/dlc_dataframe.ipynb #87e79552
+# %% ../../../nbs/features/points/dlc_dataframe.ipynb #8108decb
 def _points(data: Mapping) -> Iterator[Mapping]:
     "The innermost dicts: those that hold numbers."
     if not isinstance(data, Mapping):
@@ -57,7 +62,7 @@ def _corrupted(table: Table, threshold: float) -> Tensor:
         marks.append(low if conf is None else low | ~(conf >= np.float32(threshold)))
     return torch.from_numpy(np.concatenate(marks, 1))
 
-# %% ../../../nbs/features/points/dlc_dataframe.ipynb #641332c8
+# %% ../../../nbs/features/points/dlc_dataframe.ipynb #d90bbfd1
 def dlc_dataframe_to_features(
     df: Any,  # a pandas DataFrame with DeepLabCut's columns
     likelihood_threshold: float = LIKELIHOOD,  # below it a point is corrupted
@@ -80,7 +85,7 @@ def dlc_dataframe_to_features(
     features = choice.pack(positions.double(), corrupted).to(dtype)
     metadata = _described(choice) | {
         "frame_labels": corrupted.any(1),
-        "animal_labels": _by_animal(corrupted, choice),
+        "animal_labels": label_animals(corrupted, choice),
         "likelihood": likelihood,
         "observed": observed,
         "columns": df.columns,
@@ -88,7 +93,7 @@ def dlc_dataframe_to_features(
     }
     return {"features": features, "metadata": metadata}
 
-# %% ../../../nbs/features/points/dlc_dataframe.ipynb #54d4edc1
+# %% ../../../nbs/features/points/dlc_dataframe.ipynb #ab417311
 def _read(df) -> tuple[Table, Scene]:
     "The table as the reader of files sees it."
     if not hasattr(df, "columns") or len(df) == 0:
@@ -123,12 +128,7 @@ def _places(choice: DLCFeatures, table: Table, scene: Scene) -> list[int]:
         )
     return [there.index(p) for p in choice.points]
 
-
-def _by_animal(corrupted: Tensor, choice: DLCFeatures) -> Tensor:  # [t a] bool
-    who = torch.tensor([choice.animals.index(n) for n, _ in choice.points])
-    return torch.stack([corrupted[:, who == i].any(1) for i in range(len(choice.animals))], 1)
-
-
+# %% ../../../nbs/features/points/dlc_dataframe.ipynb #c4457cee
 def _described(choice: DLCFeatures) -> dict[str, Any]:
     "What the numbers mean."
     animal, part = choice.points[choice.reference]
@@ -143,7 +143,7 @@ def _described(choice: DLCFeatures) -> dict[str, Any]:
         "representation": choice,
     }
 
-# %% ../../../nbs/features/points/dlc_dataframe.ipynb #37e72f7c
+# %% ../../../nbs/features/points/dlc_dataframe.ipynb #b0acb3ea
 def features_to_dlc_dataframe(
     features: Tensor,  # [t d]
     metadata: Mapping[str, Any],  # of `dlc_dataframe_to_features`

@@ -7,7 +7,7 @@ __all__ = ['MEDIAPIPE_BODY', 'keypoints_to_features', 'landmarks_to_metres', 'me
            'mediapipe_to_stablemotion_features', 'Keypoints', 'Placement', 'body_heading', 'DLCFeatures',
            'dlc_dataframe_to_features', 'features_to_dlc_dataframe', 'is_frame_corrupted']
 
-# %% ../../../nbs/features/points/keypoints.ipynb #b75f574e
+# %% ../../../nbs/features/points/keypoints.ipynb #002cf646
 from collections.abc import Sequence
 
 import torch
@@ -25,13 +25,13 @@ from motionbook.features.points.dlc_dataframe import (
 from .dlc_features import DLCFeatures  # noqa: F401
 from ...formats.mediapipe.mediapipe import infer_kind
 
-# %% ../../../nbs/features/points/keypoints.ipynb #41eb7519
+# %% ../../../nbs/features/points/keypoints.ipynb #3b5339eb
 _all_ = [
     "Keypoints", "Placement", "body_heading", "DLCFeatures",
     "dlc_dataframe_to_features", "features_to_dlc_dataframe", "is_frame_corrupted",
 ]  # fmt: skip
 
-# %% ../../../nbs/features/points/keypoints.ipynb #df8239ee
+# %% ../../../nbs/features/points/keypoints.ipynb #862e02ca
 _BY_WIDTH = {len(s): s for s in (COCO17, MMM21, SMPL22, SMPL24, NTU25, MEDIAPIPE33)}
 
 
@@ -70,7 +70,7 @@ def keypoints_to_features(
     )
     return f.pack(p, labels)[0]
 
-# %% ../../../nbs/features/points/keypoints.ipynb #78f9add9
+# %% ../../../nbs/features/points/keypoints.ipynb #fbcd9d0b
 _JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "heel", "foot_index")
 MEDIAPIPE_BODY = (
     "nose",
@@ -99,7 +99,7 @@ def landmarks_to_metres(
     p = x[..., :3] * torch.tensor([w, -h, -w], dtype=x.dtype)
     return p if height is None else p * (height / body_height(p))[..., None, None, None]
 
-
+# %% ../../../nbs/features/points/keypoints.ipynb #22b517e9
 def mediapipe_keypoints(fps: float | None = None) -> Keypoints:
     "The representation of MediaPipe's body: 17 landmarks, the middle of the hips as root."
     return Keypoints(
@@ -121,16 +121,12 @@ def mediapipe_to_stablemotion_features(
     p = landmarks_to_metres(x, height, size, kind)
     other = [i for i in range(33) if i not in kept]
     p[..., other, :] = p[..., other, :].nan_to_num()  # not used, so never a reason
-    bad = (
-        torch.zeros(x.shape[:-2], dtype=torch.bool)
-        if labels is None
-        else torch.as_tensor(labels) > 0.5
-    )
+    bad = torch.as_tensor(torch.zeros(x.shape[:-2]) if labels is None else labels) > 0.5
     if x.shape[-1] > 3:
         bad = bad | ~(x[..., kept, 3] >= visibility).all(-1)
     return f.pack(p, bad)[0]
 
-# %% ../../../nbs/features/points/keypoints.ipynb #570d12fc
+# %% ../../../nbs/features/points/keypoints.ipynb #8a301573
 def _landmarks(x) -> Tensor:
     "Landmarks as a tensor, the right number of them."
     x = torch.as_tensor(x)

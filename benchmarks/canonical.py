@@ -1,0 +1,90 @@
+"""Conversion at scale: peak memory of putting the file together, and what a second process is worth.
+
+    python benchmarks/canonical.py memory [--clips 200 2000 10000]   # peak memory of `assemble_canonical`, each in a process of its own
+    python benchmarks/canonical.py workers [--clips 48] [--rounds 3]  # processor-bound conversion by one process and by two, in turns
+
+`memory` also says how many files are open at a time. `workers` means something on a machine with two free cores alone: the load is printed with it.
+"""
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from motionbook.core.motion import Scene
+from motionbook.data.canonical import (
+    assemble_canonical,
+    canonical_samples,
+    convert_dataset,
+    open_shard,
+    pack_samples,
+)
+from motionbook.synthetic.people import person
+from motionbook.synthetic.raw_style100 import write_style100
+
+
+def megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def assemble(folder: str, clips: int):
+    "In a process of its own: the peak before and after."
+    index = [{"files": {f"{k:05}.safetensors": 1}} for k in range(clips)]
+    open_shard(Path(folder) / "00000.safetensors")
+    before, start = megabytes(), time.perf_counter()
+    made = assemble_canonical(folder, index)
+    took, size = time.perf_counter() - start, made.stat().st_size / 2**20
+    print(
+        f"{clips:6} clips, {size:7.1f} MB: peak {before:.0f} -> {megabytes():.0f} MB, {took:.1f} s"
+    )
+
+
+def memory(sizes: list[int]):
+    scene = Scene((person("walk", 10.0, 60.0, seed=1),), text=("a person walks",))
+    shard = pack_samples(canonical_samples(scene, "amass", key="x"))
+    for clips in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            for k in range(clips):
+                Path(folder, f"{k:05}.safetensors").write_bytes(shard)
+            subprocess.run([sys.executable, __file__, "assemble", folder, str(clips)], check=True)
+
+
+def workers(clips: int, rounds: int):
+    print("load of the machine:", *os.getloadavg())
+    with tempfile.TemporaryDirectory() as folder:
+        styles = [f"Style{chr(65 + k // 26)}{chr(97 + k % 26)}" for k in range(clips // 2)]
+        raw = write_style100(Path(folder) / "raw", styles, ("FW", "ID"), seconds=12.0)
+        times: dict[int, list[float]] = {1: [], 2: []}
+        for k in range(rounds):
+            for n in times:
+                start = time.perf_counter()
+                convert_dataset(raw, Path(folder) / f"out{k}{n}", workers=n)
+                times[n].append(time.perf_counter() - start)
+        one, two = (statistics.median(times[n]) for n in (1, 2))
+        print(f"{clips} clips: one process {one:.1f} s, two {two:.1f} s: {one / two:.2f} times")
+
+
+def main():
+    args = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    args.add_argument("what", choices=("memory", "workers", "assemble"))
+    args.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
+    args.add_argument("--clips", type=int, nargs="+", default=None)
+    args.add_argument("--rounds", type=int, default=3)
+    options = args.parse_args()
+    if options.what == "assemble":
+        assemble(options.rest[0], int(options.rest[1]))
+    elif options.what == "memory":
+        memory(options.clips or [200, 2000, 10000])
+    else:
+        workers((options.clips or [48])[0], options.rounds)
+
+
+if __name__ == "__main__":
+    main()
