@@ -107,12 +107,12 @@ def main():
     grid = list(itertools.product((3, 4), (3, 5), (1e-3, 1e-2, 1e-1)))
     table = np.array([[errors(gated_rts(b, *g), c, f) for g in grid] for (c, b, _), f in zip(cases, frames)])
     even = np.arange(len(cases)) % 2 == 0
+    mended = [mend_clip(G1_23DOF, b) for _, b, _ in cases]
     for k, unit in enumerate(("degrees", "mm")):
         rows = []
         for half in (even, ~even):
             best = min(range(len(grid)), key=lambda g: pooled(table[~half][:, g])[k])
             rows += list(table[half][:, best])
-        mended = [mend_clip(G1_23DOF, b) for _, b, _ in cases] if k == 0 else mended
         ours = [errors(m, c, f) for (c, _, _), (m, _), f in zip(cases, mended, frames)]
         given = [errors(b, c, f) for (c, b, _), f in zip(cases, frames)]
         a, b, c = (pooled(r)[k] for r in (given, rows, ours))

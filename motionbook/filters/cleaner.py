@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['REASONS', 'REASON', 'Detector', 'Filler', 'Fidelity', 'MENDED', 'TOLERANCE', 'More', 'Found', 'Filled', 'missing',
-           'checked_fidelity', 'Cleaned', 'Cleaner', 'sigma_to_confidence', 'FilterCleaner', 'unswapped', 'detect',
-           'Trained']
+           'checked_fidelity', 'Cleaned', 'Cleaner', 'sigma_to_confidence', 'ActorRepair', 'FilterCleaner', 'unswapped',
+           'detect', 'Trained']
 
 # %% ../../nbs/filters/cleaner.ipynb #f3ddec16
 from collections.abc import Callable, Iterable
@@ -123,20 +123,37 @@ def sigma_to_confidence(
     "The probability of being within `TOLERANCE` of the body's size."
     return 1 - torch.exp(-((TOLERANCE * size) ** 2) / (2 * sigma.clamp_min(1e-9) ** 2))
 
-# %% ../../nbs/filters/cleaner.ipynb #25189b56
+# %% ../../nbs/filters/cleaner.ipynb #5fef8d0b
 @dataclass(frozen=True)
-class FilterCleaner:
-    "A detector and a filler behind the `Cleaner` protocol."
+class ActorRepair:
+    "A detector and a filler, and how they repair one actor."
 
     name: str
     detector: Detector
     filler: Filler
     scene_detector: Callable[[Scene], tuple[Found, ...]] | None = None  # for swapped individuals
     max_gap: float | None = None  # seconds; longer gaps stay open
-    mender: Callable[[Motion], tuple[Motion, Tensor]] | None = (
-        None  # for rotations: mended, [t j] moved
-    )
+    mender: Callable[[Motion], tuple[Motion, Tensor]] | None = None  # of rotations; [t j] moved
     own: Callable[[Motion], Filler] | None = None  # a filler for each motion, instead of `filler`
+
+    def _actor(self, motion: Motion, given: Found | None, fidelity: str):
+        if self.mender and motion.rotations is not None and fidelity != "missing":
+            mended, moved = self.mender(motion)
+            return _add_mended(self._points(mended, given, fidelity), moved)
+        return self._points(motion, given, fidelity)
+
+    def _points(self, motion: Motion, given: Found | None, fidelity: str):
+        found = missing(motion) if fidelity == "missing" else detect(motion, self.detector, given)
+        if fidelity != "all" and not (found.reason > 0).any():
+            return motion, found.reason, 1 - found.score, torch.zeros_like(found.score), ()
+        trusted = (found.reason == 0) | (found.reason == REASON["swap"])
+        filler = self.filler if self.own is None else self.own(motion)
+        filled = filler(found.positions.masked_fill(~trusted[..., None], float("nan")), motion.fps)
+        return _put_values(motion, found, trusted, filled, fidelity, self.max_gap)
+
+# %% ../../nbs/filters/cleaner.ipynb #0f7779bb
+class FilterCleaner(ActorRepair):
+    "A detector and a filler behind the `Cleaner` protocol."
 
     def fit(self, scenes: Iterable[Scene]) -> Self:
         "Nothing to learn."
@@ -162,21 +179,6 @@ class FilterCleaner:
         cut = lambda f: f and Found(*(None if v is None else v[start:stop] for v in f))
         part = lambda m: m if whole else cut_motion(m, start, stop)
         return [self._actor(part(m), cut(g), fidelity) for m, g in zip(scene.actors, given)]
-
-    def _actor(self, motion: Motion, given: Found | None, fidelity: str):
-        if self.mender and motion.rotations is not None and fidelity != "missing":
-            mended, moved = self.mender(motion)
-            return _add_mended(self._points(mended, given, fidelity), moved)
-        return self._points(motion, given, fidelity)
-
-    def _points(self, motion: Motion, given: Found | None, fidelity: str):
-        found = missing(motion) if fidelity == "missing" else detect(motion, self.detector, given)
-        if fidelity != "all" and not (found.reason > 0).any():
-            return motion, found.reason, 1 - found.score, torch.zeros_like(found.score), ()
-        trusted = (found.reason == 0) | (found.reason == REASON["swap"])
-        filler = self.filler if self.own is None else self.own(motion)
-        filled = filler(found.positions.masked_fill(~trusted[..., None], float("nan")), motion.fps)
-        return _put_values(motion, found, trusted, filled, fidelity, self.max_gap)
 
 # %% ../../nbs/filters/cleaner.ipynb #0a41ca05
 def _restore_names(scene: Scene, given: list[Found | None]) -> Scene:
