@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ROUNDED', 'TurnedFile', 'TurnedEdit', 'turned_file', 'turned_edit', 'turned_functions']
 
-# %% ../../../nbs/formats/motionlib/turned_file.ipynb #44128d8c
+# %% ../../../nbs/formats/motionlib/turned_file.ipynb #ad286366
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from ...core.rotation import matrix_to_quaternion, quaternion_to_matrix
 from ...core.skeleton import Skeleton
 from ..original import Original, Part, is_own, original_scene
 
-# %% ../../../nbs/formats/motionlib/turned_file.ipynb #154a26d9
+# %% ../../../nbs/formats/motionlib/turned_file.ipynb #a3c1a87a
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TurnedFile(Original):
     "A file of roots and turns as it was."
@@ -55,8 +55,8 @@ class TurnedEdit(NamedTuple):
     def __bool__(self) -> bool:
         return bool(self.turned.any() or self.moved.any())
 
-# %% ../../../nbs/formats/motionlib/turned_file.ipynb #fbc4fe8c
-ROUNDED = 0.1  # how far from 1 a quaternion's length may be: DeepMimic's own dogs have 0.974
+# %% ../../../nbs/formats/motionlib/turned_file.ipynb #c5cea026
+ROUNDED = 0.25  # how far from 1 a quaternion's length may be: DeepMimic's own dogs have 0.898
 
 
 def turned_file(
@@ -109,7 +109,7 @@ def turned_edit(
     root = from_y_up(after.positions[:, 0].double(), file.up).numpy()
     return TurnedEdit(q, turned.numpy(), root, moved.numpy())
 
-# %% ../../../nbs/formats/motionlib/turned_file.ipynb #78d0d640
+# %% ../../../nbs/formats/motionlib/turned_file.ipynb #7432cd44
 def turned_functions(
     name: str,  # of the format
     parse: Callable[..., TurnedFile],  # (content, path, **options)
