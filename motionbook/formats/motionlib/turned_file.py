@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ROUNDED', 'TurnedFile', 'TurnedEdit', 'turned_file', 'turned_edit', 'turned_functions']
 
-# %% ../../../nbs/formats/motionlib/turned_file.ipynb #ad286366
+# %% ../../../nbs/formats/motionlib/turned_file.ipynb #ea645448
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from ...core.rotation import matrix_to_quaternion, quaternion_to_matrix
 from ...core.skeleton import Skeleton
 from ..original import Original, Part, is_own, original_scene
 
-# %% ../../../nbs/formats/motionlib/turned_file.ipynb #a3c1a87a
+# %% ../../../nbs/formats/motionlib/turned_file.ipynb #18f8f976
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TurnedFile(Original):
     "A file of roots and turns as it was."
@@ -55,8 +55,8 @@ class TurnedEdit(NamedTuple):
     def __bool__(self) -> bool:
         return bool(self.turned.any() or self.moved.any())
 
-# %% ../../../nbs/formats/motionlib/turned_file.ipynb #c5cea026
-ROUNDED = 0.25  # how far from 1 a quaternion's length may be: DeepMimic's own dogs have 0.898
+# %% ../../../nbs/formats/motionlib/turned_file.ipynb #92fe162c
+ROUNDED = 0.02  # how far from 1 the length of a quaternion may be
 
 
 def turned_file(
@@ -70,6 +70,7 @@ def turned_file(
     fps_stated: bool = True,
     content: Any = None,
     options: dict | None = None,
+    rounded: float = ROUNDED,  # how far from 1 the length of a quaternion may be
 ) -> TurnedFile:
     "The original of such a file."
     if turns.shape != (len(root), len(skeleton), 4) or root.shape[1:] != (3,) or not len(root):
@@ -77,13 +78,19 @@ def turned_file(
             f"expected turns [t, {len(skeleton)}, 4] and places [t, 3], got {list(turns.shape)} and {list(root.shape)}"
         )
     size = np.linalg.norm(np.nan_to_num(turns.astype(np.float64), nan=0.5), axis=-1)
-    if (np.abs(size - 1) > ROUNDED).any():
-        t, j = (int(v[0]) for v in (np.abs(size - 1) > ROUNDED).nonzero())
+    if (np.abs(size - 1) > rounded).any():
+        t, j = (int(v[0]) for v in (np.abs(size - 1) > rounded).nonzero())
         raise ValueError(
             f"expected unit quaternions, got length {size[t, j]:.4g} of {skeleton.joints[j]} in frame {t}"
         )
+    off = float(np.abs(size - 1).max())
+    notes = (
+        (f"quaternions are up to {off:.2g} from unit length; their directions are taken",)
+        if off > ROUNDED
+        else ()
+    )
     made = TurnedFile(
-        data=data, fps=fps, fps_stated=fps_stated, units="m", up=up, options=options or {},
+        data=data, notes=notes, fps=fps, fps_stated=fps_stated, units="m", up=up, options=options or {},
         skeleton=skeleton, turns=turns, root=root, writer=writer, content=content,
     )  # fmt: skip
     (m,) = made.motions()
@@ -109,7 +116,7 @@ def turned_edit(
     root = from_y_up(after.positions[:, 0].double(), file.up).numpy()
     return TurnedEdit(q, turned.numpy(), root, moved.numpy())
 
-# %% ../../../nbs/formats/motionlib/turned_file.ipynb #7432cd44
+# %% ../../../nbs/formats/motionlib/turned_file.ipynb #7b227a95
 def turned_functions(
     name: str,  # of the format
     parse: Callable[..., TurnedFile],  # (content, path, **options)
