@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['bone_lengths', 'global_rotations', 'local_rotations', 'local_offsets', 'rest_pose', 'fill_rotations', 'Refitted',
-           'refit']
+           'refit', 'Turned', 'refit_changed']
 
 # %% ../../nbs/core/kinematics.ipynb #ec5d7a25
 import math
@@ -234,3 +234,27 @@ def _put_back(
     residual = torch.zeros(positions.shape[:2])
     residual[frames] = (after[frames] - positions[frames]).norm(dim=-1)
     return Refitted(motion.replace(positions=after, rotations=rotations, offsets=offsets), residual)
+
+# %% ../../nbs/core/kinematics.ipynb #fe52ebb1
+class Turned(NamedTuple):
+    "A motion as files of angles store it."
+
+    rotations: Tensor  # [t j 3 3]
+    offsets: Tensor | None  # [t j 3] metres, where they change
+    root: Tensor  # [t 3] metres
+
+
+def refit_changed(
+    before: Motion,  # as it was read, with rotations
+    after: Motion,  # edited
+) -> Turned:  # NaN where everything below a joint was taken away
+    "The edited motion's own rotations, or those before it refitted to the points that changed."
+    if after.rotations is not None:
+        return Turned(after.rotations, after.offsets, after.positions[:, 0])
+    changed = differs(before.positions, after.positions).any(-1)
+    m = refit(before, after.positions, changed).motion if changed.any() else before
+    some, below = changed.any(1, keepdim=True), joints_below(before.skeleton.parents)
+    bare = below.any(1) & (after.observed.float() @ below.float().T == 0) & some
+    lost = ~after.observed.any(1, keepdim=True) & some
+    rotations = m.rotations.masked_fill(bare[..., None, None], torch.nan)
+    return Turned(rotations, m.offsets, m.positions[:, 0].masked_fill(lost, torch.nan))

@@ -35,6 +35,11 @@ RECIPES.add(
     "a corrector that rebuilds noisy and incomplete skeletons",
 )
 RECIPES.add(
+    "vae",
+    "motionbook.models.vae.recipe:VAE",
+    "a motion autoencoder that keeps datasets and styles apart, and samples",
+)
+RECIPES.add(
     "vqvae",
     "motionbook.models.vqvae.judge:VQVAE",
     "a network that turns motion of a robot or a body into codes and back",

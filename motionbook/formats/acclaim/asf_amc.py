@@ -21,7 +21,7 @@ from ...core.files import atomic_write, bad_file, decode, read_bytes, reading
 from ...core.gaps import differs, lines_between
 from ...core.kinematics import ik, refit
 from ...core.motion import Motion, Scene, fk
-from .amc_text import Amc, amc_text, parse_amc, replace_angles
+from .amc_text import Amc, amc_text, number_habit, parse_amc
 from motionbook.formats.acclaim.asf_body import (
     Body,
     channel_pose,
@@ -79,7 +79,9 @@ class AsfAmc(Original):
         return [Change(found.values, found.changed)]
 
     def put(self, changes: Sequence[Change]) -> bytes:
-        return replace_angles(self.amc, changes[0].where, changes[0].values)
+        (change,), habit = changes, number_habit(self.amc)
+        where = change.where
+        return self.amc.tokens.reprint(np.flatnonzero(where), change.values[where], habit)
 
 
 def _pose(doc: AsfAmc, values: np.ndarray) -> Motion:

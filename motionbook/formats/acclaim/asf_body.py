@@ -28,9 +28,7 @@ class Body:
 
     bones: tuple[Bone, ...]
     skeleton: Skeleton  # metres, y up
-    carrier: tuple[
-        int, ...
-    ]  # for each bone, the joint whose rotation is the bone's; -1 = it cannot turn
+    carrier: tuple[int, ...]  # for each bone, the joint that turns it; -1 = it cannot turn
     end: tuple[int, ...]  # for each bone, the joint at its end
     frames: Tensor = field(repr=False)  # [b 3 3] float64: C
     basis: Tensor = field(repr=False)  # [3 3] float64, the file's axes to y up
@@ -57,33 +55,32 @@ def _euler(angles: Tensor, order: str) -> Tensor:
     return made
 
 
-def _joints(
-    bones: tuple[Bone, ...],
-) -> tuple[list[str], list[int], list[int], list[int], list[int]]:
-    "Names, parents, the bone of each joint (-1 for a start), carriers and ends."
+class _Joints(NamedTuple):
+    names: list[str]
+    parents: list[int]
+    owner: list[int]  # the bone of each joint, -1 for a start
+    carrier: list[int]  # for each bone
+    end: list[int]  # for each bone
+
+    def add(self, name: str, parent: int, bone: int) -> int:
+        for column, value in zip(self, (name, parent, bone)):
+            column.append(value)
+        return len(self.names) - 1
+
+
+def _joints(bones: tuple[Bone, ...]) -> _Joints:
+    "A joint for the end of each bone, and one for its start where several bones begin there."
     count = [sum(b.parent == i for b in bones) for i in range(len(bones))]
-    taken = {b.name for b in bones}
-    names, parents, owner, carrier, end = ["root"], [-1], [0], [0], [0]
+    taken, found = {b.name for b in bones}, _Joints(["root"], [-1], [0], [0], [0])
     for i, b in enumerate(bones[1:], 1):
-        at, alone = end[b.parent], count[b.parent] == 1 and b.parent > 0
+        at, alone = found.end[b.parent], count[b.parent] == 1 and b.parent > 0
         if b.dofs and not alone:
-            names.append(
-                next(
-                    n
-                    for k in range(len(taken) + 1)
-                    if (n := f"{b.name}_start" + str(k or "")) not in taken
-                )
-            )
-            parents.append(at)
-            owner.append(-1)
-            taken.add(names[-1])
-            at = len(names) - 1
-        carrier.append(at if b.dofs else -1)
-        names.append(b.name)
-        parents.append(at)
-        owner.append(i)
-        end.append(len(names) - 1)
-    return names, parents, owner, carrier, end
+            free = (f"{b.name}_start" + str(k or "") for k in range(len(taken) + 1))
+            at = found.add(next(n for n in free if n not in taken), at, -1)
+            taken.add(found.names[at])
+        found.carrier.append(at if b.dofs else -1)
+        found.end.append(found.add(b.name, at, i))
+    return found
 
 # %% ../../../nbs/formats/acclaim/asf_body.ipynb #d5daf8e5
 def make_body(
@@ -94,18 +91,14 @@ def make_body(
     "Joints, rest offsets and turning frames in metres, y up."
     bones, basis = asf.bones, torch.tensor(_BASIS[up], dtype=torch.float64)
     names, parents, owner, carrier, end = _joints(bones)
-    vectors = torch.tensor(
-        [bones[k].vector if k >= 0 else (0.0, 0, 0) for k in owner], dtype=torch.float64
-    )
+    vectors = [bones[k].vector if k >= 0 else (0.0, 0, 0) for k in owner]
+    vectors = torch.tensor(vectors, dtype=torch.float64)
     rest = vectors @ basis.T * scale
     edges = tuple((end[b.parent], end[i]) for i, b in enumerate(bones) if i and any(b.vector))
-    roles = {
-        r: end[i] if carrier[i] < 0 else carrier[i]
-        for r, i in infer_roles([b.name for b in bones]).items()
-    }
-    skeleton = Skeleton(
-        "asf", tuple(names), tuple(parents), edges, roles=roles, rest_offsets=rest.float()
-    )
+    roles = infer_roles([b.name for b in bones]).items()
+    more = {"roles": {r: end[i] if carrier[i] < 0 else carrier[i] for r, i in roles}}
+    more["rest_offsets"] = rest.float()
+    skeleton = Skeleton("asf", tuple(names), tuple(parents), edges, **more)
     axes = torch.tensor([b.axis for b in bones], dtype=torch.float64)
     axes = torch.deg2rad(axes) if asf.degrees else axes
     frames = torch.stack([_euler(a, b.order) for a, b in zip(axes, bones)])
@@ -212,15 +205,8 @@ def fit_points(
     iterations: int = 30,  # at most
 ) -> Fit:
     "The free angles that bring the joints nearest to the points; blocks of frames together."
-    parts = [
-        _fit_block(
-            body,
-            columns,
-            *(x[at : at + _BLOCK] for x in (start, target.double(), active)),
-            iterations,
-        )
-        for at in range(0, len(start), _BLOCK)
-    ]
+    blocks = (x.split(_BLOCK) for x in (start, target.double(), active))
+    parts = [_fit_block(body, columns, *block, iterations) for block in zip(*blocks)]
     return Fit(*map(torch.cat, zip(*parts)))
 
 # %% ../../../nbs/formats/acclaim/asf_body.ipynb #83561a45
@@ -262,11 +248,9 @@ def _jacobian(
     axes, about = _axes(body, columns, x, turned, local)
     below, at = joints_below(body.skeleton.parents), torch.tensor(about)
     arm = points[:, :, None] - points[:, at.clamp_min(0)][:, None]  # [t j c 3]
-    swing = (
-        torch.linalg.cross(axes[:, None].expand_as(arm), arm)
-        * below[at.clamp_min(0)].T[None, :, :, None]
-    )
-    return torch.where((at < 0)[:, None], axes[:, None].expand_as(arm), swing).mT
+    wide = axes[:, None].expand_as(arm)
+    swing = torch.linalg.cross(wide, arm) * below[at.clamp_min(0)].T[None, :, :, None]
+    return torch.where((at < 0)[:, None], wide, swing).mT
 
 # %% ../../../nbs/formats/acclaim/asf_body.ipynb #582dfd59
 def _error(body: Body, target: Tensor, points: Tensor) -> Tensor:
@@ -275,7 +259,7 @@ def _error(body: Body, target: Tensor, points: Tensor) -> Tensor:
     gap[:, body.helpers] = 0
     return gap
 
-
+# %% ../../../nbs/formats/acclaim/asf_body.ipynb #0032a4c0
 def _fit_block(
     body: Body, columns: Columns, x: Tensor, target: Tensor, active: Tensor, iterations: int
 ) -> Fit:
@@ -299,11 +283,8 @@ def _fit_block(
         better, on = gain > 0, (gain > _GAIN * size) | ((gain <= 0) & (damp < 1))
         damp = torch.where(better, damp / 2, damp * 4).clamp_min(1e-9)
         pick = lambda a, b, better=better: torch.where(better.view(-1, *[1] * (a.ndim - 1)), a, b)
-        x[todo], gap, posed = (
-            pick(tried, x[todo]),
-            pick(new, gap),
-            [pick(*v) for v in zip(now, posed)],
-        )
+        x[todo], gap = pick(tried, x[todo]), pick(new, gap)
+        posed = [pick(*v) for v in zip(now, posed)]
         residual[todo] = gap.norm(dim=-1)
         todo, damp, gap, *posed = (v[on] for v in (todo, damp, gap, *posed))
     return Fit(x, residual)

@@ -6,7 +6,7 @@
 __all__ = ['Bone', 'Asf', 'parse_asf']
 
 # %% ../../../nbs/formats/acclaim/asf_text.ipynb #630fe412
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,9 +22,7 @@ class Bone:
     vector: tuple[float, float, float]  # from its start to its end at rest, the file's unit
     axis: tuple[float, float, float]  # angles of the frame in which it turns, the file's angle unit
     order: str  # in which these apply, such as "xyz"
-    dofs: tuple[
-        str, ...
-    ]  # channels in the order of the motion file: "rx", …, for the root also "tx", …
+    dofs: tuple[str, ...]  # channels as in the motion file: "rx", …, for the root also "tx", …
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +59,8 @@ def _numbers(words: list[str], count: int, path, number: int, what: str) -> tupl
     except ValueError:
         values = ()
     if len(values) < count or not np.isfinite(values).all() or max(map(abs, values)) > 1e9:
-        raise bad_file(
-            path, f"{count} numbers after {what}", repr(" ".join(words)[:40]), f"line {number}"
-        )
+        got = repr(" ".join(words)[:40])
+        raise bad_file(path, f"{count} numbers after {what}", got, f"line {number}")
     return values
 
 
@@ -75,12 +72,8 @@ def _keyed(lines: list[Line]) -> dict[str, Line]:
 def _axis_order(words: list[str], path, number: int) -> str:
     order = "".join(words).lower() or "xyz"
     if sorted(order) != ["x", "y", "z"]:
-        raise bad_file(
-            path,
-            "an order of the three axes such as XYZ",
-            repr(" ".join(words)[:20]),
-            f"line {number}",
-        )
+        want, got = "an order of the three axes such as XYZ", repr(" ".join(words)[:20])
+        raise bad_file(path, want, got, f"line {number}")
     return order
 
 
@@ -89,13 +82,8 @@ def _dofs(words: list[str], known: tuple[str, ...], path, number: int) -> tuple[
     odd = [d for d in dofs if d not in known]
     if odd or len(set(dofs)) < len(dofs):
         got = f"{odd[0][:20]!r}" if odd else "one of them twice"
-        raise bad_file(
-            path,
-            f"channels among {' '.join(known)}",
-            got,
-            f"line {number}",
-            "bones that shift or stretch are not supported" * bool(odd),
-        )
+        fix = "bones that shift or stretch are not supported" * bool(odd)
+        raise bad_file(path, f"channels among {' '.join(known)}", got, f"line {number}", fix)
     return dofs
 
 # %% ../../../nbs/formats/acclaim/asf_text.ipynb #78806ecb
@@ -106,17 +94,12 @@ def _root(lines: list[Line], path) -> Bone:
     keys = _keyed(lines)
     number, order = keys.get("order", (0, list(_ALL)))
     where, axis = keys.get("axis", (0, ["XYZ"]))
-    numbers = lambda k: (
-        _numbers(keys[k][1], 3, path, keys[k][0], k) if k in keys else (0.0, 0.0, 0.0)
+    given = lambda k: keys.get(k, (0, ["0", "0", "0"]))
+    place, turned = (
+        _numbers(given(k)[1], 3, path, given(k)[0], k) for k in ("position", "orientation")
     )
-    return Bone(
-        "root",
-        -1,
-        numbers("position"),
-        numbers("orientation"),
-        _axis_order(axis, path, where),
-        _dofs(order, _ALL, path, number),
-    )
+    dofs = _dofs(order, _ALL, path, number)
+    return Bone("root", -1, place, turned, _axis_order(axis, path, where), dofs)
 
 
 def _bone(lines: list[Line], path) -> Bone:
@@ -132,14 +115,8 @@ def _bone(lines: list[Line], path) -> Bone:
     turned = _numbers(axis, 3, path, number, "axis")
     where, dof = keys.get("dof", (at, []))
     dofs = _dofs(dof, _TURNS, path, where)
-    return Bone(
-        keys["name"][1][0],
-        -1,
-        tuple(vector.tolist()),
-        turned,
-        _axis_order(axis[3:], path, number),
-        dofs,
-    )
+    order = _axis_order(axis[3:], path, number)
+    return Bone(keys["name"][1][0], -1, tuple(vector.tolist()), turned, order, dofs)
 
 # %% ../../../nbs/formats/acclaim/asf_text.ipynb #9c18fe44
 def _bones(lines: list[Line], path) -> dict[str, Bone]:
@@ -157,13 +134,8 @@ def _bones(lines: list[Line], path) -> dict[str, Bone]:
         else:
             block.append((number, words))
     if block:
-        raise bad_file(
-            path,
-            "end after the last bone",
-            "the end of the section",
-            f"line {block[-1][0]}",
-            "the file is cut off",
-        )
+        want, where = "end after the last bone", f"line {block[-1][0]}"
+        raise bad_file(path, want, "the end of the section", where, "the file is cut off")
     return found
 
 
@@ -178,9 +150,8 @@ def _tree(lines: list[Line], known: set[str], path) -> dict[str, str]:
                 raise bad_file(path, "a bone of :bonedata", repr(name[:40]), f"line {number}")
         for child in words[1:]:
             if child in parent or child == "root":
-                raise bad_file(
-                    path, "one parent for each bone", f"another for {child!r}", f"line {number}"
-                )
+                got, where = f"another for {child!r}", f"line {number}"
+                raise bad_file(path, "one parent for each bone", got, where)
             parent[child] = words[0]
     return parent
 
@@ -193,21 +164,14 @@ def parse_asf(
     sections = _sections(decode(data)[0])
     for k in ("root", "bonedata", "hierarchy"):
         if not sections.get(k):
-            raise bad_file(
-                path,
-                f"a section :{k}",
-                "none" if k not in sections else "an empty one",
-                fix="is it a whole ASF file?",
-            )
+            got = "none" if k not in sections else "an empty one"
+            raise bad_file(path, f"a section :{k}", got, fix="is it a whole ASF file?")
     bones = {"root": _root(sections["root"], path)} | _bones(sections["bonedata"], path)
     parent = _tree(sections["hierarchy"], set(bones), path)
     placed = _placed(bones, parent, path)
     units = _keyed(sections.get("units", []))
-    (length,) = (
-        _numbers(units["length"][1], 1, path, units["length"][0], "length")
-        if "length" in units
-        else (1.0,)
-    )
+    number, words = units.get("length", (0, ["1"]))
+    (length,) = _numbers(words, 1, path, number, "length")
     if length <= 0:
         raise bad_file(path, "a length unit above 0", f"{length:g}", ":units")
     angle = units.get("angle", (0, ["deg"]))[1]
@@ -224,11 +188,7 @@ def _placed(bones: dict[str, Bone], parent: dict[str, str], path) -> tuple[Bone,
     lost = [b for b in bones if b not in place]
     if lost:
         raise bad_file(path, "every bone below root in :hierarchy", f"{lost[0]!r} elsewhere")
-    return tuple(
-        Bone(b, place.get(parent.get(b), -1), x.vector, x.axis, x.order, x.dofs)
-        for b in rank
-        for x in (bones[b],)
-    )
+    return tuple(replace(bones[b], parent=place.get(parent.get(b), -1)) for b in rank)
 
 
 def _depth_first(children: dict[str, list[str]]) -> list[str]:

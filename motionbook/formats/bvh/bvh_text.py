@@ -37,7 +37,7 @@ _BLANK = re.compile(r"[\s\ufeff]*")
 _CHANNEL = re.compile(r"([XYZ])([pr])\w+", re.IGNORECASE)
 _MOTION = re.compile(r"MOTION\s+Frames\s*:?\s*(\S+)\s+Frame\s*Time\s*:?\s*(\S+)", re.IGNORECASE)
 
-
+# %% ../../../nbs/formats/bvh/bvh_text.ipynb #b9ce4666
 class _Header:
     "The header as far as it has been read."
 

@@ -252,7 +252,7 @@ def fresh_h5(
     table, columns = scene_to_table(scene)
     file = io.BytesIO()
     with h5py.File(file, "w") as f:
-        _mark(f, PYTABLES_FORMAT_VERSION="2.1", **_GROUP)
+        _mark(f, **{"CLASS": "GROUP", "PYTABLES_FORMAT_VERSION": "2.1"} | _GROUP)
         g = f.create_group("df_with_missing")
         _mark(g, **_GROUP | _PANDAS)
         g.attrs.update(nblocks=np.int64(1), ndim=np.int64(2))

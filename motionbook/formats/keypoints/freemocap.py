@@ -15,7 +15,6 @@ import numpy as np
 from ...core.files import bad_file
 from ...core.skeleton import Skeleton
 from ...core.skeletons import MEDIAPIPE33
-from .people_text import no_new_file
 from ..kit.numbers import USUAL_RATES, find_habit, print_number
 from ..kit.tokens import Tokens, csv_grid, csv_numbers
 from ..kit.units import check_options, infer_units, up_axis
@@ -95,7 +94,7 @@ def parse(
     )  # fmt: skip
 
 
-read, write = file_functions("freemocap", WideTable, parse, no_new_file)
+read, write = file_functions("freemocap", WideTable, parse)
 
 # %% ../../../nbs/formats/keypoints/freemocap.ipynb #1c05b71e
 def sniff(path: Path, head: bytes) -> bool:

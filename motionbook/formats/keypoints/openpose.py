@@ -16,13 +16,7 @@ import numpy as np
 
 from ...core.files import bad_file, read_bytes, reading, write_together
 from ...core.motion import Scene
-from motionbook.formats.keypoints.people_text import (
-    PeopleText,
-    Person,
-    list_ends,
-    no_new_file,
-    people_text,
-)
+from .people_text import PeopleText, Person, list_ends, people_text
 from ..kit.tokens import json_tokens
 from ..kit.units import check_options, infer_units, up_axis
 from ..original import check_says, file_functions, is_own, original_scene
@@ -217,7 +211,7 @@ def parse(
     return in_space(people_text(data, tokens, people, frames, path, fps, 4, **about), units, up)
 
 # %% ../../../nbs/formats/keypoints/openpose.ipynb #4ccf5cb4
-_read_file, _write_file = file_functions("openpose", FrameTexts, parse, no_new_file)
+_read_file, _write_file = file_functions("openpose", FrameTexts, parse)
 
 
 def read(

@@ -13,13 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...core.files import bad_file
-from motionbook.formats.keypoints.people_text import (
-    PeopleText,
-    Person,
-    list_ends,
-    no_new_file,
-    people_text,
-)
+from .people_text import PeopleText, Person, list_ends, people_text
 from ..kit.tokens import json_tokens
 from ..original import file_functions
 
@@ -118,16 +112,11 @@ def parse(
 def _joint_names(tree: dict) -> list[str]:
     about = tree.get("meta_info")
     named = about.get("keypoint_id2name") if isinstance(about, dict) else None
-    return (
-        list(named.values())
-        if isinstance(named, dict)
-        else named
-        if isinstance(named, list)
-        else []
-    )
+    named = list(named.values()) if isinstance(named, dict) else named
+    return named if isinstance(named, list) else []
 
 # %% ../../../nbs/formats/keypoints/other_people.ipynb #033c810a
-read, write = file_functions("people_json", PoseFile, parse, no_new_file)
+read, write = file_functions("people_json", PoseFile, parse)
 
 # %% ../../../nbs/formats/keypoints/other_people.ipynb #11e18fea
 _FOUR = re.compile(rb'"keypoints"\s*:\s*\[\s*\[\s*\[\s*\[\s*[-\dN]')

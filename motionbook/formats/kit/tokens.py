@@ -12,7 +12,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -32,10 +32,8 @@ class Tokens:
 
     def words(self, which) -> list[str]:
         "Some tokens as they stand."
-        return [
-            self.body[i:j].decode("latin-1")
-            for i, j in zip(self.start[which].tolist(), self.end[which].tolist())
-        ]
+        spans = zip(self.start[which].tolist(), self.end[which].tolist())
+        return [self.body[i:j].decode("latin-1") for i, j in spans]
 
     def put(self, which: np.ndarray, words: Sequence[str], more: Iterable[tuple] = ()) -> bytes:
         "The file with some tokens exchanged, and more pieces (begin, end, text) put in."
@@ -49,7 +47,7 @@ class Tokens:
         put = [i for i, (a, b) in enumerate(zip(old, words)) if a != b]
         return self.put(which[put], [words[i] for i in put])
 
-
+# %% ../../../nbs/formats/kit/tokens.ipynb #75526550
 def text_body(
     raw: bytes,  # a text file
 ) -> tuple[bytes, str]:  # its bytes, UTF-16 as UTF-8, and its encoding on disk
@@ -78,7 +76,7 @@ def line_number(body: bytes, at: int) -> int:
     "The line on which a byte stands."
     return body.count(b"\n" if b"\n" in body else b"\r", 0, at) + 1
 
-
+# %% ../../../nbs/formats/kit/tokens.ipynb #28b16167
 def replaced(
     body: bytes | str,
     start: Sequence[int],  # where each piece begins, in any order; pieces do not overlap
@@ -93,7 +91,7 @@ def replaced(
         done = end[k]
     return type(body)().join([*out, body[done:]])
 
-
+# %% ../../../nbs/formats/kit/tokens.ipynb #d8ac5449
 _SPACE = np.zeros(256, bool)
 _SPACE[[9, 10, 11, 12, 13, 32]] = True
 
@@ -201,7 +199,7 @@ class Grid:
         "The line number of a row."
         return line_number(self.body, int(self.start[row, 0]))
 
-
+# %% ../../../nbs/formats/kit/tokens.ipynb #bae5fa7f
 def csv_grid(
     raw: bytes,  # the file's content
     path="file.csv",  # for messages
@@ -215,19 +213,13 @@ def csv_grid(
     counts = np.diff(np.r_[rows, len(starts)])
     if len(rows) < 2:
         raise bad_file(path, "at least one row below the header", "none")
-    wrong = np.flatnonzero(counts != counts[0])
-    if len(wrong):
-        cut = (
-            "the file is cut off" if wrong[0] == len(rows) - 1 else "the rows do not fit the header"
-        )
-        raise bad_file(
-            path, f"{counts[0]} cells", f"{counts[wrong[0]]}", f"row {wrong[0] + 1}", cut
-        )
-    shape = (len(rows), int(counts[0]))
-    grid = Grid(body, encoding, chr(delimiter), (), starts.reshape(shape), ends.reshape(shape))
-    header = Grid(body, encoding, chr(delimiter), (), grid.start[:1], grid.end[:1])
-    names = tuple(header.words(k)[0] for k in range(shape[1]))
-    return Grid(body, encoding, chr(delimiter), names, grid.start[1:], grid.end[1:])
+    for i in np.flatnonzero(counts != counts[0])[:1]:
+        fix = "the file is cut off" if i == len(rows) - 1 else "the rows do not fit the header"
+        raise bad_file(path, f"{counts[0]} cells", f"{counts[i]}", f"row {i + 1}", fix)
+    start, end = (x.reshape(len(rows), -1) for x in (starts, ends))
+    head = Grid(body, encoding, chr(delimiter), (), start[:1], end[:1])
+    names = tuple(head.words(k)[0] for k in range(start.shape[1]))
+    return replace(head, names=names, start=start[1:], end=end[1:])
 
 # %% ../../../nbs/formats/kit/tokens.ipynb #00bd720d
 def _cells(body: bytes, delimiter: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -242,16 +234,10 @@ def _cells(body: bytes, delimiter: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     last = np.r_[b[stop[:-1]] == eol, True]  # cells that end a row
     end = stop - (last & (stop > start) & (b[np.maximum(stop - 1, 0)] == 13))
     row = np.r_[0, np.cumsum(last)[:-1]]
-    alone = (
-        np.bincount(row)[row] == 1
-    )  # a row of delimiters is a row of empty cells, a blank line is none
+    alone = np.bincount(row)[row] == 1  # a row of delimiters has empty cells, a blank line has none
     some = ~alone | _filled(b, start, end)
-    keep_row = row[some]
-    return (
-        start[some],
-        end[some],
-        np.flatnonzero(np.r_[True, np.diff(keep_row) > 0][: len(keep_row)]),
-    )
+    first = np.diff(row[some], prepend=-1) > 0
+    return start[some], end[some], np.flatnonzero(first)
 
 
 def _filled(b: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -275,10 +261,8 @@ def csv_numbers(
     values = np.empty(len(cells))
     for k, c in enumerate(cells):
         word = c.strip(b' \t"')
-        if len(word) < len(c):
-            start[k] += (
-                c.index(word) if word else c.find(b'"') + 1
-            )  # between its quotes, or at its start
+        if len(word) < len(c):  # between its quotes, or at its start
+            start[k] += c.index(word) if word else c.find(b'"') + 1
             end[k] = start[k] + len(word)
         values[k] = _cell(word.replace(b",", b".") if comma else word, grid, k, columns, path)
     return Tokens(grid.body, grid.encoding, np.array(start), np.array(end), values), comma

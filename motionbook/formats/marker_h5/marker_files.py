@@ -61,33 +61,24 @@ def _own_features(f, path):
     group = f["data"] if isinstance(f.get("data", getlink=True), h5py.HardLink) else None
     d = own_dataset(group, "features", path) if isinstance(group, h5py.Group) else None
     if d is None:
-        raise bad_file(
-            path, f"the dataset {FEATURES}", ", ".join(map(str, list(f)[:8])) or "an empty file"
-        )
+        got = ", ".join(map(str, list(f)[:8])) or "an empty file"
+        raise bad_file(path, f"the dataset {FEATURES}", got)
     return d
 
 
 def _checked(d, path):
     "The dataset, if it is sequences of numbers that fit in memory."
     if len(d.shape) != 3 or d.dtype.kind != "f":
-        raise bad_file(
-            path,
-            f"{FEATURES} as real numbers [sequences, frames, columns]",
-            f"{d.dtype} {list(d.shape)}",
-        )
+        want = f"{FEATURES} as real numbers [sequences, frames, columns]"
+        raise bad_file(path, want, f"{d.dtype} {list(d.shape)}")
     if 0 in d.shape:
         raise bad_file(path, "at least one sequence of one frame", f"{FEATURES} {list(d.shape)}")
     with reading(path):
         marker_skeleton(d.shape[-1])
-    if (
-        max(np.prod(s, dtype=float) for s in (d.shape[1:], d.chunks or (1,))) * d.dtype.itemsize
-        > _MOST
-    ):
-        raise bad_file(
-            path,
-            f"sequences of at most {_MOST:,} bytes",
-            f"{FEATURES} {list(d.shape)} in chunks {d.chunks}",
-        )
+    size = max(np.prod(s, dtype=float) for s in (d.shape[1:], d.chunks or (1,)))
+    if size * d.dtype.itemsize > _MOST:
+        got = f"{FEATURES} {list(d.shape)} in chunks {d.chunks}"
+        raise bad_file(path, f"sequences of at most {_MOST:,} bytes", got)
     return d
 
 # %% ../../../nbs/formats/marker_h5/marker_files.ipynb #4048e793
@@ -102,20 +93,15 @@ def marker_windows(
     lost = [j for j in skeleton.joints if j not in motion.skeleton.joints]
     if lost or motion.positions.shape[-1] != 3:
         what = f"one without {', '.join(lost[:4])}" if lost else "2-D pixels"
-        raise ValueError(
-            f"motion {motion.name!r}: expected the points of {skeleton.name} in 3-D, got {what}"
-        )
+        want = f"expected the points of {skeleton.name} in 3-D, got {what}"
+        raise ValueError(f"motion {motion.name!r}: {want}")
     if len(motion) < frames:
-        raise ValueError(
-            f"motion {motion.name!r}: expected at least {frames} frames, got {len(motion)}; give frames=…"
-        )
-    n = len(motion) // frames
-    p = motion.positions[: n * frames, motion.skeleton.indices(skeleton.joints)].unflatten(
-        0, (n, frames)
-    )
-    body = [
-        torch.full(p.shape[:2], float(motion.meta.get(k, np.nan))) for k in ("height", "weight")
-    ]
+        want = f"expected at least {frames} frames, got {len(motion)}; give frames=…"
+        raise ValueError(f"motion {motion.name!r}: {want}")
+    n, at = len(motion) // frames, motion.skeleton.indices(skeleton.joints)
+    p = motion.positions[: n * frames, at].unflatten(0, (n, frames))
+    number = lambda key: float(motion.meta.get(key, np.nan))
+    body = [torch.full(p.shape[:2], number(k)) for k in ("height", "weight")]
     columns = MarkerColumns(p, *(body if features % 3 else (None, None)))
     return join_columns(columns, layout).numpy()
 
@@ -169,19 +155,12 @@ def _fill(path: Path, blocks, shape: tuple[int, int], dtype: str):
     import h5py
 
     with h5py.File(path, "w") as f:
-        d = f.create_dataset(
-            FEATURES,
-            (0, *shape),
-            dtype,
-            maxshape=(None, *shape),
-            chunks=(16, *shape),
-            track_times=False,
-        )
+        how = {"maxshape": (None, *shape), "chunks": (16, *shape), "track_times": False}
+        d = f.create_dataset(FEATURES, (0, *shape), dtype, **how)
         for x, fps in blocks:
             if d.attrs.setdefault("fps", fps) != fps:
-                raise ValueError(
-                    f"expected recordings of one frame rate, got {d.attrs['fps']:g} and {fps:g}; resample them"
-                )
+                got = f"got {d.attrs['fps']:g} and {fps:g}; resample them"
+                raise ValueError(f"expected recordings of one frame rate, {got}")
             need_room(path, 2 * x.nbytes)
             d.resize(len(d) + len(x), 0)
             d[-len(x) :] = x
@@ -196,10 +175,8 @@ def _check_new(path: Path, info: dict):
 def _packed(info: dict) -> bytes:
     "infoData.npy as NumPy pickles it: numbers where all subjects are numbers."
     who = np.array(info["subjects"])
-    plain = {
-        "subjects": who.astype(np.int64) if _all_numbers(who) else who,
-        "scalefactors": np.array(info["scalefactors"]),
-    }
+    who = who.astype(np.int64) if _all_numbers(who) else who
+    plain = {"subjects": who, "scalefactors": np.array(info["scalefactors"])}
     out = io.BytesIO()
     np.lib.format.write_array(out, np.array(plain, dtype=object), allow_pickle=True)
     return out.getvalue()
@@ -223,18 +200,13 @@ def _ready(path: Path) -> Iterator:
 def _info(path: Path) -> dict:
     "What infoData.npy says."
     if not path.is_file():
-        raise bad_file(
-            path.with_name(H5_NAME),
-            f"{INFO_NAME} beside it",
-            "none",
-            fix="copy it from the dataset",
-        )
+        fix = "copy it from the dataset"
+        raise bad_file(path.with_name(H5_NAME), f"{INFO_NAME} beside it", "none", fix=fix)
     x = load_npy(path)
     x = x.item() if x.dtype == object and x.size == 1 else x
     if not isinstance(x, dict) or "subjects" not in x:
-        got = (
-            f"a dict of {', '.join(map(str, x))[:80]}" if isinstance(x, dict) else type(x).__name__
-        )
+        named = f"a dict of {', '.join(map(str, x))[:80]}" if isinstance(x, dict) else ""
+        got = named or type(x).__name__
         raise bad_file(path, "a dict with subjects and scalefactors", got)
     return x
 
@@ -245,34 +217,24 @@ def _flat(info: dict, key: str, n: int, path: Path) -> np.ndarray:
     try:
         x = np.asarray(list(x) if isinstance(x, (set, frozenset, dict)) else x)
     except ValueError as err:
-        raise bad_file(
-            path, f"one value a sequence in {key!r}", "lists of different lengths"
-        ) from err
+        want = f"one value a sequence in {key!r}"
+        raise bad_file(path, want, "lists of different lengths") from err
     if x.size != n or x.dtype.kind not in "OUSiuf":
-        raise bad_file(
-            path,
-            f"{n:,} values in {key!r}, one a sequence of {H5_NAME}",
-            f"{x.dtype} {list(x.shape)}",
-        )
+        want = f"{n:,} values in {key!r}, one a sequence of {H5_NAME}"
+        raise bad_file(path, want, f"{x.dtype} {list(x.shape)}")
     return x.reshape(-1)
 
 # %% ../../../nbs/formats/marker_h5/marker_files.ipynb #81104170
 def _names(x: np.ndarray, path: Path) -> np.ndarray:
     "Identifiers as text: 3, 3.0 and '3' are the same person."
     if x.dtype.kind == "O":
-        if not all(
-            isinstance(v, (str, bytes, int, float, np.integer, np.floating)) for v in x.tolist()
-        ):
+        kinds = (str, bytes, int, float, np.integer, np.floating)
+        if not all(isinstance(v, kinds) for v in x.tolist()):
             raise bad_file(path, "subjects as numbers or names", "other objects")
-        x = np.array(
-            [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in x.tolist()],
-            str,
-        )
+        x = np.array([v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in x.tolist()])  # fmt: skip
     if x.dtype.kind == "f":
-        if not np.isfinite(x).all():
-            raise bad_file(
-                path, "a subject for every sequence", f"{x[~np.isfinite(x)][0]}", "subjects"
-            )
+        for v in x[~np.isfinite(x)][:1]:
+            raise bad_file(path, "a subject for every sequence", f"{v}", "subjects")
         x = x.astype(np.int64) if (x == np.rint(x)).all() and (abs(x) < 2**53).all() else x
     return np.char.decode(x, "utf-8", "replace") if x.dtype.kind == "S" else x.astype(str)
 
@@ -280,24 +242,15 @@ def _names(x: np.ndarray, path: Path) -> np.ndarray:
 def people_of(
     path: Path,  # an infoData.npy
     n: int,  # sequences beside it
-) -> tuple[
-    np.ndarray, np.ndarray
-]:  # subjects [n] as text, scale factors [n] with NaN where not stated
+) -> tuple[np.ndarray, np.ndarray]:  # subjects [n] as text, scale factors [n], NaN = not stated
     "Whose each sequence is; BadFile where the file does not say it of all."
     with reading(path):
         info = _info(path)
         who = _names(_flat(info, "subjects", n, path), path)
-        if (
-            "datasets" in info
-            and len(np.unique(source := _names(_flat(info, "datasets", n, path), path))) > 1
-        ):
-            who = np.char.add(
-                np.char.add(source, "/"), who
-            )  # several sources in one file: their subjects stay apart
-        scales = np.full(n, np.nan)
-        if (
-            "scalefactors" in info
-            and (x := _flat(info, "scalefactors", n, path)).dtype.kind in "iuf"
-        ):
-            scales = x.astype(float)
-        return who, scales
+        if "datasets" in info:  # subjects of several sources stay apart
+            source = _names(_flat(info, "datasets", n, path), path)
+            who = np.char.add(np.char.add(source, "/"), who) if len(np.unique(source)) > 1 else who
+        scales = (
+            _flat(info, "scalefactors", n, path) if "scalefactors" in info else np.empty(0, str)
+        )
+        return who, scales.astype(float) if scales.dtype.kind in "iuf" else np.full(n, np.nan)

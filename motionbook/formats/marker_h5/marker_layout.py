@@ -18,12 +18,8 @@ from ...core.skeleton import Skeleton
 from ...core.skeletons import MARKER20
 
 # %% ../../../nbs/formats/marker_h5/marker_layout.ipynb #c11e7e52
-MARKER16 = Skeleton(
-    "MARKER16",
-    MARKER20.joints[:16],
-    MARKER20.parents[:16],
-    tuple(e for e in MARKER20.edges if max(e) < 16),
-)  # MARKER20 without arms
+_EDGES16 = tuple(e for e in MARKER20.edges if max(e) < 16)
+MARKER16 = Skeleton("MARKER16", MARKER20.joints[:16], MARKER20.parents[:16], _EDGES16)  # no arms
 WIDTHS = {
     62: MARKER20,
     60: MARKER20,
@@ -38,10 +34,8 @@ def marker_skeleton(
 ) -> Skeleton:
     "The points that a file of so many columns holds; ValueError lists the widths there are."
     if width not in WIDTHS:
-        known = ", ".join(
-            f"{w} ({len(s)} points{' + height and weight' * (w % 3 == 2)})"
-            for w, s in WIDTHS.items()
-        )
+        more = lambda w: " + height and weight" * (w % 3 == 2)
+        known = ", ".join(f"{w} ({len(s)} points{more(w)})" for w, s in WIDTHS.items())
         raise ValueError(f"expected {known} columns, got {width}")
     return WIDTHS[width]
 

@@ -30,7 +30,7 @@ from motionbook.formats.markers.named_points import (
     table_changes,
 )
 from .trc_table import Table, parse_table, replace_values
-from ..original import Original, file_functions
+from ..original import Original, file_functions, own_frame
 
 # %% ../../../nbs/formats/markers/trc.ipynb #e76b634b
 _RATES = (4.0, 5000.0)  # frames per second that a camera may have
@@ -50,12 +50,7 @@ def _stated_rate(keys: Mapping[str, str]) -> float | None:
 def _timed_rate(times: np.ndarray) -> float | None:
     "Frames per second from the Time column, if its steps are even enough to mean it."
     steps = np.diff(times)
-    if (
-        not len(steps)
-        or np.isnan(steps).any()
-        or (steps <= 0).any()
-        or not np.isfinite(steps).all()
-    ):
+    if not len(steps) or not (np.isfinite(steps) & (steps > 0)).all():
         return None
     rate = len(steps) / (times[-1] - times[0])
     even = abs(np.median(steps) * rate - 1) < 0.1
@@ -83,16 +78,12 @@ def _zeros_missing(points: np.ndarray) -> np.ndarray:
     zero = (points == 0).all(-1)
     if not zero.any():
         return zero
-    far = np.linalg.norm(
-        np.where(zero[..., None], np.nan, points), axis=-1
-    )  # distance of seen points from zero
-    step = np.linalg.norm(np.diff(np.where(zero[..., None], np.nan, points), axis=0), axis=-1)
+    seen = np.where(zero[..., None], np.nan, points)
+    far = np.linalg.norm(seen, axis=-1)  # distance of seen points from zero
+    usual = np.nan_to_num(median_seen(np.linalg.norm(np.diff(seen, axis=0), axis=-1)))
     enter, leave = np.where(zero[1:], far[:-1], np.nan), np.where(zero[:-1], far[1:], np.nan)
-    usual = np.nan_to_num(median_seen(step))
-    leap = np.minimum(
-        np.nanmin(np.nan_to_num(enter, nan=np.inf), 0, initial=np.inf),
-        np.nanmin(np.nan_to_num(leave, nan=np.inf), 0, initial=np.inf),
-    )
+    least = lambda x: np.nanmin(np.nan_to_num(x, nan=np.inf), 0, initial=np.inf)
+    leap = np.minimum(least(enter), least(leave))
     missing = np.isfinite(leap) & (leap > np.maximum(10 * usual, 0.1 * span(points)))
     return zero & missing
 
@@ -116,10 +107,8 @@ class TrcFile(Original):
         return 1e-6, 0.51 * 10.0**-self.digits * UNITS[self.units]
 
     def put(self, changes) -> bytes:
-        values, where = (
-            np.full(self.table.values.shape, np.nan),
-            np.zeros(self.table.values.shape, bool),
-        )
+        shape = self.table.values.shape
+        values, where = np.full(shape, np.nan), np.zeros(shape, bool)
         kept = list(self.kept)
         values[:, kept], where[:, kept] = table_changes(changes, self.columns, len(kept))
         return replace_values(self.table, values, where, self.digits).encode(self.encoding)
@@ -136,8 +125,7 @@ def parse(
     data: bytes,  # the file
     path="markers.trc",  # for messages
     fps: float | None = None,  # frames per second; None = as the file says
-    units: str
-    | None = None,  # "m", "cm", "mm", "in"; None = as the file says, checked against the body
+    units: str | None = None,  # "m", "cm", "mm", "in"; None = as file and body say
     up: str | None = None,  # "y", "z" or "x"; None = the body tells
     zeros: str = "auto",  # (0, 0, 0): "auto", "keep" or "missing"
 ) -> TrcFile:
@@ -173,9 +161,7 @@ def _unnamed(table: Table, kept: list[int]) -> tuple[str, ...]:
     return (f"{count} tracks without a name: left out of the scene",) * bool(count)
 
 
-def _notes(
-    table: Table, said: str | None, units: str, stated: bool, rate: float
-) -> tuple[str, ...]:
+def _notes(table: Table, said: str | None, units: str, stated: bool, rate: float) -> tuple:
     "What the header says that the numbers do not bear out."
     look, notes = lambda key: table.keys.get(key, "nothing"), list(table.notes)
     if said != units:
@@ -187,12 +173,7 @@ def _notes(
 # %% ../../../nbs/formats/markers/trc.ipynb #c2c3dc19
 def _frame(scene: Scene) -> dict[str, str]:
     "Unit and up axis of a new file."
-    old = scene.meta.get("original")
-    return (
-        {"units": old.units, "up": old.up}
-        if isinstance(old, TrcFile)
-        else {"units": "m", "up": "y"}
-    )
+    return own_frame(scene, TrcFile, "m", "y")
 
 
 def _fresh_rows(points: np.ndarray, fps: float, digits: int) -> list[str]:

@@ -8,9 +8,10 @@ __all__ = ['Table', 'parse_table', 'replace_values']
 # %% ../../../nbs/formats/markers/trc_table.ipynb #f90d224e
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,11 +76,8 @@ def _per_column(cells: list[str]) -> list[str] | None:
     if all(hits):
         stems = [h[1] for h in hits]
         axes = "".join(h[2] for h in hits).lower()
-        if (
-            all(stems)
-            and axes == "xyz" * (len(cells) // 3)
-            and stems[::3] == stems[1::3] == stems[2::3]
-        ):
+        alike = all(stems) and stems[::3] == stems[1::3] == stems[2::3]
+        if alike and axes == "xyz" * (len(cells) // 3):
             return stems[::3]
     return cells[::3] if cells[::3] == cells[1::3] == cells[2::3] else None
 
@@ -106,45 +104,27 @@ class _Parts:
     first: int  # line of the first frame
 
 
-def _find_names(lines: list[str], path) -> int:
-    at = next((i for i, s in enumerate(lines[:50]) if s.strip().lower().startswith("frame")), None)
-    if at is None:
-        got = lines[0].strip()[:40] or "an empty line"
-        raise bad_file(
-            path, "a TRC header with a row that begins with Frame#", repr(got), "lines 1 to 50"
-        )
-    return at
+def _first(lines: Sequence[str], test: Callable[[str], Any], start: int = 0) -> int | None:
+    "The first line that passes a test."
+    return next((i for i, s in enumerate(lines, start) if test(s)), None)
 
 
 def _find_parts(text: str, path) -> _Parts:
     newline = "\n" if "\n" in text else "\r"
     lines = text.split(newline)
-    at = _find_names(lines, path)
-    key_at = next(
-        (
-            i
-            for i, s in enumerate(lines[:at])
-            if "datarate" in s.lower() or "nummarkers" in s.lower()
-        ),
-        None,
-    )
-    keys = (
-        {}
-        if key_at is None
-        else _key_values(lines[key_at], next((s for s in lines[key_at + 1 : at] if s.strip()), ""))
-    )
-    first = next(
-        (
-            i
-            for i, s in enumerate(lines[at + 1 : at + 12], at + 1)
-            if s.strip() and _is_number(s.split()[0])
-        ),
-        None,
+    at = _first(lines[:50], lambda s: s.strip().lower().startswith("frame"))
+    if at is None:
+        want, got = "a TRC header with a row that begins with Frame#", lines[0].strip()[:40]
+        raise bad_file(path, want, repr(got or "an empty line"), "lines 1 to 50")
+    key_at = _first(lines[:at], lambda s: "datarate" in s.lower() or "nummarkers" in s.lower())
+    below = [s for s in lines[(at if key_at is None else key_at) + 1 : at] if s.strip()]
+    keys = {} if key_at is None else _key_values(lines[key_at], next(iter(below), ""))
+    first = _first(
+        lines[at + 1 : at + 12], lambda s: s.strip() and _is_number(s.split()[0]), at + 1
     )
     if first is None:
-        raise bad_file(
-            path, "at least one frame", "none", f"after line {at + 1}", "the file may be cut off"
-        )
+        where, fix = f"after line {at + 1}", "the file may be cut off"
+        raise bad_file(path, "at least one frame", "none", where, fix)
     return _Parts(newline, lines, keys, at, first)
 
 # %% ../../../nbs/formats/markers/trc_table.ipynb #b4aa2e47
@@ -164,12 +144,10 @@ def _numbers(rows: list[str], width: int, tabbed: bool, comma: bool, gone=()) ->
 
 def _missing_words(rows: list[str], tabbed: bool) -> set[str]:
     "The words of a table that stand for missing numbers."
-    odd = re.compile(
-        r"[^\t\n]*[^\t\n\d.,+\-eE ][^\t\n]*|--?(?![\d.])"
-        if tabbed
-        else r"\S*[^\s\d.,+\-eE]\S*|--?(?!\S)"
-    )
-    return {w for w in {m.strip() for m in odd.findall("\n".join(rows))} if w and is_missing(w)}
+    odd = r"\S*[^\s\d.,+\-eE]\S*|--?(?!\S)"
+    odd = r"[^\t\n]*[^\t\n\d.,+\-eE ][^\t\n]*|--?(?![\d.])" if tabbed else odd
+    words = {w.strip() for w in re.findall(odd, "\n".join(rows))}
+    return {w for w in words if w and is_missing(w)}
 
 # %% ../../../nbs/formats/markers/trc_table.ipynb #6edf9e0d
 def _explain(rows: list[str], at: list[int], tabbed: bool, comma: bool, path):
@@ -191,16 +169,13 @@ def _separators(row: str) -> tuple[bool, bool]:
 
 def _widths(rows: list[str], tabbed: bool) -> np.ndarray:
     "How many fields each row has, trailing blanks not counted."
-    if tabbed:
-        return np.array([r.count("\t") + 1 for r in rows])
-    return np.array([len(r.split()) for r in rows])
+    return np.array([r.count("\t") + 1 if tabbed else len(r.split()) for r in rows])
 
 
 def _decimals(rows: list[str]) -> int:
     "The most digits after the point in a few rows, 15 at most."
-    found = re.findall(
-        r"[.,](\d+)", " ".join(c for r in rows[:: max(1, len(rows) // 20)] for c in r.split()[2:])
-    )
+    some = " ".join(c for r in rows[:: max(1, len(rows) // 20)] for c in r.split()[2:])
+    found = re.findall(r"[.,](\d+)", some)
     return min(max(map(len, found), default=0), 15)
 
 # %% ../../../nbs/formats/markers/trc_table.ipynb #c0824633
@@ -302,9 +277,9 @@ def _check_last(rows: list[str], widths: np.ndarray, full: int, where: str, path
     digits = [len(re.split("[.,]", r)[-1]) for r in rows[-20:]]
     shorter = len(digits) > 5 and len(set(digits[:-1])) == 1 and digits[-1] < digits[0]
     if widths[-1] < usual or shorter:
-        short = f"a last number of {digits[-1]} decimals instead of {digits[0]}"
+        got = f"a last number of {digits[-1]} decimals instead of {digits[0]}"
         got, fix = (
-            str(widths[-1]) if widths[-1] < usual else short,
+            str(widths[-1]) if widths[-1] < usual else got,
             "the file is cut off; export it again",
         )
         raise bad_file(path, f"{usual} columns in the last row", got, where, fix)
@@ -312,13 +287,11 @@ def _check_last(rows: list[str], widths: np.ndarray, full: int, where: str, path
 
 def _notes(keys: dict[str, str], frames: int, markers: int) -> tuple[str, ...]:
     "Announcements that do not hold."
-    found = (("NumFrames", frames), ("NumMarkers", markers))
-    stated = [(k, keys.get(k.lower()), n) for k, n in found]
-    return tuple(
-        f"{k} says {s}, the file has {n}"
-        for k, s, n in stated
-        if s and (not _is_number(s) or float(s.replace(",", ".")) != n)
-    )
+    said = [
+        (k, keys.get(k.lower(), ""), n) for k, n in (("NumFrames", frames), ("NumMarkers", markers))
+    ]
+    wrong = lambda s, n: s and (not _is_number(s) or float(s.replace(",", ".")) != n)
+    return tuple(f"{k} says {s}, the file has {n}" for k, s, n in said if wrong(s, n))
 
 # %% ../../../nbs/formats/markers/trc_table.ipynb #f01d15fe
 def _tokens(values: np.ndarray, digits: int, comma: bool, blank: str) -> list[str]:
@@ -359,7 +332,6 @@ def replace_values(
     for t in np.flatnonzero(flat.any(1)):
         at = np.flatnonzero(flat[t])
         tokens = _tokens(new[t, at], digits, table.comma, blank)
-        lines[table.rows[t]] = _edited(
-            lines[table.rows[t]], (at + table.lead).tolist(), tokens, table.tabbed
-        )
+        line, columns = lines[table.rows[t]], (at + table.lead).tolist()
+        lines[table.rows[t]] = _edited(line, columns, tokens, table.tabbed)
     return table.newline.join(lines)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NAMES', 'PLACES', 'MAX_GAP', 'TIMES', 'Column', 'parse_column', 'Room', 'Landmarks', 'plain_word', 'infer_fps',
-           'wide_csv', 'long_csv', 'is_wide', 'csv_landmarks']
+           'Index', 'find_index', 'wide_csv', 'long_csv', 'is_wide', 'is_header', 'csv_landmarks']
 
 # %% ../../../nbs/formats/mediapipe/mediapipe_csv.ipynb #9779e721
 import re
@@ -23,9 +23,8 @@ from ..kit.tokens import Grid, Tokens, csv_grid, csv_numbers
 NAMES = MEDIAPIPE33.joints
 _COORDS = {"x": 0, "y": 1, "z": 2} | dict.fromkeys(("v", "vis", "visibility"), 3)
 _COORDS |= dict.fromkeys(("p", "pres", "presence"), 4)
-_FILLER = set(
-    "pose body landmark landmarks lm kpt kpts keypoint keypoints kp point points joint joints world image img norm normalized".split()
-)
+_FILLER = set("pose body landmark landmarks lm kpt kpts keypoint keypoints kp".split())
+_FILLER |= set("point points joint joints world image img norm normalized".split())
 PLACES = {n: i for i, n in enumerate(NAMES)} | {"left_mouth": 9, "right_mouth": 10}
 
 
@@ -66,49 +65,23 @@ class Landmarks:
     "Where the landmarks of a file stand."
 
     tokens: Tokens = field(repr=False)
-    at: dict[str, np.ndarray] = field(
-        repr=False
-    )  # "image", "world" -> [t a j 4] tokens of x, y, z, visibility; -1 = none
+    at: dict[str, np.ndarray] = field(repr=False)  # "image", "world" -> [t a j 4] tokens; -1 = none
     which: tuple[int, ...]  # which of the 33
     named: bool  # the file says which are world coordinates
-    rooms: dict[tuple[str, int, int], Room] = field(
-        default_factory=dict, repr=False
-    )  # (kind, frame, actor)
-    render: Callable[[int, list[list[str]]], str] | None = field(
-        default=None, repr=False
+    rooms: dict[tuple[str, int, int], Room] = field(repr=False)  # (kind, frame, actor)
+    render: Callable[[int, list[list[str]]], str] = field(
+        repr=False
     )  # frame and words [j][4] to text
     fps: float | None = None  # where the file says it
     size: tuple[float, float] | None = None  # width and height in pixels, where the file says it
     comma: bool = False  # the decimal point is a comma
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        "The landmarks' names."
-        return tuple(NAMES[i] for i in self.which)
-
 # %% ../../../nbs/formats/mediapipe/mediapipe_csv.ipynb #cd33bdcf
 MAX_GAP = 1000  # a file holds at least one frame in so many
-_FRAME = {
-    "frame",
-    "frame_id",
-    "frame_number",
-    "frame_index",
-    "frame_idx",
-    "frame_num",
-    "frame_no",
-    "frames",
-}
-TIMES: dict[str, float] = {
-    "time": 1.0,
-    "timestamp": 1.0,
-    "timestamps": 1.0,
-    "t": 1.0,
-    "seconds": 1.0,
-    "time_s": 1.0,
-    "sec": 1.0,
-    "timestamp_s": 1.0,
-}
-TIMES |= dict.fromkeys(("timestamp_ms", "time_ms", "ms", "milliseconds", "timestamp_millis"), 1e-3)
+_FRAME = {f"frame_{k}" for k in ("id", "number", "index", "idx", "num", "no")} | {"frame", "frames"}
+TIMES: dict[str, float] = dict.fromkeys(
+    "time timestamp timestamps t seconds time_s sec timestamp_s".split(), 1.0
+) | dict.fromkeys("timestamp_ms time_ms ms milliseconds timestamp_millis".split(), 1e-3)
 
 
 def plain_word(
@@ -121,7 +94,7 @@ def plain_word(
 def _column(names: list[str], wanted) -> int | None:
     return next((i for i, n in enumerate(names) if n in wanted), None)
 
-
+# %% ../../../nbs/formats/mediapipe/mediapipe_csv.ipynb #964ca6cf
 def infer_fps(
     times: np.ndarray,  # of the frames
     unit: float = 1.0,  # seconds; 1 where the file does not say
@@ -141,26 +114,47 @@ def infer_fps(
 
 def _numbered(numbers: np.ndarray, path) -> np.ndarray:
     "Frame numbers as places from 0; a constant step is one."
-    if not (
-        np.isfinite(numbers).all()
-        and (numbers == np.floor(numbers)).all()
-        and np.abs(numbers).max() < 2**53
-    ):
+    whole = np.isfinite(numbers) & (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)
+    if not whole.all():
         raise bad_file(path, "whole frame numbers", "others", "frame column")
     numbers = numbers.astype(np.int64)
     step = np.diff(numbers)
-    if (step <= 0).any():
-        raise bad_file(
-            path,
-            "frame numbers that grow",
-            f"{numbers[1:][step <= 0][0]} after {numbers[:-1][step <= 0][0]}",
-        )
+    for i in np.flatnonzero(step <= 0)[:1]:
+        raise bad_file(path, "frame numbers that grow", f"{numbers[i + 1]} after {numbers[i]}")
     at = (numbers - numbers[0]) // max(int(np.gcd.reduce(step)) if len(step) else 1, 1)
     if at[-1] >= MAX_GAP * len(at):
-        raise bad_file(
-            path, f"at most {MAX_GAP} frames a row", f"{at[-1] + 1:,} frames in {len(at)} rows"
-        )
+        got = f"{at[-1] + 1:,} frames in {len(at)} rows"
+        raise bad_file(path, f"at most {MAX_GAP} frames a row", got)
     return at
+
+# %% ../../../nbs/formats/mediapipe/mediapipe_csv.ipynb #117680b5
+class Index(NamedTuple):
+    "The columns of a table that count frames."
+
+    grid: Grid
+    frame: int | None
+    time: int | None
+    unit: float  # seconds of the time
+    said: Callable[[int], list[str]]  # the words of a column
+
+    @property
+    def columns(self) -> list[int]:
+        return [c for c in (self.frame, self.time) if c is not None]
+
+    def filled(self, cells: list[str], a: int, b: int, share: float) -> str:
+        "A row with an index between those of rows a and b."
+        for c in self.columns:
+            x, y = (float(self.said(c)[r].replace(",", ".")) for r in (a, b))
+            cells[c] = f"{x + share * (y - x):.6f}".rstrip("0").rstrip(".")
+        eol = next((e for e in ("\r\n", "\n") if e.encode() in self.grid.body), "\r")
+        return self.grid.delimiter.join(cells) + eol
+
+
+def find_index(grid: Grid) -> Index:
+    "Which columns count frames."
+    plain = [plain_word(n) for n in grid.names]
+    frame, time = _column(plain, _FRAME), _column(plain, TIMES)
+    return Index(grid, frame, time, 1.0 if time is None else TIMES[plain[time]], cache(grid.words))
 
 # %% ../../../nbs/formats/mediapipe/mediapipe_csv.ipynb #15cfa170
 def wide_csv(
@@ -168,27 +162,25 @@ def wide_csv(
     path="landmarks.csv",  # for messages
 ) -> Landmarks:
     "One row a frame."
-    columns, named = _wide_columns(grid.names)
-    plain = [plain_word(n) for n in grid.names]
-    frame, time = _column(plain, _FRAME), _column(plain, TIMES)
-    extra = [c for c in (frame, time) if c is not None]
-    which = sorted({k[1] for k in columns})
-    order = [c for c in dict.fromkeys([*columns.values(), *extra])]
+    (columns, named), index = _wide_columns(grid.names), find_index(grid)
+    which, order = (
+        sorted({k[1] for k in columns}),
+        list(dict.fromkeys([*columns.values(), *index.columns])),
+    )
     tokens, comma = csv_numbers(grid, order, path)
-    place = {c: i for i, c in enumerate(order)}
-    rows, n = len(grid.start), len(order)
-    value = lambda c: tokens.values[np.arange(rows) * n + place[c]]
-    t = np.arange(rows) if frame is None else _numbered(value(frame), path)
-    at = {}
-    for kind in sorted({k[0] for k in columns}):
-        at[kind] = np.full((t[-1] + 1, 1, len(which), 4), -1)
-        for (k, landmark, coord), c in columns.items():
-            if k == kind and coord < 4:
-                at[kind][t, 0, which.index(landmark), coord] = np.arange(rows) * n + place[c]
-    fps = None if time is None else infer_fps(value(time), TIMES[plain[time]])
-    if fps is not None and frame is not None and rows > 1:
+    rows = np.arange(len(grid.start))
+    token = {c: rows * len(order) + i for i, c in enumerate(order)}
+    t = rows if index.frame is None else _numbered(tokens.values[token[index.frame]], path)
+    at = {
+        kind: np.full((t[-1] + 1, 1, len(which), 4), -1) for kind in sorted({k[0] for k in columns})
+    }
+    for (kind, landmark, coord), c in columns.items():
+        if coord < 4:
+            at[kind][t, 0, which.index(landmark), coord] = token[c]
+    fps = None if index.time is None else infer_fps(tokens.values[token[index.time]], index.unit)
+    if fps is not None and index.frame is not None and len(rows) > 1:
         fps *= float(np.median(np.diff(t)))
-    rooms, render = _new_rows(grid, t, at, columns, which, frame, time)
+    rooms, render = _new_rows(index, t, next(iter(at)), columns, which)
     return Landmarks(tokens, at, tuple(which), named, rooms, render, fps, None, comma)
 
 # %% ../../../nbs/formats/mediapipe/mediapipe_csv.ipynb #3cf8926b
@@ -206,44 +198,30 @@ def _wide_columns(names: tuple[str, ...]) -> tuple[dict[tuple[str, int, int], in
     return {k: v for k, v in columns.items() if k in whole}, named
 
 
-def _new_rows(grid: Grid, t, at, columns, which, frame, time):
+def _missing_frames(grid: Grid, frames: np.ndarray, rows: np.ndarray, kind: str):
+    "Rooms for frames that have no row; `rows` begin at `frames`."
+    gaps = np.setdiff1d(np.arange(int(frames[-1]) + 1), frames)
+    start = grid.start[rows[np.searchsorted(frames, gaps)], 0]
+    return {(kind, k, 0): Room(s, s) for k, s in zip(gaps.tolist(), start.tolist())}
+
+
+def _new_rows(index: Index, t: np.ndarray, kind: str, columns, which: list[int]):
     "Rooms for rows that are not there, and how such a row is made."
-    row_of = {int(k): r for r, k in enumerate(t)}
-    gaps = [k for k in range(int(t[-1]) + 1) if k not in row_of]
-    after = {k: int(np.searchsorted(t, k)) for k in gaps}
-    kinds, said = sorted(at), cache(grid.words)
-    rooms = {
-        (kind, k, 0): Room(int(grid.start[after[k], 0]), int(grid.start[after[k], 0]))
-        for k in gaps
-        for kind in kinds[:1]
-    }
 
     def render(k: int, words: list[list[str]]) -> str:
-        cells = [""] * len(grid.names)
-        for (kind, landmark, coord), c in columns.items():
-            if kind == kinds[0] and coord < 4:
+        cells, r = [""] * len(index.grid.names), int(np.searchsorted(t, k))
+        for (of, landmark, coord), c in columns.items():
+            if of == kind and coord < 4:
                 cells[c] = words[which.index(landmark)][coord]
-        _fill_index(cells, said, after[k], k, t, frame, time)
-        return grid.delimiter.join(cells) + _eol(grid.body)
+        return index.filled(cells, r - 1, r, (k - t[r - 1]) / (t[r] - t[r - 1]))
 
-    return rooms, render
-
-
-def _fill_index(cells: list[str], said, r: int, k: int, t, frame, time):
-    "Frame number and time of a new row, between its neighbours."
-    share = (k - t[r - 1]) / (t[r] - t[r - 1])
-    for c in (frame, time):
-        if c is not None:
-            a, b = (float(said(c)[i].replace(",", ".")) for i in (r - 1, r))
-            x = a + share * (b - a)
-            cells[c] = str(int(round(x))) if c == frame else f"{x:.6f}".rstrip("0").rstrip(".")
-
-
-def _eol(body: bytes) -> str:
-    return "\r\n" if b"\r\n" in body else "\n" if b"\n" in body else "\r"
+    return _missing_frames(index.grid, t, np.arange(len(t)), kind), render
 
 # %% ../../../nbs/formats/mediapipe/mediapipe_csv.ipynb #54a74c16
-_LANDMARK = "landmark landmark_name landmark_id landmark_index landmark_idx name joint joint_name joint_id keypoint keypoint_id keypoint_name point point_id id idx index".split()
+_OF = ("landmark", "joint", "keypoint", "point")
+_LANDMARK = {f"{w}_{k}" for w in _OF for k in ("name", "id")} | {*_OF, "name", "id", "idx", "index"}
+_LANDMARK |= {"landmark_index", "landmark_idx"}
+_ORDER = ({"x"}, {"y"}, {"z"}, {"visibility", "vis", "v", "presence"})
 
 
 def _landmark_ids(words: list[str]) -> np.ndarray:
@@ -255,102 +233,77 @@ def _landmark_ids(words: list[str]) -> np.ndarray:
         spelt[w] = int(number[1]) if number else PLACES.get(plain, -1)
     return np.array([spelt[w] for w in words])
 
+
+def _body_rows(grid: Grid, plain: list[str], path) -> tuple[np.ndarray, np.ndarray]:
+    "The rows that are landmarks of a body, and which landmark each is."
+    every = [_landmark_ids(grid.words(i)) for i, n in enumerate(plain) if n in _LANDMARK]
+    ids = max(every, key=lambda i: (i >= 0).sum(), default=np.array([-1]))
+    if not (ids >= 0).any():
+        want, got = "a column with the landmark's name or number", ", ".join(grid.names[:8])
+        raise bad_file(path, want, got, "header")
+    ids = ids - 1 if ids.max() == 33 and 0 not in ids else ids
+    mine, body = (ids >= 0) & (ids < 33), _column(plain, {"type", "part"})
+    if body is not None and "pose" in (kinds := grid.words(body)):
+        mine &= np.array([k == "pose" for k in kinds])
+    return np.flatnonzero(mine), ids[mine]
+
 # %% ../../../nbs/formats/mediapipe/mediapipe_csv.ipynb #afbc3ade
 def long_csv(
     grid: Grid,
     path="landmarks.csv",  # for messages
 ) -> Landmarks:
     "One row a landmark."
-    plain = [plain_word(n) for n in grid.names]
-    frame, time = _column(plain, _FRAME), _column(plain, TIMES)
-    order = [
-        _column(plain, w) for w in ({"x"}, {"y"}, {"z"}, {"visibility", "vis", "v", "presence"})
-    ]
-    if frame is None or None in order[:2]:
+    plain, index = [plain_word(n) for n in grid.names], find_index(grid)
+    order = [_column(plain, w) for w in _ORDER]
+    if index.frame is None or None in order[:2]:
         raise bad_file(path, "columns frame, x and y", ", ".join(grid.names[:8]), "header")
-    ids = max(
-        (_landmark_ids(grid.words(i)) for i, n in enumerate(plain) if n in _LANDMARK),
-        key=lambda i: (i >= 0).sum(),
-        default=np.array([-1]),
-    )
-    if not (ids >= 0).any():
-        raise bad_file(
-            path, "a column with the landmark's name or number", ", ".join(grid.names[:8]), "header"
-        )
-    ids = ids - 1 if ids.max() == 33 and 0 not in ids else ids
-    body = _column(plain, {"type", "part"})
-    mine = (ids >= 0) & (ids < 33)
-    if body is not None and "pose" in (kinds := grid.words(body)):
-        mine &= np.array([k == "pose" for k in kinds])
-    cols = [c for c in (*order, frame, time) if c is not None]
+    rows, ids = _body_rows(grid, plain, path)
+    cols = [c for c in order if c is not None] + index.columns
     tokens, comma = csv_numbers(grid, cols, path)
-    value = lambda c: tokens.values[np.arange(len(grid.start)) * len(cols) + cols.index(c)]
-    numbers, row_frame = np.unique(value(frame)[mine], return_inverse=True)
+    token = {c: rows * len(cols) + i for i, c in enumerate(cols)}
+    numbers, row_frame = np.unique(tokens.values[token[index.frame]], return_inverse=True)
     t = _numbered(numbers, path)[row_frame.ravel()]
-    which = sorted(set(ids[mine].tolist()))
-    j = np.searchsorted(which, ids[mine])
+    which, j = np.unique(ids, return_inverse=True)
     if len(np.unique(t * 33 + j)) < len(t):
         raise bad_file(path, "each landmark once a frame", "some twice", fix="one file a person")
     at = np.full((t.max() + 1, 1, len(which), 4), -1)
     for k, c in enumerate(order):
         if c is not None:
-            at[t, 0, j, k] = np.flatnonzero(mine) * len(cols) + cols.index(c)
-    fps = None if time is None else infer_fps(np.unique(value(time)[mine]), TIMES[plain[time]])
-    rooms, render = _new_blocks(grid, np.flatnonzero(mine), t, j, order, frame, time, len(which))
+            at[t, 0, j, k] = token[c]
+    times = None if index.time is None else np.unique(tokens.values[token[index.time]])
+    fps = None if times is None else infer_fps(times, index.unit)
     named = any("world" in n for n in plain)
+    kind = "world" if named else "image"
+    rooms, render = _new_blocks(index, rows, t, j, order, kind)
     return Landmarks(
-        tokens,
-        {"world" if named else "image": at},
-        tuple(which),
-        named,
-        rooms,
-        render,
-        fps,
-        None,
-        comma,
+        tokens, {kind: at}, tuple(which.tolist()), named, rooms, render, fps, None, comma
     )
 
 # %% ../../../nbs/formats/mediapipe/mediapipe_csv.ipynb #c82fa308
-def _new_blocks(grid: Grid, rows, t, j, order, frame, time, joints: int):
-    "Rooms for frames without rows, and how their rows are made: a frame's rows again with other numbers."
-    first = {int(k): int(r) for k, r in zip(t[::-1], rows[::-1])}
-    present = np.array(sorted(first))
-    gaps = sorted(set(range(int(t.max()) + 1)) - set(first))
-    rooms = {}
-    for k in gaps:
-        before = int(grid.start[first[int(present[np.searchsorted(present, k)])], 0])
-        rooms["world" if any("world" in plain_word(n) for n in grid.names) else "image", k, 0] = (
-            Room(before, before)
-        )
-    model = [rows[t == k] for k in present[:50].tolist()]
-    model = max(model, key=len)
-    place, said = dict(zip(rows.tolist(), j.tolist())), cache(grid.words)
+def _new_blocks(index: Index, rows, t, j, order: list[int | None], kind: str):
+    "Rooms for frames without rows, and how their rows are made."
+    grid, (present, first) = index.grid, np.unique(t, return_index=True)
+    first, place = rows[first], dict(zip(rows.tolist(), j.tolist()))
+    model = max((rows[t == k] for k in present[:50]), key=len).tolist()
 
     def render(k: int, words: list[list[str]]) -> str:
-        lines, after = [], int(np.searchsorted(present, k))
+        after, lines = int(np.searchsorted(present, k)), []
         share = (k - present[after - 1]) / (present[after] - present[after - 1])
-        for r in model.tolist():
-            cells = [
-                grid.body[a:b].decode("latin-1")
-                for a, b in zip(grid.start[r].tolist(), grid.end[r].tolist())
-            ]
+        for r in model:
+            spans = zip(grid.start[r].tolist(), grid.end[r].tolist())
+            cells = [grid.body[a:b].decode("latin-1") for a, b in spans]
             for c, w in zip(order, words[place[r]]):
                 if c is not None:
                     cells[c] = w
-            for c in (frame, time):
-                if c is not None:
-                    text = said(c)
-                    a, b = (
-                        float(text[first[int(present[i])]].replace(",", "."))
-                        for i in (after - 1, after)
-                    )
-                    cells[c] = f"{a + share * (b - a):.6f}".rstrip("0").rstrip(".")
-            lines.append(grid.delimiter.join(cells) + _eol(grid.body))
+            lines.append(index.filled(cells, int(first[after - 1]), int(first[after]), share))
         return "".join(lines)
 
-    return rooms, render
+    return _missing_frames(grid, present, first, kind), render
 
 # %% ../../../nbs/formats/mediapipe/mediapipe_csv.ipynb #05b938c2
+_OF_TRACKERS = ("_likelihood", "_score", "_confidence", "_p", "_conf")
+
+
 def is_wide(
     names: tuple[str, ...],  # a header's words
 ) -> bool:
@@ -358,6 +311,19 @@ def is_wide(
     return len({k[1] for k in _wide_columns(names)[0]}) >= 5
 
 
+def is_header(
+    line: str,  # the first one of a csv
+) -> bool:
+    "Whether it names landmarks of a face and a body with z or a visibility, and no likelihoods."
+    names = [w.strip().strip('"') for w in re.split(r"[,;\t]", line)]
+    plain = {plain_word(n) for n in names}
+    if {"x", "y"} <= plain and plain & {"frame", "frame_id", "frame_number", "frame_index"}:
+        named = plain & {"landmark", "landmark_id", "landmark_index", "landmark_name"}
+        return bool(named) or ("visibility" in plain and "likelihood" not in plain)
+    spatial = any(re.search(r"(^|_)(z|v|vis|visibility)\d*(_|$)", n) for n in plain)
+    return is_wide(tuple(names)) and spatial and not any(n.endswith(_OF_TRACKERS) for n in plain)
+
+# %% ../../../nbs/formats/mediapipe/mediapipe_csv.ipynb #3fc0fdd3
 def csv_landmarks(
     raw: bytes,  # the file's content
     path="landmarks.csv",  # for messages

@@ -45,9 +45,14 @@ def _streams(frame: Any) -> dict[str, Any]:
                 found.setdefault("world" if "world" in name else "image", node)
     return found or ({"image": frame} if _by_name(frame) else {})
 
-
+# %% ../../../nbs/formats/mediapipe/mediapipe_json.ipynb #9ec36985
 def _by_name(node: Any) -> bool:
     return isinstance(node, dict) and sum(plain_word(k) in PLACES for k in node) >= 8
+
+
+def _wrap_key(node: dict) -> str | None:
+    "The key under which an object has landmarks."
+    return next((k for k in node if _snake(k) in _WRAP or "landmarks" in _snake(k)), None)
 
 
 def _is_landmark(node: Any) -> bool:
@@ -62,10 +67,8 @@ def _persons(node: Any, depth: int = 0) -> tuple[list[list], bool]:
         spelt = {PLACES[p]: v for k, v in node.items() if (p := plain_word(k)) in PLACES}
         return [[spelt.get(i) for i in range(33)]], False
     if isinstance(node, dict) and depth < 4:
-        inner = next(
-            (node[k] for k in node if _snake(k) in _WRAP or "landmarks" in _snake(k)), None
-        )
-        return _persons(inner, depth + 1)
+        key = _wrap_key(node)
+        return _persons(None if key is None else node[key], depth + 1)
     if isinstance(node, list) and node and depth < 4:
         if any(_is_landmark(n) for n in node):
             return [node], False
@@ -76,8 +79,7 @@ def _persons(node: Any, depth: int = 0) -> tuple[list[list], bool]:
 def _tokens_of(landmark: Any) -> list[int]:
     "x, y, z and visibility of a landmark, -1 for what it has not."
     if isinstance(landmark, dict):
-        keys = ("x", "y", "z", "visibility")
-        got = [landmark.get(k, -1) for k in keys]
+        got = [landmark.get(k, -1) for k in ("x", "y", "z", "visibility")]
         return [v if isinstance(v, int) else -1 for v in got]
     return ([*landmark, -1, -1, -1, -1] if _is_landmark(landmark) else [-1] * 4)[:4]
 
@@ -98,25 +100,17 @@ def _frame_list(tree: Any) -> tuple[list[Any], dict]:
     return next((lists[k] for k in _FRAMES if k in lists), []), tree
 
 
+_AROUND = ("metadata", "meta", "video", "info", "video_info")
+
+
 def _said(tree: dict, keys, tokens: Tokens) -> float | None:
+    "A number above 0 that a file states under one of some keys, perhaps one object deeper."
     for k, v in tree.items():
-        if (
-            _snake(k) in keys
-            and isinstance(v, int)
-            and np.isfinite(tokens.values[v])
-            and tokens.values[v] > 0
-        ):
+        if _snake(k) in keys and isinstance(v, int) and 0 < tokens.values[v] < np.inf:
             return float(tokens.values[v])
-    meta = next(
-        (
-            v
-            for k, v in tree.items()
-            if isinstance(v, dict)
-            and _snake(k) in ("metadata", "meta", "video", "info", "video_info")
-        ),
-        None,
-    )
-    return _said(meta, keys, tokens) if meta is not None else None
+    deeper = (v for k, v in tree.items() if isinstance(v, dict) and _snake(k) in _AROUND)
+    meta = next(deeper, None)
+    return None if meta is None else _said(meta, keys, tokens)
 
 # %% ../../../nbs/formats/mediapipe/mediapipe_json.ipynb #14120a91
 def json_landmarks(
@@ -141,35 +135,25 @@ def json_landmarks(
                 at[kind][t, a] = [_tokens_of(p) for p in person]
         sample = next(node for node, (p, _) in zip(nodes, people) if p)
         model = model or (next(p[0][0] for p, _ in people if p), _names_of(sample))
-        rooms |= _json_rooms(
-            kind, nodes, at[kind], tokens, _wrapping(sample), nested and isinstance(model[0], dict)
-        )
+        nested &= isinstance(model[0], dict)
+        rooms |= _json_rooms(kind, nodes, at[kind], tokens, _wrapping(sample), nested)
     if not at:
-        raise bad_file(
-            path, "frames with 33 pose landmarks", "none", fix="see the page on MediaPipe's layouts"
-        )
+        fix = "see the page on MediaPipe's layouts"
+        raise bad_file(path, "frames with 33 pose landmarks", "none", fix=fix)
     fps = _said(around, _FPS, tokens) or _json_fps(frames, tokens)
-    size = tuple(
-        _said(around, (k, f"image_{k}", f"video_{k}", f"frame_{k}"), tokens)
-        for k in ("width", "height")
-    )
-    render = lambda t, words: _person_text(*model, words)
-    return Landmarks(
-        tokens, at, tuple(range(33)), "world" in at, rooms, render, fps, size if all(size) else None
-    )
+    names = lambda k: (k, f"image_{k}", f"video_{k}", f"frame_{k}")
+    size = tuple(_said(around, names(k), tokens) for k in ("width", "height"))
+    size, render = size if all(size) else None, lambda t, words: _person_text(*model, words)
+    return Landmarks(tokens, at, tuple(range(33)), "world" in at, rooms, render, fps, size)
 
 # %% ../../../nbs/formats/mediapipe/mediapipe_json.ipynb #3701da72
 def _check_counts(people, path):
-    for t, (persons, _) in enumerate(people):
-        for p in persons:
-            if len(p) != 33:
-                fix = "hands have 21 and faces 468" if len(p) in (21, 468, 478) else ""
-                raise bad_file(path, "33 pose landmarks", f"{len(p)}", f"frame {t}", fix)
+    for t, p in ((t, p) for t, (persons, _) in enumerate(people) for p in persons if len(p) != 33):
+        fix = "hands have 21 and faces 468" if len(p) in (21, 468, 478) else ""
+        raise bad_file(path, "33 pose landmarks", f"{len(p)}", f"frame {t}", fix)
 
 
-def _json_rooms(
-    kind: str, nodes, at: np.ndarray, tokens: Tokens, wrap: tuple[str, str], nested: bool
-) -> dict:
+def _json_rooms(kind: str, nodes, at: np.ndarray, tokens: Tokens, wrap, nested: bool) -> dict:
     "Where persons that are not there could go: in place of an empty list, or behind the last one."
     rooms, there = {}, (at >= 0).any((-1, -2))
     for t, a in np.argwhere(~there).tolist():
@@ -177,8 +161,7 @@ def _json_rooms(
             k = nodes[t]
             rooms[kind, t, a] = Room(int(tokens.start[k]), int(tokens.end[k]), *wrap)
         elif there[t].any() and nested:
-            end = int(tokens.end[at[t].max()])
-            end = tokens.body.index(b"]", end) + 1
+            end = tokens.body.index(b"]", int(tokens.end[at[t].max()])) + 1
             rooms[kind, t, a] = Room(end, end, ", ", "")
     return rooms
 
@@ -186,7 +169,7 @@ def _json_rooms(
 def _wrapping(node: Any) -> tuple[str, str]:
     "What stands around a person's landmarks in a file: lists of persons, objects of protobuf."
     if isinstance(node, dict) and not _by_name(node):
-        key = next(k for k in node if _snake(k) in _WRAP or "landmarks" in _snake(k))
+        key = _wrap_key(node)
         before, after = _wrapping(node[key])
         return f'{{"{key}": {before}', after + "}"
     if isinstance(node, list) and node and not any(_is_landmark(n) for n in node):
@@ -194,7 +177,7 @@ def _wrapping(node: Any) -> tuple[str, str]:
         return "[" + before, after + "]"
     return "", ""
 
-
+# %% ../../../nbs/formats/mediapipe/mediapipe_json.ipynb #7892d594
 def _names_of(node: Any) -> list[str] | None:
     "The keys of a person's landmarks by number, where they are named."
     if not _by_name(node):
@@ -224,8 +207,6 @@ def _json_fps(frames: list, tokens: Tokens) -> float | None:
         return None
     key = next((k for k in frames[0] if _snake(k) in TIMES), None)
     at = [f.get(key) for f in frames] if key else []
-    return (
-        infer_fps(tokens.values[at], TIMES[_snake(key)])
-        if at and all(isinstance(k, int) for k in at)
-        else None
-    )
+    if not at or not all(isinstance(k, int) for k in at):
+        return None
+    return infer_fps(tokens.values[at], TIMES[_snake(key)])

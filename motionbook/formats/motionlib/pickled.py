@@ -144,10 +144,7 @@ def parse_pickle(
     return robot_file(data, stored, style, write_pickle, content=content, **options)
 
 
-def is_pickle(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def is_pickle(path: Path, head: bytes) -> bool:
     "Whether a file's beginning names the tables of a motion library."
     try:
         head = inflated_head(head)

@@ -126,9 +126,7 @@ MAX_FRAMES = 20_000_000
 def frames_of(
     times: list[np.ndarray],  # seconds of each series' rows
     path="tracks.nwb",  # for messages
-) -> tuple[
-    np.ndarray, list[np.ndarray], float | None
-]:  # seconds of the frames [t], each series' frames, frames per second
+) -> tuple[np.ndarray, list, float | None]:  # seconds [t], each series' frames, frames per second
     "One clock for all series."
     own = np.unique(np.concatenate(times).round(7))
     if not len(own) or not np.isfinite(own).all():
@@ -167,12 +165,9 @@ def _part(group_name: str, series, rows, body, frames: int) -> Part:
     used = [s.name for s in series]
     ends = [(body[0][a], body[0][b]) for a, b in body[1].tolist() if 0 <= a < len(body[0]) > b >= 0]
     edges = tuple((used.index(a), used.index(b)) for a, b in ends if a in used and b in used)
-    return Part(
-        Skeleton("nwb", tuple(used), edges=edges),
-        np.where(there[..., None], x, np.nan),
-        None if all(s.confidence is None for s in series) else sure,
-        group_name.rsplit("/", 1)[-1].removeprefix("track="),
-    )
+    sure = None if all(s.confidence is None for s in series) else sure
+    name, body = group_name.rsplit("/", 1)[-1], Skeleton("nwb", tuple(used), edges=edges)
+    return Part(body, np.where(there[..., None], x, np.nan), sure, name.removeprefix("track="))
 
 
 def _up(animals: list[list[Series]], path) -> str:

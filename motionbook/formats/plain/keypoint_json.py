@@ -39,9 +39,8 @@ class KeypointFile(Original):
     @property
     def tolerance(self) -> tuple[float, float]:
         places = _habit(self.tokens, self.at[0]).places
-        return 1e-6, 1e-9 + (
-            0 if places is None else 0.6 * 10.0**-places * UNITS.get(self.units, 1.0)
-        )
+        step = 0.0 if places is None else 0.6 * 10.0**-places
+        return 1e-6, 1e-9 + step * UNITS.get(self.units, 1.0)
 
     def put(self, changes) -> bytes:
         edits = {}
@@ -56,10 +55,8 @@ class KeypointFile(Original):
 def _need(tree: dict, key: str, kind: type, path, where: str = "top level"):
     if not isinstance(tree.get(key), kind) or not tree[key]:
         what = {list: "a list", str: "text", dict: "an object"}[kind]
-        got = (
-            "none" if key not in tree else type(tree[key]).__name__ if tree[key] else "an empty one"
-        )
-        raise bad_file(path, f"{what} {key!r}", got, where)
+        there = type(tree[key]).__name__ if tree.get(key) else "an empty one"
+        raise bad_file(path, f"{what} {key!r}", there if key in tree else "none", where)
     return tree[key]
 
 
@@ -94,9 +91,8 @@ def _ordinals(x: list, shape: tuple[int, ...], path, where: str) -> np.ndarray:
     except ValueError:
         at = np.array(0)
     if at.dtype.kind != "i" or at.shape[1:] != shape:
-        raise bad_file(
-            path, f"numbers [t]{''.join(f'[{n}]' for n in shape)}", "lists of another form", where
-        )
+        want = f"numbers [t]{''.join(f'[{n}]' for n in shape)}"
+        raise bad_file(path, want, "lists of another form", where)
     return at
 
 # %% ../../../nbs/formats/plain/keypoint_json.ipynb #6fe7887b
@@ -131,15 +127,12 @@ def _skeleton(tree: dict, joints: tuple[str, ...], tokens: Tokens, path) -> Skel
         raise bad_file(path, "edges as pairs", "something else", "edges")
     edges = None if pairs is None else tuple(tuple(at(p, "edges") for p in pair) for pair in pairs)
     known = next((s for s in SKELETONS.values() if s.joints == joints), None)
-    if (
-        known
-        and parents in ((), known.parents)
-        and (edges is None or set(edges) == set(known.edges))
-    ):
+    usual = known and (edges is None or set(edges) == set(known.edges))
+    if usual and parents in ((), known.parents):
         return known
     return Skeleton("keypoints", joints, parents, edges)
 
-
+# %% ../../../nbs/formats/plain/keypoint_json.ipynb #b4f1cf31
 def _number(tree: dict, key: str, tokens: Tokens, default: float, path) -> float:
     entry = tree.get(key)
     if entry is None:
@@ -189,19 +182,14 @@ def _actors(tree: dict, tokens: Tokens, path):
         joints = _names(own, path, where)
         at = _positions(actor, joints, path, where)
         sure = _confidence(actor, at.shape[:2], tokens, path, where)
-        c = (
-            None
-            if sure is None
-            else np.nan_to_num(tokens.values[sure].astype(np.float32)).clip(0, 1)
-        )
+        seen = lambda k: np.nan_to_num(tokens.values[k].astype(np.float32)).clip(0, 1)
+        c = None if sure is None else seen(sure)
         x = np.where(at < 0, np.nan, tokens.values[at])
         x = np.where(np.isnan(x).any(-1, keepdims=True), np.nan, x)
         yield Part(_skeleton(own, joints, tokens, path), x, c, _word(actor, "name")), at, sure
 
 # %% ../../../nbs/formats/plain/keypoint_json.ipynb #47f06748
-def _confidence(
-    actor: dict, shape: tuple[int, int], tokens: Tokens, path, where: str
-) -> np.ndarray | None:
+def _confidence(actor: dict, shape: tuple, tokens: Tokens, path, where: str) -> np.ndarray | None:
     "[t j] ordinals."
     if (rows := _list(actor, "confidence", tokens, path)) is None:
         return None
@@ -215,18 +203,12 @@ def _check_actors(at: list[np.ndarray], tokens: Tokens, path):
     "One length, one dimension, finite numbers."
     kinds = {(a.shape[0], a.shape[2]) for a in at}
     if len(kinds) > 1 or at[0].shape[2] not in (2, 3):
-        raise bad_file(
-            path, "one number of frames and 2 or 3 coordinates for all actors", f"{sorted(kinds)}"
-        )
+        want = "one number of frames and 2 or 3 coordinates for all actors"
+        raise bad_file(path, want, f"{sorted(kinds)}")
     for i, a in enumerate(at):
-        bad = np.isinf(tokens.values[a]) & (a >= 0)
-        if bad.any():
-            raise bad_file(
-                path,
-                "finite positions, null where missing",
-                "infinity",
-                f"actor {i}, frame {bad.nonzero()[0][0]}",
-            )
+        for t in (np.isinf(tokens.values[a]) & (a >= 0)).nonzero()[0][:1]:
+            want, where = "finite positions, null where missing", f"actor {i}, frame {t}"
+            raise bad_file(path, want, "infinity", where)
 
 # %% ../../../nbs/formats/plain/keypoint_json.ipynb #d00fbc17
 def _frame(tree: dict, part: Part, units, up, path) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -269,18 +251,14 @@ def _rows(x: np.ndarray) -> str:
         return ",\n".join("[" + ", ".join(f) + "]" for f in words.tolist())
     lines = []
     for frame, there in zip(words.tolist(), np.isfinite(x).all(-1).tolist()):
-        lines.append(
-            "["
-            + ", ".join(f"[{', '.join(p)}]" if s else "null" for p, s in zip(frame, there))
-            + "]"
-        )
+        points = (f"[{', '.join(p)}]" if s else "null" for p, s in zip(frame, there))
+        lines.append(f"[{', '.join(points)}]")
     return ",\n".join(lines)
 
 
 def _body(s: Skeleton) -> dict:
-    return (
-        {"joints": s.joints} | ({"parents": s.parents} if s.has_tree else {}) | {"edges": s.edges}
-    )
+    tree = {"parents": s.parents} if s.has_tree else {}
+    return {"joints": s.joints} | tree | {"edges": s.edges}
 
 # %% ../../../nbs/formats/plain/keypoint_json.ipynb #edf77a1c
 def fresh(
@@ -295,15 +273,13 @@ def fresh(
     actors = []
     for m in scene.actors:
         own = {"name": m.name} | ({} if shared else _body(m.skeleton))
-        lists = {"positions": m.positions} | (
-            {} if m.confidence is None else {"confidence": m.confidence}
-        )
+        lists = {"positions": m.positions, "confidence": m.confidence}
+        lists = {k: x for k, x in lists.items() if x is not None}
         rows = [f'"{k}": [\n{_rows(np.ascontiguousarray(x.numpy()))}\n]' for k, x in lists.items()]
         actors.append("{" + ",\n".join([json.dumps(own, ensure_ascii=False)[1:-1], *rows]) + "}")
     lines = [f'"{k}": {json.dumps(v, ensure_ascii=False)}' for k, v in head.items()]
-    return (
-        "{\n" + ",\n".join([*lines, '"actors": [\n' + ",\n".join(actors) + "\n]"]) + "\n}\n"
-    ).encode()
+    lines.append('"actors": [\n' + ",\n".join(actors) + "\n]")
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
 read, write = file_functions("keypoint_json", KeypointFile, parse, fresh)
@@ -311,6 +287,5 @@ read, write = file_functions("keypoint_json", KeypointFile, parse, fresh)
 # %% ../../../nbs/formats/plain/keypoint_json.ipynb #cbb90be8
 def sniff(path: Path, head: bytes) -> bool:
     "Whether a file says that it is a keypoint JSON."
-    return (
-        re.search(rb'"format"\s*:\s*"motionbook-keypoints"', head.replace(b"\0", b"")) is not None
-    )
+    stated = rb'"format"\s*:\s*"motionbook-keypoints"'
+    return re.search(stated, head.replace(b"\0", b"")) is not None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...core.archives import parse_npy
+from ...core.archives import npy_header, parse_npy
 from ...core.files import bad_file
 from ...core.motion import Scene
 from ...core.skeleton import Skeleton
@@ -38,9 +38,8 @@ def skeleton_of_width(
         return found, ()
     found = next((k for k in _BY_WIDTH if len(SKELETONS[k]) == joints), None)
     if found:
-        return SKELETONS[found], (
-            f"{joints} joints without names are assumed to be those of {found}",
-        )
+        note = f"{joints} joints without names are assumed to be those of {found}"
+        return SKELETONS[found], (note,)
     names = tuple(f"joint{i}" for i in range(joints))
     return Skeleton("joints", names), (f"{joints} joints have no names",)
 
@@ -104,11 +103,8 @@ def fresh(
 
 def sniff(path: Path, head: bytes) -> bool:
     "Whether it is an array [t j 2 or 3] of floats."
-    if not head.startswith(b"\x93NUMPY\1"):
-        return False
-    f = io.BytesIO(head[8:])
-    shape, _, dtype = np.lib.format.read_array_header_1_0(f)
-    return len(shape) == 3 and shape[-1] in (2, 3) and dtype.kind == "f"
+    shape, dtype, *_ = npy_header(head)
+    return dtype.kind == "f" and len(shape) == 3 and shape[-1] in (2, 3)
 
 
 read, write = file_functions("npy", ArrayFile, parse, fresh, lambda s: {"units": "m", "up": "y"})

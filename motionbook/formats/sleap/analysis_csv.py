@@ -19,7 +19,7 @@ from ...core.skeleton import Skeleton
 from ..dlc.dlc_table import infer_edges
 from ..kit.numbers import shortest
 from ..kit.tokens import Grid, csv_grid, csv_numbers, on_disk, replaced
-from ..original import Change, Original, Part, file_functions
+from ..original import Change, Original, Part, file_functions, finite_points
 from .sleap import sure_scores
 from .slp import seen_part
 from .slp_records import MAX_POINTS, actor_of
@@ -107,9 +107,8 @@ def _places(grid: Grid, frame: np.ndarray, nodes: int, path):
     actor, keys = actor_of(frame, code, np.zeros(len(frame), int))
     t = int(frame.max()) + 1
     if t * len(keys) * nodes > MAX_POINTS:
-        raise bad_file(
-            path, f"at most {MAX_POINTS:,} points", f"{t:,} frames of {len(keys)} animals"
-        )
+        got = f"{t:,} frames of {len(keys)} animals"
+        raise bad_file(path, f"at most {MAX_POINTS:,} points", got)
     rows = np.full((len(keys), t), -1)
     rows[actor, frame] = np.arange(len(frame))
     if (rows >= 0).sum() < len(frame):
@@ -138,9 +137,7 @@ def parse_csv(
     fold = lambda x: x.reshape(len(grid.start), len(nodes), 3)
     x = fold(tokens.values)[rows]
     x[rows < 0] = np.nan
-    with np.errstate(over="ignore"):
-        xy = x[..., :2].astype(np.float32)
-    xy = np.where(np.isfinite(xy).all(-1, keepdims=True), xy, np.float32(np.nan))
+    xy = finite_points(x[..., :2])
     sure = sure_scores(xy, x[..., 2]) if (columns[:, 2] >= 0).all() else [None] * len(xy)
     body = Skeleton("sleap", nodes, edges=infer_edges(torch.from_numpy(xy).flatten(0, 1)))
     loose = lambda k: f"untracked{k[1] + 1}" if len(keys) > 1 else ""
@@ -181,8 +178,5 @@ read, write = file_functions(
 def sniff(path: Path, head: bytes) -> bool:
     "Whether a csv has SLEAP's columns."
     names = head.split(b"\n", 1)[0].replace(b'"', b"").split(b",")
-    return (
-        b"frame_idx" in names
-        and b"instance.score" in names
-        and any(n.endswith(b".x") for n in names)
-    )
+    wide = any(n.endswith(b".x") for n in names)
+    return b"frame_idx" in names and b"instance.score" in names and wide

@@ -31,7 +31,7 @@ from motionbook.formats.kit.hdf5 import (
     text_of,
     words_of,
 )
-from ..original import Change, Original, Part, file_functions
+from ..original import Change, Original, Part, file_functions, finite_points
 
 # %% ../../../nbs/formats/sleap/sleap.ipynb #e705a735
 AXES4 = ("track", "frame", "node", "xy")  # the order that the code below works in
@@ -135,15 +135,12 @@ def parse_analysis(
         p, score_order = read_scores(f, "point_scores", order, x.shape[:3], path)
         names, nodes = words_of(f, "track_names", path), words_of(f, "node_names", path)
         edges, about = _edges(f, x.shape[2], path), _facts(f, order, x.shape, path)
+    parts = _parts(x, p, names, tuple(nodes), edges, about)
+    known = {k: v for k, v in about.items() if isinstance(v, str)}
     return SleapOriginal(
-        data=raw,
-        parts=_parts(x, p, names, tuple(nodes), edges, about),
-        fps=30.0 if fps is None else fps,
-        fps_stated=fps is not None,
-        timed=False,
-        meta={k: v for k, v in about.items() if isinstance(v, str)},
-        orders={"tracks": order, "point_scores": score_order},
-    )
+        data=raw, parts=parts, fps=30.0 if fps is None else fps, fps_stated=fps is not None, timed=False,
+        meta=known, orders={"tracks": order, "point_scores": score_order},
+    )  # fmt: skip
 
 # %% ../../../nbs/formats/sleap/sleap.ipynb #77a8c1fd
 def _edges(f, nodes: int, path) -> tuple[tuple[int, int], ...] | None:
@@ -170,9 +167,7 @@ def _facts(f, order, shape, path) -> dict:
 # %% ../../../nbs/formats/sleap/sleap.ipynb #b3831352
 def _parts(x, scores, names, nodes, edges, about: dict) -> tuple[Part, ...]:
     "The tracks; `about` learns where the lines come from."
-    with np.errstate(over="ignore"):
-        small = x.astype(np.float32)
-    small = np.where(np.isfinite(small).all(-1, keepdims=True), small, np.float32(np.nan))
+    small = finite_points(x)
     sure = None if scores is None else sure_scores(small, scores)
     about["edges"] = "stated" if edges else "none"
     if edges is None:
@@ -217,13 +212,10 @@ def fresh_analysis(
     import h5py
 
     first = scene.actors[0]
-    if first.positions.shape[-1] != 2 or any(
-        m.skeleton.joints != first.skeleton.joints for m in scene.actors
-    ):
-        raise ValueError(
-            "a SLEAP analysis file holds 2-D points of animals that share one list of nodes; "
-            "write .npz or keypoint .json instead"
-        )
+    shared = all(m.skeleton.joints == first.skeleton.joints for m in scene.actors)
+    if first.positions.shape[-1] != 2 or not shared:
+        want = "a SLEAP analysis file holds 2-D points of animals that share one list of nodes"
+        raise ValueError(f"{want}; write .npz or keypoint .json instead")
     file = io.BytesIO()
     with h5py.File(file, "w") as f:
         put = lambda name, data, **how: f.create_dataset(name, data=data, track_times=False, **how)

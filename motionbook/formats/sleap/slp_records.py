@@ -16,7 +16,7 @@ import numpy as np
 from ...core.files import bad_file
 from ...core.skeleton import Skeleton
 from ..kit.hdf5 import json_of, needed, opened, put_rows, text_of, without_holes
-from ..original import Change, Original, Part
+from ..original import Change, Original, Part, finite_points
 from .sleap import sure_scores
 
 # %% ../../../nbs/formats/sleap/slp_records.ipynb #044edbcb
@@ -29,11 +29,7 @@ NEEDED = {
 _ALSO = {"video_id": "video", "skeleton_id": "skeleton", "track_id": "track"}  # other names
 
 
-def read_columns(
-    f,  # an open h5py.File
-    name: str,  # of the table
-    path,  # for messages
-) -> dict[str, np.ndarray]:  # all its columns [n]
+def read_columns(f, name: str, path) -> dict[str, np.ndarray]:  # of an open h5py.File
     "One table by columns, in the file's order."
     d = needed(f, name, path, kinds="Vfiu")
     x = d[()]
@@ -69,9 +65,7 @@ def records(
     return {k: have.get(k, np.zeros(0)) for k in NEEDED[name]}
 
 # %% ../../../nbs/formats/sleap/slp_records.ipynb #e3ee99af
-def _ranges(
-    first: np.ndarray, last: np.ndarray, n: int, path, what: str
-) -> tuple[np.ndarray, np.ndarray]:
+def _ranges(first: np.ndarray, last: np.ndarray, n: int, path, what: str) -> tuple:
     "All rows from first to last of each owner, and the owners."
     if len(first) and not ((first >= 0) & (first <= last) & (last <= n)).all():
         raise bad_file(path, f"rows among {n}", f"{first.min()} to {last.max()}", what)
@@ -102,9 +96,7 @@ def actor_of(
     frame: np.ndarray,  # [n] frame of each instance
     track: np.ndarray,  # [n] or -1
     skeleton: np.ndarray,  # [n]
-) -> tuple[
-    np.ndarray, list[tuple[int, int, int]]
-]:  # [n], and each actor's (track, place in the frame, skeleton)
+) -> tuple[np.ndarray, list[tuple]]:  # [n], and each actor's (track, place in the frame, skeleton)
     "Actors by track, and without one by order in the frame."
     place = np.zeros(len(frame), int)
     loose = np.flatnonzero(track < 0)
@@ -235,9 +227,7 @@ def _places(inst, actor, keys, skeletons, path) -> tuple[np.ndarray, np.ndarray]
 
 
 def _part(skeleton: Skeleton, xy: np.ndarray, scores: np.ndarray, scored: bool) -> Part:
-    with np.errstate(over="ignore"):
-        x = xy.astype(np.float32)
-    x = np.where(np.isfinite(x).all(-1, keepdims=True), x, np.float32(np.nan))
+    x = finite_points(xy)
     sure = sure_scores(x, np.where(np.isfinite(scores), scores, 1.0)) if scored else None
     return Part(skeleton, x, sure)
 
@@ -279,9 +269,8 @@ def _new_rows(original: SlpOriginal, changes: Sequence[Change]) -> list[tuple]:
         there = np.isfinite(c.values).all(-1)
         new = c.where.any((1, 2)) & (original.first[a] < 0) & there.any(-1)
         sure = there.astype(np.float32) if c.confidence is None else c.confidence
-        found += [
-            (t, a, c.values[t] + original.shift, sure[t]) for t in np.flatnonzero(new).tolist()
-        ]
+        frames, x = np.flatnonzero(new).tolist(), c.values + original.shift
+        found += [(t, a, x[t], sure[t]) for t in frames]
     return sorted(found, key=lambda x: x[:2])
 
 
@@ -300,21 +289,16 @@ def add_instances(
     new = _new_rows(original, changes)
     if not new:
         return False
-    frames, inst, points = (
-        read_columns(f, k, "original") for k in ("frames", "instances", "pred_points")
-    )
-    frames, row = _frames_for(
-        frames, [n[0] for n in new], original.options["video"], len(inst["track"])
-    )
+    names = ("frames", "instances", "pred_points")
+    frames, inst, points = (read_columns(f, k, "original") for k in names)
+    video, wanted = original.options["video"], [n[0] for n in new]
+    frames, row = _frames_for(frames, wanted, video, len(inst["track"]))
     start, made = len(points["x"]), []
     ends = start + np.cumsum([len(xy) for _, _, xy, _ in new])
     for (_, a, xy, sure), r, end in zip(new, row, ends.tolist()):
         track, _, skeleton = original.keys[a]
-        ids = {
-            "point_id_start": end - len(xy),
-            "point_id_end": end,
-            "frame_id": frames["frame_id"][r],
-        }
+        ids = {"point_id_start": end - len(xy), "point_id_end": end}
+        ids["frame_id"] = frames["frame_id"][r]
         body = {"instance_type": 1, "track": track, "skeleton": skeleton, "from_predicted": -1}
         made.append(ids | body | {"score": float(sure.mean())})
     xy, sure = (np.concatenate(x) for x in list(zip(*new))[2:])

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from ...core.files import bad_file
-from ...core.motion import Scene
 from ...core.pickles import load_pickle
 from ...core.skeletons import COCO17
 from ..original import Change, Original, Part, file_functions
@@ -82,12 +81,7 @@ def parse_keypoints(
     return AistKeypoints(parts=(part,), view=view, options={"view": view}, notes=note, **about)
 
 # %% ../../../nbs/formats/smpl/aist_keypoints.ipynb #2b54699b
-def _no_new_file(scene: Scene, path) -> bytes:
-    want = "a recording that was read from such a file, with its frames"
-    raise bad_file(path, want, "another", fix="write .npz instead")
-
-
-read, write = file_functions("aist_keypoints", AistKeypoints, parse_keypoints, _no_new_file)
+read, write = file_functions("aist_keypoints", AistKeypoints, parse_keypoints)
 
 
 def sniff(path: Path, head: bytes) -> bool:

@@ -71,9 +71,8 @@ def _rows(x: np.ndarray, key: str, path) -> np.ndarray:
     if x.dtype.kind != "f":
         raise bad_file(path, "floating point numbers", f"{x.dtype}", f"array {key!r}")
     if x.ndim < 2 or x.size == 0:
-        raise bad_file(
-            path, "at least one frame", f"{list(x.shape)}", f"array {key!r}", "save one row a frame"
-        )
+        where, fix = f"array {key!r}", "save one row a frame"
+        raise bad_file(path, "at least one frame", f"{list(x.shape)}", where, fix)
     return x.reshape(len(x), -1)
 
 # %% ../../../nbs/formats/smpl/smpl_arrays.ipynb #61711caa
@@ -85,56 +84,37 @@ def _kind(names: Iterable[str], get: Get, path) -> str:
         width = _rows(get(whole), whole, path).shape[1]
         kinds = {66: "smpl"} | {pose_width(k): k for k in KINDS}
         if width not in kinds:
-            raise bad_file(
-                path,
-                "poses with 66, 72 (SMPL), 156 (SMPL-H) or 165 (SMPL-X) numbers a frame",
-                f"{width}",
-                f"array {whole!r}",
-            )
+            want = "poses with 66, 72 (SMPL), 156 (SMPL-H) or 165 (SMPL-X) numbers a frame"
+            raise bad_file(path, want, f"{width}", f"array {whole!r}")
         return kinds[width]
     if not names & {"pose_body", "body_pose"}:
         there = ", ".join(sorted(names)) or "nothing"
-        raise bad_file(
-            path,
-            "poses, or root_orient and pose_body",
-            there[:120],
-            fix="save poses [t 72, 156 or 165], trans [t 3] and mocap_framerate",
-        )
+        fix = "save poses [t 72, 156 or 165], trans [t 3] and mocap_framerate"
+        raise bad_file(path, "poses, or root_orient and pose_body", there[:120], fix=fix)
     if names & {"pose_jaw", "jaw_pose", "pose_eye", "leye_pose"}:
         return "smplx"
     return "smplh" if names & {"pose_hand", "left_hand_pose", "right_hand_pose"} else "smpl"
 
 # %% ../../../nbs/formats/smpl/smpl_arrays.ipynb #39f961e8
-def _poses(
-    names: Iterable[str], kind: str, get: Get, path
-) -> tuple[np.ndarray, tuple[tuple[str, int, int], ...]]:
+def _poses(names: Iterable[str], kind: str, get: Get, path) -> tuple[np.ndarray, tuple]:
     "The whole pose and where its columns stand."
-    places, parts = [], []
+    parts: dict[tuple[str, int, int], np.ndarray] = {}
     for key in names:
         a, b = (0, pose_width(kind)) if key in _WHOLE else _PIECES[kind].get(key, (0, 0))
         if b:
             x = _rows(get(key), key, path)
             if x.shape[1] != b - a and not (kind == "smpl" and (a + x.shape[1]) == 66):
-                raise bad_file(
-                    path,
-                    f"{b - a} numbers a frame for a {kind} body",
-                    f"{x.shape[1]}",
-                    f"array {key!r}",
-                )
-            places.append((key, a, a + x.shape[1]))
-            parts.append(x)
-    if len({len(x) for x in parts}) > 1:
-        raise bad_file(
-            path,
-            "as many frames in every pose array",
-            ", ".join(f"{k} {len(x)}" for (k, _, _), x in zip(places, parts)),
-        )
-    whole = np.zeros((len(parts[0]), pose_width(kind)), np.result_type(*parts))
-    for (_, a, b), x in sorted(
-        zip(places, parts), key=lambda p: p[0][0] in _WHOLE
-    ):  # the whole pose has the last word
-        whole[:, a:b] = x
-    return whole, tuple(places)
+                want = f"{b - a} numbers a frame for a {kind} body"
+                raise bad_file(path, want, f"{x.shape[1]}", f"array {key!r}")
+            parts[key, a, a + x.shape[1]] = x
+    if len({len(x) for x in parts.values()}) > 1:
+        got = ", ".join(f"{k} {len(x)}" for (k, _, _), x in parts.items())
+        raise bad_file(path, "as many frames in every pose array", got)
+    every = list(parts.values())
+    whole = np.zeros((len(every[0]), pose_width(kind)), np.result_type(*every))
+    for key, a, b in sorted(parts, key=lambda p: p[0] in _WHOLE):  # the whole pose comes last
+        whole[:, a:b] = parts[key, a, b]
+    return whole, tuple(parts)
 
 # %% ../../../nbs/formats/smpl/smpl_arrays.ipynb #d2815e31
 def _betas(x: np.ndarray | None, frames: int, path) -> np.ndarray | None:
@@ -156,21 +136,12 @@ def _rate(found: Mapping[str, np.ndarray], path) -> float | None:
     rates = {}
     for key, x in found.items():
         if x.dtype.kind not in "fiu" or x.size != 1 or not 0 < float(x.reshape(())) < 1e5:
-            raise bad_file(
-                path,
-                "a frame rate above 0",
-                f"{x.dtype} {x.reshape(-1)[:3].tolist()}",
-                f"array {key!r}",
-                "give fps=…",
-            )
+            got, where = f"{x.dtype} {x.reshape(-1)[:3].tolist()}", f"array {key!r}"
+            raise bad_file(path, "a frame rate above 0", got, where, "give fps=…")
         rates[key] = float(x.reshape(()))
     if len(set(rates.values())) > 1:
-        raise bad_file(
-            path,
-            "one frame rate",
-            ", ".join(f"{k} {v:g}" for k, v in rates.items()),
-            fix="give fps=…",
-        )
+        got = ", ".join(f"{k} {v:g}" for k, v in rates.items())
+        raise bad_file(path, "one frame rate", got, fix="give fps=…")
     return next(iter(rates.values()), None)
 
 
@@ -193,17 +164,12 @@ def parse_smpl(
     poses, places = _poses(names, kind, get, path)
     key = next((k for k in _TRANS if k in names), None)
     if key is None:
-        raise bad_file(
-            path,
-            "a translation `trans` [t 3]",
-            f"only {', '.join(names)[:120]}",
-            fix="save zeros if there is none",
-        )
+        got, fix = f"only {', '.join(names)[:120]}", "save zeros if there is none"
+        raise bad_file(path, "a translation `trans` [t 3]", got, fix=fix)
     trans = _rows(get(key), key, path)
     if trans.shape != (len(poses), 3):
-        raise bad_file(
-            path, f"{key} [{len(poses)}, 3], as the poses have frames", f"{list(trans.shape)}"
-        )
+        want = f"{key} [{len(poses)}, 3], as the poses have frames"
+        raise bad_file(path, want, f"{list(trans.shape)}")
     betas = _betas(get("betas") if "betas" in names else None, len(poses), path)
     rate = fps if fps is not None else _rate({k: get(k) for k in _RATES if k in names}, path)
     gender = _gender(get("gender")) if "gender" in names else "neutral"
@@ -213,9 +179,8 @@ def parse_smpl(
 
 def _scaling(x: np.ndarray, path) -> float:
     if x.dtype.kind not in "fiu" or x.size != 1 or not 1e-6 < float(x.reshape(())) < 1e6:
-        raise bad_file(
-            path, "one number above 0", f"{x.reshape(-1)[:3].tolist()}", "array 'smpl_scaling'"
-        )
+        got = f"{x.reshape(-1)[:3].tolist()}"
+        raise bad_file(path, "one number above 0", got, "array 'smpl_scaling'")
     return float(x.reshape(()))
 
 # %% ../../../nbs/formats/smpl/smpl_arrays.ipynb #038372c1
@@ -226,16 +191,12 @@ def smpl_members(
     "The named arrays of a .npz or of a pickled dict."
     if data.startswith(b"PK"):
         members = npz_members(path, data=data)
-        return tuple(members), lambda k: parse_npy(
-            members[k][1], path, f"array {k!r}", objects=k == "gender"
-        )
+        array = lambda k: parse_npy(members[k][1], path, f"array {k!r}", objects=k == "gender")
+        return tuple(members), array
     content = load_pickle(data, name=Path(path).name)
     if not isinstance(content, dict) or not all(isinstance(k, str) for k in content):
-        raise bad_file(
-            path,
-            "a pickled dict with smpl_poses, smpl_trans and smpl_scaling",
-            type(content).__name__,
-        )
+        want = "a pickled dict with smpl_poses, smpl_trans and smpl_scaling"
+        raise bad_file(path, want, type(content).__name__)
     return tuple(content), lambda k: np.asarray(content[k])
 
 # %% ../../../nbs/formats/smpl/smpl_arrays.ipynb #a565596d
@@ -248,19 +209,11 @@ def exchange_arrays(
     for key, x in new.items():
         was = content[key]
         now = np.asarray(x, was.dtype).reshape(was.shape)
-        old_bytes, new_bytes = (
-            was.tobytes("A"),
-            np.asarray(now, order="F" if np.isfortran(was) else "C").tobytes("A"),
-        )
-        if data.count(old_bytes) != 1:
-            return pickle.dumps(
-                {
-                    k: np.asarray(new[k], v.dtype).reshape(v.shape) if k in new else v
-                    for k, v in content.items()
-                },
-                2,
-            )
-        data = data.replace(old_bytes, new_bytes)
+        old, made = was.tobytes("A"), np.asarray(now, order="F" if np.isfortran(was) else "C")
+        if data.count(old) != 1:
+            cast = lambda k, v: np.asarray(new[k], v.dtype).reshape(v.shape) if k in new else v
+            return pickle.dumps({k: cast(k, v) for k, v in content.items()}, 2)
+        data = data.replace(old, made.tobytes("A"))
     return data
 
 
@@ -278,13 +231,11 @@ def with_numbers(
     for k, a, b in arrays.places:
         if turned[:, a:b].any():
             old = get(k)
-            new[k] = np.where(turned[:, a:b], poses[:, a:b], old.reshape(len(old), -1)).astype(
-                old.dtype
-            )
+            both = np.where(turned[:, a:b], poses[:, a:b], old.reshape(len(old), -1))
+            new[k] = both.astype(old.dtype)
     if moved.any():
-        new[arrays.trans_key] = np.where(moved[:, None], trans, arrays.trans).astype(
-            arrays.trans.dtype
-        )
+        both = np.where(moved[:, None], trans, arrays.trans)
+        new[arrays.trans_key] = both.astype(arrays.trans.dtype)
     if not new:
         return data
     return (npz_with if data.startswith(b"PK") else exchange_arrays)(data, new)

@@ -217,7 +217,7 @@ def read_codes(
         )
     return CodedMotion(codes, frames, start, moves, name)
 
-# %% ../../../nbs/models/vqvae/coding.ipynb #72a6fba4
+# %% ../../../nbs/models/vqvae/coding.ipynb #aee74a74
 def read_motions(
     path: str | Path,  # any recording with angles
 ) -> list[RobotClip]:
@@ -231,13 +231,10 @@ def write_motion(
     clip: RobotClip,
 ) -> Path:
     "Write a clip in the format that the name says."
-    from motionbook.formats.registry import format_named, write
+    from motionbook.formats.registry import write
 
-    scene = Scene((body.motion(clip),), source=clip.name)
-    if body.robot is None:
-        return Path(write(scene, path))
-    format_named("motionlib").write(scene, Path(path))  # a .csv or .npz of a robot, not of points
-    return Path(path)
+    robot = "motionlib" if body.robot is not None else None  # a .csv of angles, not of points
+    return Path(write(Scene((body.motion(clip),), source=clip.name), path, robot))
 
 
 def reconstruct_file(

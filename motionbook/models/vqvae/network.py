@@ -60,11 +60,12 @@ def coded_numbers(
         at += width
     return list(found)
 
-# %% ../../../nbs/models/vqvae/network.ipynb #aeb16547
+# %% ../../../nbs/models/vqvae/network.ipynb #a472489e
 EQUAL = {
-    "step": 0.1,
+    "step": 0.05,
     "turn": 0.1,
-}  # metres and radians a frame that are as bad as one radian of a joint
+    "tilt": 0.3,
+}  # metres and radians a frame, and lean, as bad as a radian of a joint
 
 
 class Coded(NamedTuple):
@@ -84,7 +85,8 @@ def quantiser_for(
         return None
     if c.form == "blocks" or (c.quantiser == "heads" and c.head_sizes):
         dim = len(c.head_sizes) if c.form == "blocks" else c.code_dim
-        return Heads(c.head_sizes, dim, "ema_reset", c.mu)
+        rule = "ema" if c.form == "blocks" else "ema_reset"  # levels that are placed by need stay
+        return Heads(c.head_sizes, dim, rule, c.mu)
     args = (c.code_dim, c.nb_code, c.heads, c.head_codes, c.levels, c.mu)
     return make_quantiser(c.quantiser, *args)
 
