@@ -43,7 +43,9 @@ def broken(clip, seed):
     noise = lambda sd, *shape: torch.from_numpy(rng.normal(0, sd, shape))
     for a, b in spans(rng, t, 3, 1, 3):  # pops
         joints = some(1, 5)
-        dof[a:b, joints] += torch.from_numpy(rng.choice([-1, 1], len(joints)) * rng.uniform(0.2, 1, len(joints)))
+        dof[a:b, joints] += torch.from_numpy(
+            rng.choice([-1, 1], len(joints)) * rng.uniform(0.2, 1, len(joints))
+        )
         hit[a:b, joints] = True
         if rng.random() < 0.3:
             place[a:b] += noise(0.1, 3)
@@ -53,7 +55,11 @@ def broken(clip, seed):
             hit[a:b, n + 1] = True
     for a, b in spans(rng, t, 1.2, 4, 12):  # freezes of everything, or of some joints
         if rng.random() < 0.5:
-            dof[a:b], place[a:b], q[a:b] = dof[a - 1].clone(), place[a - 1].clone(), q[a - 1].clone()
+            dof[a:b], place[a:b], q[a:b] = (
+                dof[a - 1].clone(),
+                place[a - 1].clone(),
+                q[a - 1].clone(),
+            )
             hit[a:b] = True
         else:
             joints = some(2, 8)
@@ -72,7 +78,9 @@ def broken(clip, seed):
 def gated_rts(clip, half, gate, ratio):
     "A Hampel gate on every column, then a Rauch-Tung-Striebel smoother of accelerations."
     z = clip_channels(clip)
-    window = torch.nn.functional.pad(z.T[None], (half, half), mode="replicate")[0].T.unfold(0, 2 * half + 1, 1)
+    window = torch.nn.functional.pad(z.T[None], (half, half), mode="replicate")[0].T.unfold(
+        0, 2 * half + 1, 1
+    )
     middle = window.median(-1).values
     spread = 1.4826 * (window - middle[..., None]).abs().median(-1).values
     known = ((z - middle).abs() <= gate * spread.clamp_min(1e-6)).numpy()
@@ -87,7 +95,9 @@ def gated_rts(clip, half, gate, ratio):
 def errors(made, truth, frames):
     "Degrees and millimetres, and how many frames they are the mean of."
     angle = torch.rad2deg((made.dof - truth.dof)[frames].abs().mean())
-    a, b = (robot_fk(G1_23DOF, c.root_pos, c.root_rot, c.dof).positions[frames] for c in (made, truth))
+    a, b = (
+        robot_fk(G1_23DOF, c.root_pos, c.root_rot, c.dof).positions[frames] for c in (made, truth)
+    )
     return np.array([float(angle), 1000 * float((a - b).norm(dim=-1).mean()), int(frames.sum())])
 
 
@@ -97,7 +107,9 @@ def pooled(rows):
 
 
 def main():
-    say = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    say = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     say.add_argument("folder", type=Path)
     say.add_argument("--seeds", type=int, default=1)
     args = say.parse_args()
@@ -105,7 +117,9 @@ def main():
     cases = [(c, *broken(c, 1000 * s + i)) for s in range(args.seeds) for i, c in enumerate(clips)]
     frames = [hit.any(1) for _, _, hit in cases]
     grid = list(itertools.product((3, 4), (3, 5), (1e-3, 1e-2, 1e-1)))
-    table = np.array([[errors(gated_rts(b, *g), c, f) for g in grid] for (c, b, _), f in zip(cases, frames)])
+    table = np.array(
+        [[errors(gated_rts(b, *g), c, f) for g in grid] for (c, b, _), f in zip(cases, frames)]
+    )
     even = np.arange(len(cases)) % 2 == 0
     mended = [mend_clip(G1_23DOF, b) for _, b, _ in cases]
     for k, unit in enumerate(("degrees", "mm")):
@@ -117,9 +131,16 @@ def main():
         given = [errors(b, c, f) for (c, b, _), f in zip(cases, frames)]
         a, b, c = (pooled(r)[k] for r in (given, rows, ours))
         print(f"{unit}: broken {a:.3f}, Hampel + RTS {b:.3f}, clean {c:.3f}, ratio {c / b:.3f}")
-    same = [bool(((m.dof == b.dof) | (f.reason[:, :23] > 0)).all()) for (_, b, _), (m, f) in zip(cases, mended)]
-    good = torch.cat([(f.reason[:, :23] > 0)[~h[:, :23]] for (_, _, h), (_, f) in zip(cases, mended)])
-    print(f"numbers without a flag identical in {sum(same)} of {len(same)}; {float(good.double().mean()):.2%} of the good ones flagged")
+    same = [
+        bool(((m.dof == b.dof) | (f.reason[:, :23] > 0)).all())
+        for (_, b, _), (m, f) in zip(cases, mended)
+    ]
+    good = torch.cat(
+        [(f.reason[:, :23] > 0)[~h[:, :23]] for (_, _, h), (_, f) in zip(cases, mended)]
+    )
+    print(
+        f"numbers without a flag identical in {sum(same)} of {len(same)}; {float(good.double().mean()):.2%} of the good ones flagged"
+    )
 
 
 if __name__ == "__main__":

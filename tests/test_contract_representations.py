@@ -23,7 +23,12 @@ from motionbook.synthetic.robots import robot_walk
 pytestmark = pytest.mark.usefixtures("one_thread")
 WALK = person("walk", 3, fps=20, seed=1)
 ROBOT = clip_to_motion(G1_23DOF, robot_walk(G1_23DOF, seconds=3, seed=1, lean=0))
-RECORDINGS = {"person": WALK, "markers": person_markers(WALK), "mouse": mouse(3, seed=1).actors[0], "robot": ROBOT}
+RECORDINGS = {
+    "person": WALK,
+    "markers": person_markers(WALK),
+    "mouse": mouse(3, seed=1).actors[0],
+    "robot": ROBOT,
+}
 
 
 @pytest.fixture(params=list(REPRESENTATIONS))

@@ -205,12 +205,17 @@ def test_a_broken_real_file_is_mended_in_place(pickles, tmp_path):
     dof = file.whole.dof.clone()
     dof[40, 3] += 0.5
     dof[60:66] = dof[59]
-    broken = write(scene.replace(actors=(clip_to_motion(G1_23DOF, file.whole.replace(dof=dof)),)), tmp_path / "broken.pkl")
+    broken = write(
+        scene.replace(actors=(clip_to_motion(G1_23DOF, file.whole.replace(dof=dof)),)),
+        tmp_path / "broken.pkl",
+    )
     done = clean_file(broken, tmp_path / "mended.pkl")
     new, old = (read(p).meta["clips"][0] for p in (tmp_path / "mended.pkl", broken))
     truth = file.whole
     assert (new.dof - truth.dof)[40, 3].abs() < 0.05
-    assert (new.dof - truth.dof)[60:66].abs().mean() < 0.5 * (old.dof - truth.dof)[60:66].abs().mean()
+    assert (new.dof - truth.dof)[60:66].abs().mean() < 0.5 * (old.dof - truth.dof)[
+        60:66
+    ].abs().mean()
     kept = ~done.flagged[0].any(1)
     assert torch.equal(new.dof[kept], old.dof[kept]) and kept.float().mean() > 0.7
     assert torch.equal(new.root_rot[kept], old.root_rot[kept])

@@ -61,9 +61,7 @@ def make_cleaner(
     return auto.make_cleaner(str(method), fidelity, max_gap, trained_fillers)
 
 
-def refuse_hand_labels(
-    scene: Scene,
-):
+def refuse_hand_labels(scene: Scene):
     "ValueError where somebody set the points by hand in single pictures: nothing is smooth between those."
     if scene.meta.get("hand_labels"):
         raise ValueError(

@@ -159,9 +159,7 @@ def show_steps(total: int, shown: bool):
         yield bar.update
 
 # %% ../../nbs/cleanup/pipeline.ipynb #0c108651
-def summarize(
-    cleaned: Cleaned,
-) -> dict:
+def summarize(cleaned: Cleaned) -> dict:
     "Counts of what was found and of what became of it."
     pairs = list(zip(cleaned.flagged, cleaned.changed()))
     count = lambda f: sum(int(f(found, changed).sum()) for found, changed in pairs)

@@ -31,9 +31,7 @@ MEANT = {
 }  # fmt: skip
 
 
-def check_representation(
-    name: str,
-):
+def check_representation(name: str):
     "ValueError, with a suggestion, for what is no name of a representation."
     if name not in REPRESENTATIONS:
         said = unknown_name("representation", name, REPRESENTATIONS)

@@ -146,9 +146,7 @@ NOISE_SHARE = (
 )
 
 
-def noise_advice(
-    motion: Motion,
-) -> str:  # a sentence, or ""
+def noise_advice(motion: Motion) -> str:  # a sentence, or ""
     "Recommend smoothing where the measured broadband noise warrants it."
     if len(motion) < 16 or not motion.observed.any():
         return ""

@@ -203,8 +203,7 @@ def _join_answers(parts: tuple, motion: Motion) -> tuple:
 
 # %% ../../nbs/filters/cleaner.ipynb #edd2906d
 def unswapped(
-    scene: Scene,
-    scene_detector: Callable[[Scene], tuple[Found, ...]] | None,
+    scene: Scene, scene_detector: Callable[[Scene], tuple[Found, ...]] | None
 ) -> list[Found | None]:
     "What the detector of swapped individuals says, or None for each actor."
     if scene_detector is None or len(scene.actors) < 2:

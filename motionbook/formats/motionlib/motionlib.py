@@ -7,15 +7,14 @@ __all__ = ['DIALECTS', 'Dialect', 'is_archive', 'is_rows', 'dialect_of', 'sniff'
            'write', 'scene_clips', 'fresh', 'check_clips']
 
 # %% ../../../nbs/formats/motionlib/motionlib.ipynb #32b8751b
-import io
 import os
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from ...core.archives import archive_names, npy_header
 from ...core.files import atomic_write, bad_file, read_bytes, reading
 from ...core.motion import Scene
 from ...core.robot import Robot, describe_broken, motion_to_clip
@@ -40,31 +39,19 @@ class Dialect(NamedTuple):
     parse: Callable[..., RobotFile]
 
 
-def is_archive(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def is_archive(path: Path, head: bytes) -> bool:
     "Whether an archive holds a robot's arrays."
-    if not head.startswith(b"PK"):
-        return False
-    with zipfile.ZipFile(path) as z:
-        names = {n.removesuffix(".npy") for n in z.namelist()}
+    names = archive_names(path) if head.startswith(b"PK") else set()
     return {"joint_pos", "body_pos_w", "body_quat_w"} <= names or "qpos" in names
 
 
-def is_rows(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def is_rows(path: Path, head: bytes) -> bool:
     "Whether an array is a trajectory with flags, or rows with a quaternion behind the place."
-    if not head.startswith(b"\x93NUMPY\1"):
-        return False
-    f = io.BytesIO(head[8:])
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(f)
+    shape, dtype, start, fortran = npy_header(head)
     if len(shape) != 2 or shape[1] < 14 or dtype.kind != "f" or fortran:
         return False
-    n = (len(head) - 8 - f.tell()) // (dtype.itemsize * shape[1])
-    x = np.frombuffer(head, dtype, n * shape[1], 8 + f.tell()).reshape(n, shape[1])
+    n = (len(head) - start) // (dtype.itemsize * shape[1])
+    x = np.frombuffer(head, dtype, n * shape[1], start).reshape(n, shape[1])
     unit = lambda q: (
         bool(n) and (np.abs(np.linalg.norm(q.astype("f8"), axis=1) - 1) < 0.02).mean() > 0.5
     )
@@ -97,10 +84,7 @@ def dialect_of(
     return None
 
 
-def sniff(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def sniff(path: Path, head: bytes) -> bool:
     "Whether the content is this format's."
     return dialect_of(path, head) is not None
 
@@ -133,10 +117,7 @@ def parse(
 
 def read(
     path: str | os.PathLike,
-    robot: Robot
-    | str
-    | os.PathLike
-    | None = None,  # a robot, a known name, a URDF or MJCF; None = by its joints
+    robot: Robot | str | os.PathLike | None = None,  # a name, a URDF, an MJCF; None = by its joints
     motion: str | int | None = None,  # a name or a number; None = all, one after another
     fps: float | None = None,  # frames per second; None = as the file says
     quaternion: str | None = None,  # "xyzw" or "wxyz"; None = as format and robot say
@@ -155,10 +136,7 @@ def read(
 
 def read_clips(
     path: str | os.PathLike,
-    robot: Robot
-    | str
-    | os.PathLike
-    | None = None,  # a robot, a known name, a URDF or MJCF; None = by its joints
+    robot: Robot | str | os.PathLike | None = None,  # a name, a URDF, an MJCF; None = by its joints
     fps: float | None = None,  # frames per second; None = as the file says
 ) -> tuple[RobotClip, ...]:  # at their own rates
     "Every motion of a file by itself, which need not share a rate."

@@ -128,10 +128,7 @@ def fresh_table(
     return "".join(",".join(f"{v:.6f}" for v in row) + "\n" for row in rows.tolist()).encode()
 
 
-def is_table(
-    path: Path,
-    head: bytes,  # the first 64 kB
-) -> bool:
+def is_table(path: Path, head: bytes) -> bool:
     "Whether a csv has BONES-SEED's header, or numbers alone with a quaternion behind the place."
     if has_bones_header(head):
         return True
