@@ -189,15 +189,8 @@ def test_ctrl_c_ends_in_one_line(days, tmp_path, wait):
     assert time.monotonic() - began < 5  # a busy machine; alone it is well under a second
 
 
-POOLS = {
-    "tasks": """
-from motionbook.data.workers import process_pool
-if __name__ == "__main__":
-    with process_pool(1) as pool:
-        print(pool.submit(os.getpid).result(), flush=True)
-        time.sleep(60)
-""",
-    "training": """
+TRAINS = """
+import os, time
 import torch
 from motionbook.core.skeleton import Skeleton
 from motionbook.models.corrector.breaking import Breaking, BrokenWindows
@@ -209,15 +202,12 @@ data = BrokenWindows(model, [Clip(torch.rand(90, 2, 3), "a")], Breaking(), draws
 data.set_epoch(0)
 print(data.ahead.pool.submit(os.getpid).result(), flush=True)
 time.sleep(60)
-""",
-}
+"""
 
 
 @POSIX
-@pytest.mark.parametrize("pool", POOLS)
-def test_no_worker_outlives_its_parent(tmp_path, pool):
-    code = "import os, time\n" + POOLS[pool]
-    p = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+def test_no_worker_of_a_training_outlives_its_parent():
+    p = subprocess.Popen([sys.executable, "-c", TRAINS], stdout=subprocess.PIPE, text=True)
     worker = int(p.stdout.readline())
     assert is_alive(worker)
     p.kill()

@@ -118,10 +118,7 @@ COMMANDS = Registry(
 )  # name -> command; each page's command is loaded when it is asked for
 
 # %% ../../nbs/core/command.ipynb #9910c763
-def same_file(
-    a: Path,
-    b: Path,
-) -> bool:
+def same_file(a: Path, b: Path) -> bool:
     "Whether two paths are, or would be, one file."
     with contextlib.suppress(OSError, ValueError):
         if a.exists() and b.exists():
@@ -132,10 +129,7 @@ def same_file(
     return letters(a) == letters(b)
 
 
-def lies_in(
-    path: Path,
-    folder: Path,
-) -> bool:
+def lies_in(path: Path, folder: Path) -> bool:
     "Whether a path is below a folder, whatever links lead there."
     real = Path(os.path.realpath(path))
     return any(same_file(p, folder) for p in real.parents if p.exists() or not folder.exists())
@@ -144,9 +138,7 @@ def lies_in(
 OWN = ("features.json", "config.json", ".motionbook")  # what the folders that we make hold
 
 
-def check_apart(
-    files: Files,
-):
+def check_apart(files: Files):
     "ValueError where something would be written over what was given, or twice to one place."
     for k, (flag, out) in enumerate(files.outputs):
         for given, path in files.inputs:
@@ -205,10 +197,7 @@ def add_command(
     return p
 
 # %% ../../nbs/core/command.ipynb #984bc9fd
-def check_files(
-    command: Command,
-    args: Namespace,
-) -> None:
+def check_files(command: Command, args: Namespace) -> None:
     "ValueError for inputs that are not there, and for outputs that would hurt them."
     named = lambda *roles: tuple(
         (o.name(), p) for o in command.options if o.role in roles for p in o.paths(args)

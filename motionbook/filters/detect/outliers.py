@@ -279,9 +279,7 @@ def _everywhere(same: Tensor, wrong: Tensor, moves: Tensor) -> Tensor:
     return same & (whole & (share > 1 / 3))[:, None]
 
 # %% ../../../nbs/filters/detect/outliers.ipynb #332b3526
-def combine(
-    *detectors: Detector,
-) -> Detector:
+def combine(*detectors: Detector) -> Detector:
     "Several detectors as one, the earlier ones first."
 
     def detect(motion: Motion) -> Found:

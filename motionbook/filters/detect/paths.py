@@ -297,10 +297,7 @@ def unlikely_points(
     return (low if proven else leaps), proven
 
 # %% ../../../nbs/filters/detect/paths.ipynb #ddd1c94d
-def gate_pays(
-    motion: Motion,
-    threshold: float = LOW,
-) -> bool:
+def gate_pays(motion: Motion, threshold: float = LOW) -> bool:
     "Whether points of low confidence are worse than others in this recording."
     return motion.confidence is not None and unlikely_points(motion, threshold)[1]
 
@@ -318,9 +315,7 @@ def proven_gate(
     return detect
 
 
-def best_detector(
-    motion: Motion,
-) -> tuple[Detector, str]:  # the detector, and why this one
+def best_detector(motion: Motion) -> tuple[Detector, str]:  # the detector, and why this one
     "Choose the detectors for a recording by what it has."
     parts, why = [], []
     if len(motion) >= SHORTEST:

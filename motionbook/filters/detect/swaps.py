@@ -217,9 +217,7 @@ def _put_back(motion: Motion, pairs, margin: Tensor) -> Found:
     )
 
 # %% ../../../nbs/filters/detect/swaps.ipynb #bdd5c189
-def closeness(
-    motion: Motion,
-) -> Tensor:  # [p] 0 to 1, one share a mirror pair
+def closeness(motion: Motion) -> Tensor:  # [p] 0 to 1, one share a mirror pair
     "The share of frames in which a pair is closer than three usual steps: swaps there are a matter of luck."
     pairs = motion.skeleton.mirror_pairs
     if not pairs:
@@ -275,9 +273,7 @@ def _body_moves(tracks: list[Tensor], fps: float) -> Tensor:
     return BODY_WEIGHT * (near + far) / 2
 
 # %% ../../../nbs/filters/detect/swaps.ipynb #1dcaddd2
-def identity_swaps(
-    scene: Scene,
-) -> tuple[Found, ...]:  # one an actor
+def identity_swaps(scene: Scene) -> tuple[Found, ...]:  # one an actor
     "Find individuals of one skeleton that trade tracks, and put them back; up to four of them."
     same: dict[tuple[str, ...], list[int]] = {}
     for i, m in enumerate(scene.actors):
