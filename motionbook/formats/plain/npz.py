@@ -21,8 +21,8 @@ from motionbook.formats.kit.units import (
     UNITS,
     check_options,
     infer_units,
-    up_axis,
     unit_named,
+    up_axis,
 )
 from ..original import Original, Part, file_functions
 from .npy import ASSUMED_FPS, skeleton_of_width
@@ -86,10 +86,8 @@ def _assumed(arrays: dict, key: str, fps: float | None) -> tuple[str, ...]:
         body, notes = skeleton_of_width(x.shape[-2])
         arrays["joints"] = np.array(body.joints)
     if arrays["fps"] is None and fps is None:
-        arrays["fps"], notes = (
-            np.array(ASSUMED_FPS),
-            (*notes, f"{ASSUMED_FPS:g} frames per second are assumed"),
-        )
+        arrays["fps"] = np.array(ASSUMED_FPS)
+        notes = (*notes, f"{ASSUMED_FPS:g} frames per second are assumed")
     return notes
 
 # %% ../../../nbs/formats/plain/npz.ipynb #7174c6a7
@@ -134,9 +132,7 @@ def _frame(x: np.ndarray, joints: tuple[str, ...], units, up, arrays: dict, path
     return {"units": units, "up": axis}, notes
 
 # %% ../../../nbs/formats/plain/npz.ipynb #08637b00
-def _skeleton(
-    arrays: dict, joints: tuple[str, ...], there: np.ndarray, actor: int, path
-) -> Skeleton:
+def _skeleton(arrays: dict, joints: tuple, there: np.ndarray, actor: int, path) -> Skeleton:
     "Of an actor's joints, `there` [j] of all."
     mine, at = tuple(j for j, has in zip(joints, there) if has), np.flatnonzero(there)
     parents, edges = arrays["parents"], arrays["edges"]
@@ -212,10 +208,8 @@ def _cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if dtype.kind == "f":
         return values.astype(dtype)
     if np.isnan(values).any():
-        raise ValueError(
-            f"expected every point, because the file's {dtype} has no value for missing; "
-            "save positions as float"
-        )
+        want = f"expected every point, because the file's {dtype} has no value for missing"
+        raise ValueError(f"{want}; save positions as float")
     info = np.iinfo(dtype)
     return np.clip(values.round(), info.min, info.max).astype(dtype)
 
@@ -272,9 +266,8 @@ def _gather(scene: Scene, joints: list[str], present: np.ndarray, field: str) ->
     out = np.full((len(scene), *present.shape, *tail), np.nan, np.float32)
     for i, m in enumerate(scene.actors):
         if (x := getattr(m, field)) is not None:
-            out[:, i, present[i]] = x[
-                :, [m.skeleton.joints.index(j) for j in joints if j in m.skeleton.joints]
-            ].numpy()
+            at = [m.skeleton.joints.index(j) for j in joints if j in m.skeleton.joints]
+            out[:, i, present[i]] = x[:, at].numpy()
     return out
 
 
