@@ -12,7 +12,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from . import __version__
-from .core.command import COMMANDS, Command, OneLineParser, add_command, execute
+from motionbook.core.command import (
+    COMMANDS,
+    Command,
+    OneLineParser,
+    add_command,
+    execute,
+    interruptible,
+)
 from .core.registry import unknown_name
 
 # %% ../nbs/cli.ipynb #0175a1ab
@@ -72,7 +79,9 @@ def main(
     argv: list[str] | None = None,  # arguments without the program's name; None = sys.argv
 ) -> int:  # exit code: 0, 2 for bad input, 130 for Ctrl-C
     "Run the command line."
-    alone, argv = argv is None, sys.argv[1:] if argv is None else argv
+    if argv is None:  # this process is the command's own
+        with interruptible(sys.argv[1] if sys.argv[2:] else "command"):
+            return main(sys.argv[1:])
     refuse_unknown(argv)
     if code := try_without_late(argv):
         return code
@@ -81,7 +90,7 @@ def main(
     command = COMMANDS[args.command]
     if extra:
         refuse_extra(top, command, extra)
-    return execute(command, args, alone)
+    return execute(command, args)
 
 # %% ../nbs/cli.ipynb #ea84ecbd
 def try_without_late(argv: Sequence[str]) -> int:

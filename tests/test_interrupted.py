@@ -189,15 +189,8 @@ def test_ctrl_c_ends_in_one_line(days, tmp_path, wait):
     assert time.monotonic() - began < 5  # a busy machine; alone it is well under a second
 
 
-POOLS = {
-    "tasks": """
-from motionbook.data.workers import process_pool
-if __name__ == "__main__":
-    with process_pool(1) as pool:
-        print(pool.submit(os.getpid).result(), flush=True)
-        time.sleep(60)
-""",
-    "training": """
+TRAINS = """
+import os, time
 import torch
 from motionbook.core.skeleton import Skeleton
 from motionbook.models.corrector.breaking import Breaking, BrokenWindows
@@ -209,15 +202,12 @@ data = BrokenWindows(model, [Clip(torch.rand(90, 2, 3), "a")], Breaking(), draws
 data.set_epoch(0)
 print(data.ahead.pool.submit(os.getpid).result(), flush=True)
 time.sleep(60)
-""",
-}
+"""
 
 
 @POSIX
-@pytest.mark.parametrize("pool", POOLS)
-def test_no_worker_outlives_its_parent(tmp_path, pool):
-    code = "import os, time\n" + POOLS[pool]
-    p = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+def test_no_worker_of_a_training_outlives_its_parent():
+    p = subprocess.Popen([sys.executable, "-c", TRAINS], stdout=subprocess.PIPE, text=True)
     worker = int(p.stdout.readline())
     assert is_alive(worker)
     p.kill()
@@ -287,3 +277,35 @@ def test_killed_at_random_moments(days, tmp_path, kind):
 
 def test_clear_leftovers_of_a_folder_that_is_not_there(tmp_path):
     assert clear_leftovers(tmp_path / "none") == []
+
+
+def seconds_of(pid):
+    "Processor time that a process has used."
+    with open(f"/proc/{pid}/stat") as f:
+        words = f.read().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+LINES = (
+    "clean m.csv",
+    "info m.csv",
+    "train bilstm . --out x",
+    "view m.csv",
+    "features dlc . --out x",
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+@pytest.mark.parametrize("used", [0.15, 0.8])  # of processor time: PyTorch is being loaded
+@pytest.mark.parametrize("line", LINES)
+def test_ctrl_c_ends_any_command_in_one_line(days, tmp_path, line, used):
+    shutil.copy(days / "d0" / "m.csv", tmp_path / "m.csv")
+    p = start(*line.split(), cwd=tmp_path)
+    while p.poll() is None and seconds_of(p.pid) < used:
+        time.sleep(0.01)
+    before = seconds_of(p.pid)
+    p.send_signal(signal.SIGINT)
+    _, status, spent = os.wait4(p.pid, 0)
+    p.returncode = os.waitstatus_to_exitcode(status)
+    assert (p.returncode, p.stderr.read().count("\n")) == (130, 1)
+    assert spent.ru_utime + spent.ru_stime - before < 1

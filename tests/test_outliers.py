@@ -26,6 +26,7 @@ from motionbook.filters.detect.outliers import (
 )
 from motionbook.filters.detect.paths import best_detector, gate_pays, path_gate
 from motionbook.filters.detect.swaps import identity_swaps, swap_viterbi
+from motionbook.formats.registry import read
 from motionbook.synthetic.animals import mouse
 from motionbook.synthetic.people import person
 
@@ -331,3 +332,23 @@ def test_real_individuals_are_not_confused(real_data):
 def test_real_mocap_is_left_alone(real_data, name):
     m = motionbook.read(real_data / f"bvh/samples/{name}.bvh").actors[0]
     assert share(DETECTORS["best"](m)) < 0.003
+
+
+def test_a_paw_that_stands_is_no_mistake_whatever_leaps_it_made(real_data):
+    "A likely paw of the open-field mouse steps, stands for a second, and steps back."
+    m = read(next((real_data / "dlc" / "openfield").glob("*.csv"))).actors[0]
+    half = slice(3600, 4050)
+    m = m.replace(positions=m.positions[half], confidence=m.confidence[half])
+    wrong = flags(path_gate(), m) & (m.confidence > 0.99)
+    assert not wrong[300:347, 3:5].any() and not wrong[225:253, 4].any()
+
+
+def test_swaps_are_found_where_a_tracker_is_never_sure(animal):
+    "Scores that are low throughout are no reason to look away."
+    pairs = animal.actors[0].skeleton.mirror_pairs
+    assert pairs
+    bad, (mask,) = swap_sides(animal, rate=0.05, generator=3)
+    low = torch.full(bad.actors[0].positions.shape[:2], 0.3)
+    unsure = bad.actors[0].replace(confidence=low)
+    plain = swap_viterbi()(bad.actors[0].replace(confidence=None)).reason > 0
+    assert plain.any() and torch.equal(swap_viterbi()(unsure).reason > 0, plain)

@@ -16,12 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from motionbook.body.smpl import (
-    approximate_body,
-    as_body,
-    body_joints,
-    fit_smpl22,
-)
+from .smpl import approximate_body, as_body, body_joints, fit_smpl22
 from .smpl22 import motion_to_smpl22
 from ..core.axes import from_y_up, to_y_up
 from ..core.kinematics import global_rotations, local_offsets

@@ -264,10 +264,7 @@ def find_body(
     return min(fits)[2] if fits else None
 
 # %% ../../nbs/body/files.ipynb #8cd03e0f
-def default_body(
-    kind: str = "smpl",
-    gender: str = "neutral",
-) -> BodyModel:
+def default_body(kind: str = "smpl", gender: str = "neutral") -> BodyModel:
     "The user's model file where the setting `body_models` leads to one, else the approximate body."
     from motionbook.core.config import settings  # pydantic takes half a second
 

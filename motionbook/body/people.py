@@ -43,9 +43,7 @@ def human_places(
     return list(taken), list(taken.values())
 
 
-def as_human(
-    motion: Motion,
-) -> Motion:
+def as_human(motion: Motion) -> Motion:
     "The joints that play a role, in the places of HUMAN; the others are missing."
     joints, places = human_places(motion.skeleton)
     x = torch.full((len(motion), len(HUMAN), motion.positions.shape[-1]), torch.nan)

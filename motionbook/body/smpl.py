@@ -18,13 +18,7 @@ from torch import Tensor
 
 from .files import as_body, default_body, find_body, load_body
 from .ik import SmplFit, fit_smpl22, smpl22_rotations
-from motionbook.body.shape import (
-    KINDS,
-    BodyModel,
-    approximate_body,
-    checked_kind,
-    rest_offsets,
-)
+from .shape import KINDS, BodyModel, approximate_body, checked_kind, rest_offsets
 from ..core.motion import fk
 from ..core.rotation import rotvec_to_matrix
 

@@ -22,9 +22,7 @@ from ..core.landing import clear_leftovers
 from ..formats.at_once import WRITTEN, files_beside
 
 # %% ../../nbs/cleanup/folder.ipynb #6ab0b3b0
-def recordings(
-    folder: str | Path,
-) -> list[Path]:  # relative paths, sorted
+def recordings(folder: str | Path) -> list[Path]:  # relative paths, sorted
     "The files of a folder that could be recordings, of formats that can be written."
     return [p.relative_to(folder) for p in recording_files(folder, *WRITTEN)]
 

@@ -21,9 +21,7 @@ from ..filters.cleaner import Cleaned, body_size
 from ..formats.dlc.dlc_table import LEVEL_NAMES, scene_to_table
 
 # %% ../../nbs/cleanup/frames.ipynb #68a1d0f2
-def frame_trouble(
-    cleaned: Cleaned,
-) -> Tensor:  # [t] how many points are in doubt
+def frame_trouble(cleaned: Cleaned) -> Tensor:  # [t] how many points are in doubt
     "The flagged points of each frame, weighted by doubt."
     parts = [
         (f * (1 - c.clamp(0, 1))).sum(1) + 0.1 * f.sum(1)
@@ -33,8 +31,7 @@ def frame_trouble(
 
 # %% ../../nbs/cleanup/frames.ipynb #e6707318
 def worst_frames(
-    cleaned: Cleaned,
-    n: int = 20,
+    cleaned: Cleaned, n: int = 20
 ) -> list[int]:  # frame numbers, ascending; fewer than n where fewer are in doubt
     "The frames most worth labelling: in trouble, spread in time, different from each other."
     if not (isinstance(n, int) and n > 0):

@@ -101,10 +101,7 @@ def new_figure(rows: int, columns: int, size: tuple[float, float]):
     return fig, fig.subplots(rows, columns, squeeze=False)
 
 # %% ../../nbs/cleanup/report.ipynb #75cf797e
-def flag_raster(
-    cleaned: Cleaned,
-    actor: int = 0,
-):  # a matplotlib figure
+def flag_raster(cleaned: Cleaned, actor: int = 0):  # a matplotlib figure
     "Points against time, coloured by reason."
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch

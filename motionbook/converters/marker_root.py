@@ -68,7 +68,7 @@ def sequence_figures(
                 figures[k][part] = v.numpy()
     return figures
 
-# %% ../../nbs/converters/marker_root.ipynb #f2413cb7
+# %% ../../nbs/converters/marker_root.ipynb #0710852a
 _BY = ("dataset", "subject", "scale")
 _SAME = ("columns", "points", "fps", "layout")  # the same in all of a dataset
 
@@ -111,7 +111,7 @@ def _marker_table(index: Sequence[MarkerDataset], by: Sequence[str], most: int |
         .dropna(axis=1, how="all")
     )
 
-
+# %% ../../nbs/converters/marker_root.ipynb #7b47f263
 def _aggregates(keys: list[str]) -> dict[str, tuple[str, Any]]:
     "What is said of a group, beside what it is grouped by."
     names = {k: (k, _said) for k in ("dataset", "scale") if k not in keys}
@@ -153,7 +153,7 @@ def marker_facts(
     "What each dataset of a root holds."
     return [_marker_facts(d, most) for d in marker_index(root, **options)]
 
-# %% ../../nbs/converters/marker_root.ipynb #619c48f2
+# %% ../../nbs/converters/marker_root.ipynb #e5da63db
 def _marker_facts(d: MarkerDataset, most: int | None) -> dict[str, Any]:
     figures = sequence_figures(d, most)
     seen = np.isfinite(figures["missing"])
@@ -180,7 +180,7 @@ def _marker_facts(d: MarkerDataset, most: int | None) -> dict[str, Any]:
         "height": mean("height"),
     }
 
-
+# %% ../../nbs/converters/marker_root.ipynb #e68ece1d
 def _marker_lines(d: dict[str, Any]) -> list[str]:
     "A dataset as a person reads it."
     fps = f"{d['fps']:g} fps" + (

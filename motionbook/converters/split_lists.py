@@ -59,7 +59,7 @@ def _bare(name: str) -> str:
     "Without a known ending; other dots belong to the name."
     return next((name[: -len(e)] for e in ENDINGS if name.lower().endswith(e)), name)
 
-# %% ../../nbs/converters/split_lists.ipynb #af7d927c
+# %% ../../nbs/converters/split_lists.ipynb #7b185716
 SIDES = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation"),
@@ -109,7 +109,7 @@ def item_sides(
             sides.setdefault(item.key, side)
     return sides
 
-
+# %% ../../nbs/converters/split_lists.ipynb #f4e9b70e
 def split_items(
     items: Sequence[K],
     side: str,  # "train", "val", "test"

@@ -49,7 +49,7 @@ def style100_items(root: Path) -> list[Item]:
     key = lambda p: p.relative_to(root).with_suffix("").as_posix()
     return [Item(key(p), str(p), beside=tables[p.parent]) for p in paths]
 
-# %% ../../nbs/converters/style100.ipynb #5e111cee
+# %% ../../nbs/converters/style100.ipynb #47804a14
 @functools.lru_cache(maxsize=8)
 def _rows(path: Path, time: int) -> dict[str, dict[str, str]]:
     "A table by the name in its first column, in lower case."
@@ -73,7 +73,7 @@ def style_table(
     path = next((p / name for p in (folder.parent, folder) if (p / name).is_file()), None)
     return {} if path is None else _rows(path, path.stat().st_mtime_ns).get(folder.name.lower(), {})
 
-
+# %% ../../nbs/converters/style100.ipynb #b5f6a525
 def frame_cut(
     path: Path,  # of a clip
     movement: str,  # "FW", …

@@ -4,10 +4,12 @@
 
 # %% auto #0
 __all__ = ['UNSAFE', 'FPS', 'JSON', 'COMMANDS', 'OWN', 'printable', 'json_line', 'Option', 'option', 'one_of', 'Files', 'Command',
-           'same_file', 'lies_in', 'check_apart', 'OneLineParser', 'add_command', 'check_files', 'execute', 'call']
+           'same_file', 'lies_in', 'check_apart', 'OneLineParser', 'add_command', 'check_files', 'interruptible',
+           'execute', 'call']
 
 # %% ../../nbs/core/command.ipynb #73b3e7da
 import argparse
+import atexit
 import contextlib
 import json
 import os
@@ -116,10 +118,7 @@ COMMANDS = Registry(
 )  # name -> command; each page's command is loaded when it is asked for
 
 # %% ../../nbs/core/command.ipynb #9910c763
-def same_file(
-    a: Path,
-    b: Path,
-) -> bool:
+def same_file(a: Path, b: Path) -> bool:
     "Whether two paths are, or would be, one file."
     with contextlib.suppress(OSError, ValueError):
         if a.exists() and b.exists():
@@ -130,10 +129,7 @@ def same_file(
     return letters(a) == letters(b)
 
 
-def lies_in(
-    path: Path,
-    folder: Path,
-) -> bool:
+def lies_in(path: Path, folder: Path) -> bool:
     "Whether a path is below a folder, whatever links lead there."
     real = Path(os.path.realpath(path))
     return any(same_file(p, folder) for p in real.parents if p.exists() or not folder.exists())
@@ -142,9 +138,7 @@ def lies_in(
 OWN = ("features.json", "config.json", ".motionbook")  # what the folders that we make hold
 
 
-def check_apart(
-    files: Files,
-):
+def check_apart(files: Files):
     "ValueError where something would be written over what was given, or twice to one place."
     for k, (flag, out) in enumerate(files.outputs):
         for given, path in files.inputs:
@@ -203,10 +197,7 @@ def add_command(
     return p
 
 # %% ../../nbs/core/command.ipynb #984bc9fd
-def check_files(
-    command: Command,
-    args: Namespace,
-) -> None:
+def check_files(command: Command, args: Namespace) -> None:
     "ValueError for inputs that are not there, and for outputs that would hurt them."
     named = lambda *roles: tuple(
         (o.name(), p) for o in command.options if o.role in roles for p in o.paths(args)
@@ -222,8 +213,11 @@ def check_files(
 
 # %% ../../nbs/core/command.ipynb #e06372f6
 @contextlib.contextmanager
-def _interruptible(end: Callable[[], None]) -> Iterator[None]:
-    "Ctrl-C leaves the block; if the way out is long, `end` is called."
+def interruptible(
+    name: str,  # of the command
+) -> Iterator[None]:
+    "Ctrl-C ends the process from here on, with one line; from the end of the block on it is too late for that."
+    end = lambda: _leave(name)
 
     def stop(number, frame):
         if hasattr(signal, "setitimer"):
@@ -239,6 +233,7 @@ def _interruptible(end: Callable[[], None]) -> Iterator[None]:
         end()
     finally:
         signal.signal(signal.SIGINT, before)
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
 def _leave(name: str):
@@ -265,17 +260,27 @@ def _plain_words(name: str) -> Iterator[None]:
         warnings.showwarning = note
         yield
 
+# %% ../../nbs/core/command.ipynb #34083f0a
+def _print_all(lines: Iterable[str]) -> int:
+    "Print; whoever reads a part only, as `head` does, has seen enough."
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
 # %% ../../nbs/core/command.ipynb #6c8b7489
 def execute(
     command: Command,
     args: Namespace,
-    alone: bool = False,  # this process is the command's own: Ctrl-C ends it
 ) -> int:  # exit code: 0, or 2 for bad input
     "Check, run, and say what was made."
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # many small steps: threads wait for each other
     args.progress = not args.json and sys.stderr.isatty()
-    guard = _interruptible(lambda: _leave(command.name)) if alone else contextlib.nullcontext()
-    with guard, _plain_words(command.name):
+    with _plain_words(command.name):
         try:
             check_files(command, args)
             made = command.run(args)
@@ -285,9 +290,7 @@ def execute(
             return 2
         say = Entry(command.name, command.say).load() if command.say else lambda made: ()
         lines = [json_line(made)] if args.json else say(made)
-        for line in lines:
-            print(printable(line) if not args.json else line)
-        return 0
+        return _print_all(line if args.json else printable(line) for line in lines)
 
 # %% ../../nbs/core/command.ipynb #c3758430
 def call(

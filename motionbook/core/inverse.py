@@ -13,12 +13,7 @@ import torch
 from torch import Tensor
 
 from .motion import fk
-from motionbook.core.rotation import (
-    directions_to_matrix,
-    nearest_rotation,
-    rotvec_to_matrix,
-    skew,
-)
+from .rotation import directions_to_matrix, nearest_rotation, rotvec_to_matrix, skew
 from .skeleton import Skeleton, joint_levels
 
 # %% ../../nbs/core/inverse.ipynb #0e13ef5a

@@ -19,11 +19,7 @@ from torch import Tensor
 from .axes import from_y_up, to_y_up, y_up_matrix
 from .motion import Motion, fk
 from .robot_clip import RobotClip, central_velocity
-from motionbook.core.rotation import (
-    matrix_to_quaternion,
-    quaternion_to_matrix,
-    rotvec_to_matrix,
-)
+from .rotation import matrix_to_quaternion, quaternion_to_matrix, rotvec_to_matrix
 from .skeleton import Skeleton, joint_levels
 
 # %% ../../nbs/core/robot.ipynb #886ae8d1
@@ -135,9 +131,7 @@ def robot_fk(
     return Placed(*fk(local, joint_offsets(robot, dof), root_pos, robot.parents))
 
 # %% ../../nbs/core/robot.ipynb #e6de616b
-def short_names(
-    robot: Robot,
-) -> tuple[str, ...]:
+def short_names(robot: Robot) -> tuple[str, ...]:
     "The root's name, then those of the joints without `_joint`."
     return (robot.bodies[0], *(j.removesuffix("_joint") for j in robot.joints))
 
@@ -151,9 +145,7 @@ class Bones:
     rests: Tensor  # [1 + n, 3 3]
 
 
-def moving_bones(
-    robot: Robot,
-) -> Bones:
+def moving_bones(robot: Robot) -> Bones:
     "Bodies that are screwed on are taken into the fixed part of those below."
     at = {0: 0} | {b: k + 1 for k, b in enumerate(robot.moves)}
     parents, offsets, rests = [-1], [torch.zeros(3)], [torch.eye(3)]
@@ -177,9 +169,7 @@ _ROLES = {
 }
 
 
-def robot_skeleton(
-    robot: Robot,
-) -> Skeleton:
+def robot_skeleton(robot: Robot) -> Skeleton:
     "The root and the moved bodies, under the names of their joints."
     bones, names = moving_bones(robot), short_names(robot)
     plain = Skeleton(robot.name, names, bones.parents, rest_offsets=bones.offsets)
@@ -272,9 +262,7 @@ def _slid_back(robot: Robot, bones: Bones, motion: Motion) -> Tensor:
     return (gone * way).sum(-1)
 
 # %% ../../nbs/core/robot.ipynb #a809e6db
-def level_order(
-    parents: Sequence[int],
-) -> list[int]:  # indices of the bodies, level by level
+def level_order(parents: Sequence[int]) -> list[int]:  # indices of the bodies, level by level
     "The breadth-first order of a tree."
     return [i for level in joint_levels(parents) for i in level]
 
@@ -314,10 +302,7 @@ def broken_limits(
     return Broken(out, torch.cat([fast, none]) | torch.cat([none, fast]))
 
 
-def describe_broken(
-    robot: Robot,
-    clip: RobotClip,
-) -> tuple[str, ...]:
+def describe_broken(robot: Robot, clip: RobotClip) -> tuple[str, ...]:
     "A line for each joint that breaks a limit."
     b, lines = broken_limits(robot, clip), []
     low, high = robot.limits.unbind(-1)

@@ -6,7 +6,7 @@
 __all__ = ['LARGEST', 'parse_xml', 'numbers_in', 'BodyPart', 'robot_of_parts', 'urdf_parts', 'mjcf_parts', 'read_robot',
            'as_robot']
 
-# %% ../../nbs/core/robot_files.ipynb #cce03ee5
+# %% ../../nbs/core/robot_files.ipynb #0614355f
 import math
 import os
 import re
@@ -30,7 +30,7 @@ from motionbook.core.rotation import (
     rotvec_to_matrix,
 )
 
-# %% ../../nbs/core/robot_files.ipynb #664f3f13
+# %% ../../nbs/core/robot_files.ipynb #fd9524d9
 LARGEST = 2**26  # bytes; a description is text of a few hundred kB
 
 
@@ -66,7 +66,7 @@ def numbers_in(
         )
     return found
 
-# %% ../../nbs/core/robot_files.ipynb #651d5d0a
+# %% ../../nbs/core/robot_files.ipynb #a2c600ca
 class BodyPart(NamedTuple):
     "A body as a description has it."
 
@@ -102,7 +102,7 @@ def robot_of_parts(
         )
     return _assembled(name, ordered)
 
-
+# %% ../../nbs/core/robot_files.ipynb #39775968
 def _assembled(name: str, parts: list[BodyPart]) -> Robot:
     at = {p.name: i for i, p in enumerate(parts)}
     moved = [p for p in parts if p.joint]
@@ -115,7 +115,7 @@ def _assembled(name: str, parts: list[BodyPart]) -> Robot:
         torch.tensor([p.limit for p in moved]), torch.tensor([p.speed for p in moved]), tuple(p.slides for p in moved),
     )  # fmt: skip
 
-# %% ../../nbs/core/robot_files.ipynb #3405288c
+# %% ../../nbs/core/robot_files.ipynb #2798767b
 _MOVES = {"revolute": False, "continuous": False, "prismatic": True}
 
 
@@ -131,7 +131,7 @@ def urdf_parts(
     for j in joints:
         yield _urdf_joint(j)
 
-
+# %% ../../nbs/core/robot_files.ipynb #2b42dd8b
 def _urdf_joint(j: Element) -> BodyPart:
     name, kind = j.get("name", ""), j.get("type", "")
     if kind in ("floating", "planar"):
@@ -163,7 +163,7 @@ def _urdf_joint(j: Element) -> BodyPart:
         slides=_MOVES[kind],
     )
 
-# %% ../../nbs/core/robot_files.ipynb #bba02a44
+# %% ../../nbs/core/robot_files.ipynb #75c924fe
 class _Mjcf(NamedTuple):
     "What holds for a whole MJCF file."
 
@@ -189,7 +189,7 @@ def _joint_defaults(d: Element, above: dict, found: dict, name: str):
     for inner in d.findall("default"):
         _joint_defaults(inner, found[name], found, inner.get("class", ""))
 
-# %% ../../nbs/core/robot_files.ipynb #b38415ef
+# %% ../../nbs/core/robot_files.ipynb #d8be9235
 def _turn(e: Element, s: _Mjcf) -> Tensor:
     "[3 3] the fixed turn of a body, in whichever spelling."
     name, unit = e.get("name", "a body"), math.pi / 180 if s.degrees else 1.0
@@ -224,7 +224,7 @@ def _turn(e: Element, s: _Mjcf) -> Tensor:
         ).float()
     return torch.eye(3)
 
-# %% ../../nbs/core/robot_files.ipynb #a8a4d690
+# %% ../../nbs/core/robot_files.ipynb #555c6ef9
 def mjcf_parts(
     root: Element,  # <mujoco>
 ) -> Iterator[BodyPart]:
@@ -258,7 +258,7 @@ def _mjcf_body(e: Element, parent: str, s: _Mjcf, cls: str, seen: list[str]) -> 
     for inner in e.findall("body"):
         yield from _mjcf_body(inner, name, s, cls, seen)
 
-# %% ../../nbs/core/robot_files.ipynb #00afca15
+# %% ../../nbs/core/robot_files.ipynb #334d85d0
 def _mjcf_joints(
     e: Element, name: str, parent: str, offset: Tensor, rest: Tensor, s: _Mjcf, cls: str
 ) -> Iterator[BodyPart]:
@@ -300,7 +300,7 @@ def _mjcf_joint(a: dict[str, str], part: BodyPart, s: _Mjcf, body: str, k: int) 
     limit = (low * unit, high * unit) if limited else (-math.inf, math.inf)
     return part._replace(joint=name, axis=axis, limit=limit, slides=slides)
 
-# %% ../../nbs/core/robot_files.ipynb #0ddead63
+# %% ../../nbs/core/robot_files.ipynb #f99b9ece
 def read_robot(
     path: str | os.PathLike,  # .urdf, .xml or .mjcf
 ) -> Robot:

@@ -14,9 +14,7 @@ from .robot import Robot, moving_bones, robot_fk
 from .robot_clip import RobotClip, multiply_quaternions
 
 # %% ../../nbs/core/robot_ik.ipynb #70519cbf
-def hangs_below(
-    robot: Robot,
-) -> Tensor:  # [n b] bool
+def hangs_below(robot: Robot) -> Tensor:  # [n b] bool
     "Which bodies each joint moves."
     moved = torch.zeros(len(robot.joints), len(robot.bodies), dtype=torch.bool)
     for k, body in enumerate(robot.moves):

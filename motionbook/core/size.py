@@ -75,9 +75,7 @@ def body_length(
     return float(farthest_apart(seen[some]).median())
 
 # %% ../../nbs/core/size.ipynb #05d5b136
-def measured_body(
-    motion: Motion,
-) -> float:  # metres or pixels
+def measured_body(motion: Motion) -> float:  # metres or pixels
     "The body's length; an error where it cannot be told, 0 where there is nothing to measure."
     length = body_length(motion)
     if not length > 0 and motion.observed.any():

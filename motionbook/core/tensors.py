@@ -112,9 +112,7 @@ class TensorUnpickler(_Unpickler):
 LEGACY = 0x1950A86A20F9469CFC6C  # with which such a file begins
 
 
-def load_legacy(
-    raw: bytes,
-) -> Any:
+def load_legacy(raw: bytes) -> Any:
     "What torch.save wrote before it wrote archives."
     file = io.BytesIO(raw)
     head = [TensorUnpickler(file).load() for _ in range(3)]
@@ -149,9 +147,7 @@ _PACKED = {
 }  # fmt: skip
 
 
-def inflated(
-    raw: bytes,
-) -> bytes:
+def inflated(raw: bytes) -> bytes:
     "The content of a compressed file, or the same; UnpicklingError above a hundred times its size."
     make = next((make for mark, make in _PACKED.items() if raw.startswith(mark)), None)
     if make is None:

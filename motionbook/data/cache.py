@@ -41,8 +41,7 @@ def check_features(
 
 
 def encode_scene(
-    scene: Scene,
-    representation: Representation,
+    scene: Scene, representation: Representation
 ) -> dict[str, Tensor]:  # what to add to the key -> features [t d], finite
     "Features of a recording: one array, or one for each actor."
     if hasattr(representation, "encode_scene"):
@@ -58,8 +57,7 @@ def _by_actor(made: Sequence[Tensor], representation) -> dict[str, Tensor]:
 
 # %% ../../nbs/data/cache.ipynb #9dbd7d89
 def encode_scenes(
-    scenes: Sequence[Scene],
-    representation: Representation,
+    scenes: Sequence[Scene], representation: Representation
 ) -> list[dict[str, Tensor] | Exception]:  # as from `encode_scene`, or why it is refused
     "Features of several recordings, computed together where the representation can."
     if hasattr(representation, "encode_many") and not hasattr(representation, "encode_scene"):

@@ -42,12 +42,7 @@ from motionbook.schema.enrich import (
     temporal_metadata,
 )
 from ..schema.metadata import EnhancedSampleMetadata, move_frames
-from motionbook.schema.sample import (
-    checked_sample,
-    fit_frames,
-    make_sample,
-    write_samples,
-)
+from ..schema.sample import checked_sample, fit_frames, make_sample, write_samples
 from ..schema.stick import project, segment_lengths, stick_joints
 from ..schema.validate import DataValidator
 
@@ -116,10 +111,7 @@ def put_on_floor(
     return low.replace(meta=dict(scene.meta) | {"labels": told})
 
 
-def check_limbs(
-    scene: Scene,
-    validator: DataValidator,
-):
+def check_limbs(scene: Scene, validator: DataValidator):
     "Rejected where a limb in space does not keep its length."
     for m in scene.actors:
         lengths = segment_lengths(stick_joints(m))
@@ -285,9 +277,7 @@ def _validated(sample: dict[str, Any], validator: DataValidator) -> dict[str, An
 _ARRAYS = ("motion", "actions", "physics", "camera")
 
 
-def pack_samples(
-    samples: Sequence[dict[str, Any]],
-) -> bytes:  # a safetensors file
+def pack_samples(samples: Sequence[dict[str, Any]]) -> bytes:  # a safetensors file
     "The samples of one recording as a shard."
     from safetensors.torch import save
 
@@ -298,9 +288,7 @@ def pack_samples(
     return save(arrays, {"samples": json.dumps(rest, ensure_ascii=False)})
 
 
-def open_shard(
-    path: str | Path,
-) -> list[dict[str, Any]]:  # arrays that are mapped, not read
+def open_shard(path: str | Path) -> list[dict[str, Any]]:  # arrays that are mapped, not read
     "The samples of a shard."
     raw = np.memmap(path, np.uint8, "c")
     start = 8 + int.from_bytes(raw[:8].tobytes(), "little")

@@ -75,10 +75,7 @@ def _rejected(rule: str, said: str, numbers: dict) -> Rejected:
 _REASONS = (ValueError, KeyError, IndexError, RuntimeError, OSError, TypeError, ArithmeticError)
 
 
-def attempt(
-    f: Callable,
-    *args: Any,
-) -> Any:
+def attempt(f: Callable, *args: Any) -> Any:
     "What a function gives, or the error that it raises."
     try:
         return f(*args)
@@ -167,9 +164,7 @@ def source_sha(
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def item_sha(
-    item: Item,
-) -> str:  # hexadecimal
+def item_sha(item: Item) -> str:  # hexadecimal
     "The SHA-256 of a recording and of what lies beside it, such as its texts."
     own = source_sha(item.path)
     beside = [p for p in item.beside if os.path.isfile(p)]

@@ -6,7 +6,7 @@
 __all__ = ['State', 'slerp_quaternions', 'MotionLibrary', 'state_of', 'sample_motions', 'sample_times', 'motion_state',
            'load_motion_library', 'read_clips']
 
-# %% ../../nbs/data/motion_library.ipynb #6a156d6e
+# %% ../../nbs/data/motion_library.ipynb #cb9dca0e
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from motionbook.core.robot_clip import (
 )
 from ..formats.registry import find_format, format_named
 
-# %% ../../nbs/data/motion_library.ipynb #9f6c5d59
+# %% ../../nbs/data/motion_library.ipynb #47ce0d8c
 class State(NamedTuple):
     "What a robot does at some moments."
 
@@ -52,7 +52,7 @@ def slerp_quaternions(
     mixed = torch.where(near, a + w * (b - a), mixed)
     return mixed / mixed.norm(dim=-1, keepdim=True)
 
-# %% ../../nbs/data/motion_library.ipynb #09096a80
+# %% ../../nbs/data/motion_library.ipynb #4146acab
 class MotionLibrary(Sequence[RobotClip]):
     "Clips of one robot, by number, by weight and by time."
 
@@ -67,10 +67,13 @@ class MotionLibrary(Sequence[RobotClip]):
         first = self.clips[0]
         for c in self.clips:
             if c.joints != first.joints:
-                got = f"{len(c.joints)} joints in {c.name!r} and {len(first.joints)} in {first.name!r}"
-                raise ValueError(
-                    f"expected clips of one robot, got {got if len(c.joints) != len(first.joints) else f'other joint names in {c.name!r} than in {first.name!r}'}"
+                a, b = len(c.joints), len(first.joints)
+                got = (
+                    f"{a} joints in {c.name!r} and {b} in"
+                    if a != b
+                    else f"other joint names in {c.name!r} than in"
                 )
+                raise ValueError(f"expected clips of one robot, got {got} {first.name!r}")
         self.joints = first.joints
         w = self.lengths.clamp_min(1e-6) if weights is None else torch.as_tensor(weights).double()
         if w.shape != (len(self),) or not (w.isfinite().all() and (w >= 0).all() and w.sum() > 0):
@@ -104,10 +107,8 @@ class MotionLibrary(Sequence[RobotClip]):
         "Every frame of every clip with its velocities, [all ...]."
         return State(*(torch.cat(each) for each in zip(*map(state_of, self.clips))))
 
-# %% ../../nbs/data/motion_library.ipynb #a6b8a261
-def state_of(
-    clip: RobotClip,
-) -> State:  # [t ...]
+# %% ../../nbs/data/motion_library.ipynb #34562e57
+def state_of(clip: RobotClip) -> State:  # [t ...]
     "A clip with its velocities."
     q, fps = continuous_quaternions(clip.root_rot), clip.fps
     moving = lambda x: central_velocity(x, fps)
@@ -140,7 +141,7 @@ def sample_times(
     room = (library.lengths[motions] - ahead).clamp_min(0)
     return torch.rand(len(motions), generator=generator, dtype=torch.float64) * room
 
-
+# %% ../../nbs/data/motion_library.ipynb #bf3edf1f
 def motion_state(
     library: MotionLibrary,
     motions: Tensor,  # [n] numbers of clips
@@ -167,7 +168,7 @@ def motion_state(
         root_rot=slerp_quaternions(library.flat.root_rot[i], library.flat.root_rot[j], w), **mixed
     )
 
-# %% ../../nbs/data/motion_library.ipynb #fc0b5b26
+# %% ../../nbs/data/motion_library.ipynb #75a92de2
 def load_motion_library(
     paths: str | Path | Iterable[str | Path],  # files, or folders of them
     weights: Sequence[float] | None = None,  # how often each clip is drawn; None = by its length

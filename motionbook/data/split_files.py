@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Movements', 'recorded_movements', 'make_splits', 'write_splits']
 
-# %% ../../nbs/data/split_files.ipynb #ee2b7277
+# %% ../../nbs/data/split_files.ipynb #a9936ca0
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from ..converters.split_lists import side_name
 from ..core.files import atomic_write
 from .splits import leaks, same_clips, split_by
 
-# %% ../../nbs/data/split_files.ipynb #5a80571a
+# %% ../../nbs/data/split_files.ipynb #7303f2fd
 Movements = Callable[[Item], Sequence[Tensor]]  # positions [t j c] of each actor; none = unknown
 
 
@@ -55,7 +55,7 @@ def make_splits(
     apart = " and ".join(", ".join(words).rsplit(", ", 1))
     return {s: sorted(items[i].key for i in at.tolist()) for s, at in sides if len(at)}, apart
 
-
+# %% ../../nbs/data/split_files.ipynb #b579abe4
 def write_splits(
     folder: str | Path,  # of a cache; the lists go to its `splits`
     sides: Mapping[str, Sequence[str]],  # side -> keys

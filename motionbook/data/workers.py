@@ -97,9 +97,7 @@ def _one_thread_for_good():
     torch.set_num_threads(1)
 
 
-def count_workers(
-    workers: Workers,
-) -> int:
+def count_workers(workers: Workers) -> int:
     "How many tasks can be done at a time."
     if isinstance(workers, int):
         return workers

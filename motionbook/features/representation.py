@@ -139,9 +139,7 @@ def plain(
     raise ValueError(f"expected options of text and numbers, got {type(v).__name__}")
 
 # %% ../../nbs/features/representation.ipynb #8ea3a425
-def describe(
-    r: Representation,
-) -> dict[str, Any]:  # JSON
+def describe(r: Representation) -> dict[str, Any]:  # JSON
     "What a representation is: name, options, frame rate and layout."
     if not is_dataclass(r):
         raise ValueError(f"expected a dataclass of options, got {type(r).__name__}")

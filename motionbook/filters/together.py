@@ -139,9 +139,7 @@ def _fill_wrong_frames(x: Tensor, wrong: Tensor, fps: float) -> Tensor:
     return torch.where((wrong & y.isfinite().all(-1))[:, None], y, x)
 
 # %% ../../nbs/filters/together.ipynb #af1e0b51
-def mend_rotations(
-    motion: Motion,
-) -> Mended:
+def mend_rotations(motion: Motion) -> Mended:
     "Replace rotations and places that leap; every other number stays to the bit."
     t, j = motion.positions.shape[:2]
     if motion.rotations is None or t < 8:

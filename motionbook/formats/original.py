@@ -221,7 +221,7 @@ def own_frame(
 def refuse_new(scene: Scene, path: str | os.PathLike):
     "BadFile for a scene that is not such a file's."
     want = "a recording that was read from such a file, with its frames and people"
-    raise bad_file(path, want, "another", fix="write .npz instead")
+    raise bad_file(path, want, "another", fix="write .npz instead, or keypoint .json")
 
 # %% ../../nbs/formats/original.ipynb #4fddede2
 def file_functions(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STICK6', 'KINDS', 'PLACES', 'write', 'Kind', 'MotionFile', 'parse', 'fresh', 'scene_actions', 'sniff', 'read']
 
-# %% ../../nbs/schema/dot_motion.ipynb #3d63048d
+# %% ../../nbs/schema/dot_motion.ipynb #b379c4eb
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ KINDS = (
 )
 PLACES = 4  # decimals of a number, metres
 
-# %% ../../nbs/schema/dot_motion.ipynb #dc89fb56
+# %% ../../nbs/schema/dot_motion.ipynb #8b232667
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MotionFile(Original):
     "A .motion file as it was read."
@@ -176,7 +176,7 @@ def _extras(tree: Mapping, tokens: Tokens, frames: int, actors: int, path) -> di
             made[key] = tokens.values[np.array(flat)].reshape(frames, -1).astype(np.float32)
     return made
 
-# %% ../../nbs/schema/dot_motion.ipynb #82f718c3
+# %% ../../nbs/schema/dot_motion.ipynb #a18f4a51
 def fresh(
     scene: Scene,  # flat: z = 0
     path: Path = Path("figure.motion"),  # for messages
@@ -186,14 +186,21 @@ def fresh(
     kind = KINDS[1] if five else KINDS[0]
     joints = torch.stack([m.positions if five else stick_joints(m) for m in scene.actors], 1)
     if joints.shape[-1] == 3 and float(joints[..., 2].nan_to_num().abs().max()) > 1e-6:
-        raise bad_file(
-            path,
-            "a flat figure",
-            "a scene in space",
-            fix="choose a view: motionbook export --view side",
-        )
+        fix = "choose a view: motionbook export --view side"
+        raise bad_file(path, "a flat figure", "a scene in space", fix=fix)
     flat = joints[:, :, kind.ends, :2].flatten().double().tolist()
+    tree = _tell_scene(scene, kind) | {
+        k: _told_numbers(scene, k) for k in ("physics", "camera") if k in scene.meta
+    }
+    text = json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
+    return text.replace('"MOTION"', "[" + ",".join(map(_print_number, flat)) + "]", 1).encode()
+
+# %% ../../nbs/schema/dot_motion.ipynb #39d03cc4
+def _tell_scene(scene: Scene, kind) -> dict:
+    "Everything but the motion's numbers."
     names = [n for n, *_ in kind.segments]
+    skeleton = {"type": kind.name, "joint_format": "xy_lines_flat"}
+    skeleton |= {"input_dim": 4 * len(names), "segments": names}
     told = scene.meta.get("motion_file", {})
     facts = {"version": "1.0", "generator": "motionbook"} | dict(told)
     facts |= {
@@ -201,33 +208,24 @@ def fresh(
         "duration": round(len(scene) / scene.fps, 6),
         "total_frames": len(scene),
     }
-    tree = {
+    return {
         "meta": facts | {"description": scene.text[0] if scene.text else ""},
-        "skeleton": {
-            "type": kind.name,
-            "joint_format": "xy_lines_flat",
-            "input_dim": 4 * len(names),
-            "segments": names,
-        }
-        | ({"actors": len(scene.actors)} if len(scene.actors) > 1 else {}),
+        "skeleton": skeleton | ({"actors": len(scene.actors)} if len(scene.actors) > 1 else {}),
         "motion": "MOTION",
         "actions": list(scene_actions(scene)),
-    } | {
-        k: np.asarray(scene.meta[k], np.float64).round(PLACES).ravel().tolist()
-        for k in ("physics", "camera")
-        if k in scene.meta
     }
-    text = json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
-    return text.replace('"MOTION"', "[" + ",".join(map(_print_number, flat)) + "]", 1).encode()
 
 
+def _told_numbers(scene: Scene, name: str) -> list[float]:
+    "What a recording knows beside its figure, as plain numbers."
+    return np.asarray(scene.meta[name], np.float64).round(PLACES).ravel().tolist()
+
+# %% ../../nbs/schema/dot_motion.ipynb #abfa0b75
 def _whole(x: float) -> int | float:
     return int(x) if x == int(x) else x
 
-# %% ../../nbs/schema/dot_motion.ipynb #0ea04c50
-def scene_actions(
-    scene: Scene,
-) -> tuple[str, ...]:  # frame by frame, actor by actor; () = unknown
+# %% ../../nbs/schema/dot_motion.ipynb #016c8163
+def scene_actions(scene: Scene) -> tuple[str, ...]:  # frame by frame, actor by actor; () = unknown
     "The actions of a scene by name."
     if scene.actions is None:
         return tuple(scene.meta.get("actions", ()))

@@ -134,38 +134,15 @@ def _lean(bone: Tensor) -> Tensor:
     aside = torch.cat([bone[..., :1], bone[..., 2:]], -1).norm(dim=-1)
     return torch.rad2deg(torch.atan2(aside, bone[..., 1]))
 
-# %% ../../nbs/schema/enrich.ipynb #f1cf34ac
+# %% ../../nbs/schema/enrich.ipynb #78f8a6ff
+# speed in body heights a second, tempo in hertz, noise in metres, stoop in degrees
 QUANTILES: dict[str, tuple[float, ...]] = {
-    "speed": (
-        0.006106,
-        0.07585,
-        0.1234,
-        0.1663,
-        0.2091,
-        0.2576,
-        0.3269,
-        0.4067,
-        0.6432,
-        0.9625,
-        2.066,
-    ),
+    "speed": (0.006106, 0.07585, 0.1234, 0.1663, 0.2091, 0.2576, 0.3269, 0.4067, 0.6432, 0.9625, 2.066),
     "tempo": (0.1526, 0.3351, 0.4075, 0.4714, 0.5171, 0.5637, 0.6293, 0.7459, 0.8995, 1.0, 1.547),
     "roughness": (1.71, 2.731, 3.447, 4.511, 5.298, 6.395, 7.727, 9.637, 12.62, 18.77, 84.15),
-    "noise": (
-        1.181e-05,
-        0.0001328,
-        0.000158,
-        0.0001851,
-        0.0002253,
-        0.0002671,
-        0.0003065,
-        0.0003552,
-        0.0004523,
-        0.000577,
-        0.001155,
-    ),
+    "noise": (1.181e-05, 0.0001328, 0.000158, 0.0001851, 0.0002253, 0.0002671, 0.0003065, 0.0003552, 0.0004523, 0.000577, 0.001155),
     "stoop": (1.245, 2.71, 4.908, 6.763, 8.786, 10.78, 12.61, 14.79, 18.72, 26.49, 57.53),
-}  # speed in body heights a second, tempo in hertz, noise in metres, stoop in degrees
+}  # fmt: skip
 
 
 def rank_among_people(
@@ -176,10 +153,8 @@ def rank_among_people(
     marks = QUANTILES[name]
     return float(np.interp(value, marks, np.linspace(0, 1, len(marks))))
 
-
-def known_joints(
-    motion: Motion,
-) -> Tensor:  # [t 16 c] metres; gaps filled linearly in time
+# %% ../../nbs/schema/enrich.ipynb #16b37796
+def known_joints(motion: Motion) -> Tensor:  # [t 16 c] metres; gaps filled linearly in time
     "The stick figure's joints without missing points; what was never seen stays at the pelvis."
     x = fill_straight_lines(stick_joints(motion))
     pelvis = x[:, [STICK16.index("pelvis_center")]].nan_to_num()
@@ -237,7 +212,7 @@ def _origin_tempo(speed: Tensor, fps: float) -> float:
     lag = first + int(corr[first:last].argmax()) if last > first else first
     return float(np.clip((1 / max(lag / fps, 0.1) - 0.5) / 2.5, 0, 1))
 
-# %% ../../nbs/schema/enrich.ipynb #19d05c16
+# %% ../../nbs/schema/enrich.ipynb #c86afd61
 _FEELINGS = {  # word -> valence, arousal
     "happy": (0.7, 0.6), "excited": (0.8, 0.9), "joyful": (0.8, 0.7), "enthusiastic": (0.7, 0.8), "energetic": (0.5, 0.9),
     "calm": (0.4, 0.2), "relaxed": (0.5, 0.2), "peaceful": (0.6, 0.1), "content": (0.5, 0.3), "angry": (-0.6, 0.9),
@@ -258,7 +233,7 @@ def emotion_label(
         return "angry" if arousal > 0.5 else "sad"
     return "neutral"
 
-
+# %% ../../nbs/schema/enrich.ipynb #29675809
 VALENCE_OF_POSTURE = (
     0.5  # the valence of the most upright posture; of the most stooped, its negative
 )

@@ -124,7 +124,7 @@ def checked_sample(
         said = first["msg"].removeprefix("Value error, ")
         raise ValueError(f"{where}: {key + ': ' if key else ''}{said}") from None
 
-# %% ../../nbs/schema/sample.ipynb #492f274a
+# %% ../../nbs/schema/sample.ipynb #535c86f4
 def make_sample(
     scene: Scene,  # metres, y up, at the frame rate of training
     source: str,  # the dataset's short name
@@ -159,7 +159,7 @@ def make_sample(
     checked_sample(made, scene.source or source)
     return made
 
-
+# %% ../../nbs/schema/sample.ipynb #8320db44
 def _action_frames(scene: Scene, figure: Figure, actions) -> Tensor:
     "The scene's actions, or the ones given, for every frame and actor."
     lead = figure.motion.shape[:-1]
@@ -172,7 +172,7 @@ def _action_frames(scene: Scene, figure: Figure, actions) -> Tensor:
         return actions.reshape(lead[0], -1)[:, 0].clone()
     return (actions if actions.ndim == 2 else actions[:, None]).expand(lead).clone()
 
-# %% ../../nbs/schema/sample.ipynb #5f60c972
+# %% ../../nbs/schema/sample.ipynb #5a2b8927
 def fit_frames(
     sample: dict[str, Any],
     frames: int,  # the length wanted
@@ -198,7 +198,7 @@ def _moved(sample: dict[str, Any], move: Callable[[int], float], frames: int) ->
     known = sample.get("enhanced_meta")
     return {} if known is None else {"enhanced_meta": move_frames(known, move, frames)}
 
-
+# %% ../../nbs/schema/sample.ipynb #68451927
 def _stretch(sample: dict[str, Any], frames: int) -> dict[str, Any]:
     "A sample at another speed; its physics are those of the new speed."
     n, fps = len(sample["motion"]), sample["meta"]["fps"]
@@ -308,19 +308,16 @@ def _arrays(sample: dict[str, Any]) -> list[bytes]:
     found = (sample.get(k) for k in CanonicalSample.model_fields)
     return [x.contiguous().numpy().tobytes() for x in found if isinstance(x, Tensor)]
 
-# %% ../../nbs/schema/sample.ipynb #3714e099
+# %% ../../nbs/schema/sample.ipynb #8bcab553
 def save_canonical(
-    path: str | Path,
-    samples: Iterable[dict[str, Any] | CanonicalSample],
+    path: str | Path, samples: Iterable[dict[str, Any] | CanonicalSample]
 ) -> Path:  # `path`
     "Write a canonical file: checked, atomic, reproducible."
     stored = [plain_sample(checked_sample(s, f"sample {k}")) for k, s in enumerate(samples)]
     return write_samples(path, [lambda: stored])
 
 
-def load_canonical(
-    path: str | Path,
-) -> list[dict[str, Any]]:
+def load_canonical(path: str | Path) -> list[dict[str, Any]]:
     "The samples of a canonical file; BadFile names the sample and the key that do not fit."
     try:
         found = torch.load(io.BytesIO(read_bytes(path)), weights_only=True, map_location="cpu")

@@ -166,7 +166,7 @@ def _longest_limb(over: Tensor, tolerance: float, words: str) -> Verdict:
         False, max(0.0, 1 - worst), f"{name} is {100 * worst:.0f} % {words} in frame {frame}"
     )
 
-# %% ../../nbs/schema/validate.ipynb #479a71db
+# %% ../../nbs/schema/validate.ipynb #311b0dee
 _BENDS = [
     STICK16.indices(b)
     for b in (
@@ -199,7 +199,7 @@ def judge_angles(
         f"{100 * folded:.0f} % of elbows and knees are folded below {limits.folded_degrees:g} degrees",
     )
 
-
+# %% ../../nbs/schema/validate.ipynb #d5821604
 def judge_collisions(
     motion: Tensor,  # [t 48] or [t a 48]
     limits: Limits = USUAL,

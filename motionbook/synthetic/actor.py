@@ -151,10 +151,7 @@ class Plan(NamedTuple):
     grip: Tensor | None = None  # [t 2] 0 = arms by their angles, 1 = wrists at `reach`
 
 
-def standing(
-    frames: int,
-    skeleton: Skeleton,
-) -> Plan:
+def standing(frames: int, skeleton: Skeleton) -> Plan:
     "Upright on both feet, arms hanging."
     zero = lambda *n: torch.zeros(frames, *n, dtype=torch.float64)
     off, half = skeleton.rest_offsets.double(), skeleton.index("left_hip")

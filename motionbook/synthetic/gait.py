@@ -33,9 +33,7 @@ class Style(NamedTuple):
     drift: Tensor  # [3 2] slow wandering: phase and rate of three sine waves
 
 
-def draw_style(
-    generator: torch.Generator,
-) -> Style:
+def draw_style(generator: torch.Generator) -> Style:
     "A style within the range of healthy adults."
     u = torch.rand(13, generator=generator, dtype=torch.float64)
     low = torch.tensor([0.9, 0.85, 0.0, 0.0, 0.8, 0.2], dtype=torch.float64)
@@ -218,12 +216,7 @@ class Take(NamedTuple):
     height: float  # metres
 
 
-def travel(
-    take: Take,
-    path: Course,
-    gait: Gait,
-    manner: Manner,
-) -> Plan:
+def travel(take: Take, path: Course, gait: Gait, manner: Manner) -> Plan:
     "A plan for any motion that steps along a course."
     t, _, style, skeleton, height = take
     ankles, feet, contacts = footsteps(t, path, gait, style.phase, skeleton, height)

@@ -61,9 +61,7 @@ def json_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def given_fields(
-    args: argparse.Namespace,
-) -> dict[str, Any]:
+def given_fields(args: argparse.Namespace) -> dict[str, Any]:
     "The fields that were given, as typed; `null` and JSON objects are understood."
     raw = {k.removeprefix("field_"): v for k, v in vars(args).items() if k.startswith("field_")}
     return {

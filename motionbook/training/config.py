@@ -112,9 +112,7 @@ class TrainConfig(Steps):
     seed: int = Field(0, ge=0, description="another seed, another run")
 
 # %% ../../nbs/training/config.ipynb #9e30e070
-def fast_precision(
-    asked: Precision = "auto",
-) -> str:  # "no", "fp16" or "bf16"
+def fast_precision(asked: Precision = "auto") -> str:  # "no", "fp16" or "bf16"
     "The number format to train in."
     if asked != "auto":
         return asked
@@ -137,10 +135,7 @@ def lr_share(
     return warm * (config.final_lr + (1 - config.final_lr) * curve)
 
 
-def make_optimizer(
-    model: nn.Module,
-    config: TrainConfig,
-) -> torch.optim.Optimizer:
+def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     "The optimiser; only weights with two or more axes decay."
     params = [p for p in model.parameters() if p.requires_grad]
     if not params:

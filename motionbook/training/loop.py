@@ -538,10 +538,7 @@ def _restore(run: Trainer, folder: Path):
 # %% ../../nbs/training/loop.ipynb #630cb995
 def _same_run(run: Trainer, state: dict, folder: Path):
     "A run goes on with the data and settings that it began with."
-    now = run.settings | {
-        "samples": len(run.feed.data),
-        "processes": run.acc.num_processes,
-    }
+    now = run.settings | {"samples": len(run.feed.data), "processes": run.acc.num_processes}
     before = state["config"] | {k: state[k] for k in ("samples", "processes")}
     for k in sorted((now.keys() | before.keys()) - FREE):
         if now.get(k) != before.get(k):

@@ -33,8 +33,7 @@ class Moment(NamedTuple):
 
 
 def changes(
-    before: Motion,
-    after: Motion,
+    before: Motion, after: Motion
 ) -> Tensor:  # [t j] metres or pixels; 0 where nothing changed
     "How far each point was moved; a point that was filled or removed counts as the median change."
     if (
@@ -51,9 +50,7 @@ def changes(
     return torch.where(before.observed == after.observed, moved.nan_to_num(), typical)
 
 
-def doubt(
-    motion: Motion,
-) -> Tensor:  # [t j] 0 = sure, 1 = not at all
+def doubt(motion: Motion) -> Tensor:  # [t j] 0 = sure, 1 = not at all
     "How unsure the tracker was."
     if motion.confidence is None:
         return torch.zeros(motion.positions.shape[:2])

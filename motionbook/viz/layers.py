@@ -30,16 +30,12 @@ PALETTE = ("#2f7ed8", "#e8743b", "#2ca58d", "#9a5fd0", "#c9961a", "#d6437c", "#5
 FLAG_COLOR = "#d99a00"  # points that were found wrong
 
 # %% ../../nbs/viz/layers.ipynb #a3364df8
-def joint_colors(
-    skeleton: Skeleton,
-) -> tuple[str, ...]:  # one hex colour a joint
+def joint_colors(skeleton: Skeleton) -> tuple[str, ...]:  # one hex colour a joint
     "Blue on the left, orange on the right, grey between."
     return tuple(SIDE_COLORS[joint_side(j)] for j in skeleton.joints)
 
 
-def edge_colors(
-    skeleton: Skeleton,
-) -> tuple[str, ...]:  # one hex colour an edge
+def edge_colors(skeleton: Skeleton) -> tuple[str, ...]:  # one hex colour an edge
     "An edge has the side of its ends; one that joins a side to the middle belongs to that side."
     side = lambda a, b: {joint_side(skeleton.joints[k]) for k in (a, b)} - {""}
     return tuple(
@@ -152,9 +148,7 @@ VIEWS: dict[str, tuple[float, float]] = {  # azimuth and elevation of the viewer
 }
 
 
-def view_axes(
-    view: View = "oblique",
-) -> Tensor:  # [3 3], rows: right, up, towards the viewer
+def view_axes(view: View = "oblique") -> Tensor:  # [3 3], rows: right, up, towards the viewer
     "The axes of the picture in the world."
     if isinstance(view, str) and view not in VIEWS:
         raise ValueError(
@@ -195,10 +189,7 @@ def body_joints(
     return points.isfinite().all(-1).any(0) & ~scenery(points)
 
 # %% ../../nbs/viz/layers.ipynb #26c47b24
-def layer_flags(
-    flags: Flags,
-    shown: Sequence[Layer],
-) -> list[Tensor | None]:  # one mask a layer
+def layer_flags(flags: Flags, shown: Sequence[Layer]) -> list[Tensor | None]:  # one mask a layer
     "The mask of each layer, checked against its frames and joints."
     if flags is None:
         return [None] * len(shown)

@@ -73,9 +73,7 @@ def _shown(seen: np.ndarray, fps: float, end: float) -> list[dict]:
 #| exporti
 
 # %% ../../nbs/viz/tracks.ipynb #7b3486c7
-def drawn_joints(
-    motion: Motion,
-) -> Tensor:  # [j] bool
+def drawn_joints(motion: Motion) -> Tensor:  # [j] bool
     "Which joints are there at all: not padding, and seen at least once."
     padding = re.compile(r"pad(ding)?[ _-]?\d*", re.IGNORECASE)
     named = [not padding.fullmatch(name) for name in motion.skeleton.joints]

@@ -157,9 +157,7 @@ def _window_order(all_windows: list, seed: int) -> list:
 FRAMES, SPANS, POINTS = 90, 8, 60
 
 
-def why_not(
-    case: Case,
-) -> str:  # "" where nothing is in the way
+def why_not(case: Case) -> str:  # "" where nothing is in the way
     "Why this recording cannot be judged."
     frames = max(float(v.mask.float().mean(1).sum()) for v in case.vouched)
     if frames >= FRAMES:
@@ -259,10 +257,7 @@ def _describe_failures(case: Case) -> str:
 
 # %% ../../../nbs/cleanup/compare/compare.ipynb #76968cbb
 def judged(
-    case: Case,
-    several: Sequence[Contender],
-    trials: Sequence[Trial],
-    seed: int = 0,
+    case: Case, several: Sequence[Contender], trials: Sequence[Trial], seed: int = 0
 ) -> ScoreCard:
     "The score card of some trials."
     errors, family, half, span = _pool_trials(trials)

@@ -127,10 +127,7 @@ USUAL = (("missing", 0.01, 0.03, 0.3), ("missing", 0.02, 0.3, 1.0), ("jump", 0.0
 # reason, share of points, shortest and longest in seconds
 
 
-def usual_failures(
-    motion: Motion,
-    generator: torch.Generator,
-) -> Shown:
+def usual_failures(motion: Motion, generator: torch.Generator) -> Shown:
     "Failures as most recordings have them, for one that shows too few."
     reason = torch.zeros(motion.observed.shape, dtype=torch.uint8)
     for name, rate, low, high in USUAL:

@@ -93,9 +93,7 @@ class Window(NamedTuple):
     half: int  # 0 or 1
 
 
-def windows(
-    scene: Scene,
-) -> list[Window]:
+def windows(scene: Scene) -> list[Window]:
     "The windows of both halves, in the order of time."
     t, j = len(scene), sum(len(m.skeleton) for m in scene.actors)
     size = CELLS / (j * max(2.5 * scene.fps, 1))
@@ -118,10 +116,7 @@ class Case(NamedTuple):
     auto: tuple[tuple[Filler, ...], ...] = ()  # what `auto` chooses on each half, for each actor
 
 
-def open_case(
-    scene: Scene,
-    seed: int = 0,
-) -> Case:
+def open_case(scene: Scene, seed: int = 0) -> Case:
     "Detect once, vouch, and measure what failures there are."
     seen = tuple(m for m in scene.actors if m.observed.any())
     bare = scene.replace(
@@ -175,12 +170,7 @@ class Trial(NamedTuple):
     wall: float  # seconds for everything
 
 # %% ../../../nbs/cleanup/compare/trials.ipynb #11147a2c
-def run_trial(
-    case: Case,
-    window: Window,
-    several: list[Contender],
-    seed: int,
-) -> Trial:
+def run_trial(case: Case, window: Window, several: list[Contender], seed: int) -> Trial:
     "Plant, detect once, repair with each contender, measure."
     began, g = time.perf_counter(), torch.Generator().manual_seed(seed)
     planted = [_plant_window(case, a, window, g) for a in range(len(case.scene.actors))]
@@ -274,9 +264,7 @@ def _detector_counts(case: Case, w: Window, planted, found) -> dict[str, float]:
 
 # %% ../../../nbs/cleanup/compare/trials.ipynb #b3648d52
 def noise_errors(
-    case: Case,
-    several: Sequence[Contender],
-    seed: int = 0,
+    case: Case, several: Sequence[Contender], seed: int = 0
 ) -> tuple[Tensor, float]:  # [m] mean error, the noise that was added (per coordinate)
     "How well each contender smooths, on one window of each half."
     g, sums, n, level = torch.Generator().manual_seed(seed), torch.zeros(len(several)), 0, 0.0

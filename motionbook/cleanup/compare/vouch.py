@@ -134,9 +134,7 @@ class Vouched(NamedTuple):
     proportions: int  # how many were compared
 
 # %% ../../../nbs/cleanup/compare/vouch.ipynb #3095ed4c
-def vouch(
-    motion: Motion,
-) -> Vouched:
+def vouch(motion: Motion) -> Vouched:
     "The points of a recording that can serve as truth."
     x, length = motion.positions, body_length(motion)
     seen = motion.observed

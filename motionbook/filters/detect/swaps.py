@@ -16,6 +16,7 @@ from torch import Tensor
 from ...core.gaps import fill_held_values
 from ...core.motion import Motion, Scene
 from ..cleaner import REASON, Detector, Found
+from .outliers import low_points
 from motionbook.filters.detect.steps import (
     NAN,
     forecast_error,
@@ -183,7 +184,7 @@ def swap_viterbi(
             return none
         x, conf = motion.positions, motion.confidence
         if conf is not None:
-            x = x.masked_fill((conf < threshold)[..., None], NAN)
+            x = x.masked_fill(low_points(conf, motion.observed, threshold)[..., None], NAN)
         margin = exchanged(x, motion.fps, pairs)
         there = motion.observed
         margin = margin.masked_fill(_neither(there, pairs), 1e3)  # nothing to exchange
@@ -216,9 +217,7 @@ def _put_back(motion: Motion, pairs, margin: Tensor) -> Found:
     )
 
 # %% ../../../nbs/filters/detect/swaps.ipynb #bdd5c189
-def closeness(
-    motion: Motion,
-) -> Tensor:  # [p] 0 to 1, one share a mirror pair
+def closeness(motion: Motion) -> Tensor:  # [p] 0 to 1, one share a mirror pair
     "The share of frames in which a pair is closer than three usual steps: swaps there are a matter of luck."
     pairs = motion.skeleton.mirror_pairs
     if not pairs:
@@ -274,9 +273,7 @@ def _body_moves(tracks: list[Tensor], fps: float) -> Tensor:
     return BODY_WEIGHT * (near + far) / 2
 
 # %% ../../../nbs/filters/detect/swaps.ipynb #1dcaddd2
-def identity_swaps(
-    scene: Scene,
-) -> tuple[Found, ...]:  # one an actor
+def identity_swaps(scene: Scene) -> tuple[Found, ...]:  # one an actor
     "Find individuals of one skeleton that trade tracks, and put them back; up to four of them."
     same: dict[tuple[str, ...], list[int]] = {}
     for i, m in enumerate(scene.actors):

@@ -28,8 +28,7 @@ ROUGHNESS = (0.105, 0.078)  # seconds: τ₂ and τ₃
 
 
 def roughness(
-    frames: int,
-    fps: float,
+    frames: int, fps: float
 ) -> Tensor:  # [4 t] float64: the diagonal of Q and the three below it
     "The banded matrix of squared velocity, acceleration and jerk."
     bands = torch.zeros(4, frames, dtype=torch.float64)

@@ -14,11 +14,7 @@ import torch
 from torch import Tensor
 
 from ..cleaner import Filled, Filler
-from motionbook.filters.fill.classical import (
-    fill_linear,
-    for_seen_joints,
-    gap_sigma,
-)
+from .classical import fill_linear, for_seen_joints, gap_sigma
 
 # %% ../../../nbs/filters/fill/kalman.ipynb #030b0e91
 Model = Literal["velocity", "acceleration"]
@@ -203,9 +199,7 @@ def _start(z, known, s, g=1):
     return np.tile(np.concatenate([first] + [np.zeros_like(first)] * (s - 1)), (1, g, 1))
 
 # %% ../../../nbs/filters/fill/kalman.ipynb #b40e75a8
-def rts(
-    model: Model = "acceleration",
-) -> Filler:
+def rts(model: Model = "acceleration") -> Filler:
     "Kalman smoother of constant velocity or acceleration, its noise learned from the recording."
     motion_model(model)
 
@@ -249,9 +243,7 @@ def rts_positions(
     return y, torch.from_numpy(np.sqrt(np.maximum(var, 0) * noise))
 
 # %% ../../../nbs/filters/fill/kalman.ipynb #6d51b996
-def lasting(
-    fps: float,
-) -> float:
+def lasting(fps: float) -> float:
     "The share of an acceleration that is left after one frame."
     return float(np.exp(-1 / (ACCELERATION_LASTS * fps)))
 

@@ -117,9 +117,8 @@ def channel_rotations(
         for at in range(0, len(values), _BLOCK):
             degrees = torch.from_numpy(values[at : at + _BLOCK, columns])
             angles = torch.deg2rad(degrees - 360 * torch.round(degrees / 360)).float()
-            made = functools.reduce(
-                torch.matmul, (axis_rotation(a, angles[..., k]) for k, a in enumerate(order))
-            )
+            turns = (axis_rotation(a, angles[..., k]) for k, a in enumerate(order))
+            made = functools.reduce(torch.matmul, turns)
             made[~angles.isfinite().all(-1)] = torch.nan
             found[at : at + _BLOCK, joints] = made
     return found
@@ -149,10 +148,8 @@ def channel_places(
     "Each joint's place in its parent's frame; the root's in the world."
     rest = np.array([file.nodes[i].offset for i in tree])
     places = np.broadcast_to(rest, (len(values), len(tree), 3)).copy()
-    for j, i in enumerate(tree):
-        for axis, column in zip(
-            channel_axes(file.nodes[i], "p"), channel_columns(file.nodes[i], "p")
-        ):
+    for j, node in enumerate(file.nodes[i] for i in tree):
+        for axis, column in zip(channel_axes(node, "p"), channel_columns(node, "p")):
             k = "xyz".index(axis)
             places[:, j, k] = values[:, column] + (rest[j, k] if adds and j else 0)
     places[~np.isfinite(places).all(-1)] = np.nan
@@ -208,9 +205,8 @@ def unit_of(
 # %% ../../../nbs/formats/bvh/bvh_body.ipynb #691e40a6
 def _upright(x: np.ndarray, roles: dict) -> np.ndarray:
     "[t 3] the direction from the ankles to the hips."
-    at = lambda part: np.mean(
-        [x[:, roles[f"{s}_{part}"]] for s in ("left", "right") if f"{s}_{part}" in roles], 0
-    )
+    sides = lambda part: [roles.get(f"{side}_{part}") for side in ("left", "right")]
+    at = lambda part: np.mean([x[:, i] for i in sides(part) if i is not None], 0)
     up = at("hip") - at("ankle")
     return up / np.maximum(np.linalg.norm(up, axis=-1, keepdims=True), 1e-9)
 

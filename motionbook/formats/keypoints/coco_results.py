@@ -29,9 +29,8 @@ def number_pictures(
 ) -> tuple[list[int], tuple[str, ...]]:  # frames from 0, and notes
     "The frame of each person."
     found = [_NUMBER.search(p) if isinstance(p, str) else None for p in pictures]
-    numbers = [
-        p if isinstance(p, int) else int(m[0]) if m else None for p, m in zip(pictures, found)
-    ]
+    number = lambda p, m: p if isinstance(p, int) else int(m[0]) if m else None
+    numbers = [number(p, m) for p, m in zip(pictures, found)]
     every = {n for n in numbers if n is not None}
     distinct = len(set(pictures)) == len(every) and None not in numbers
     if distinct and max(every) - min(every) < MAX_HOLES * len(every):
@@ -57,10 +56,8 @@ def find_entries(
 ) -> tuple[list[dict], list[str]]:  # people, and the joints' names where the file has them
     "The list of people of a file."
     entries = tree if isinstance(tree, list) else tree.get("annotations") or tree.get("results")
-    entries = [
-        e for e in entries or () if isinstance(e, dict) and isinstance(e.get("keypoints"), list)
-    ]
-    entries = [e for e in entries if e["keypoints"] and "image_id" in e]
+    listed = lambda e: isinstance(e, dict) and isinstance(e.get("keypoints"), list)
+    entries = [e for e in entries or () if listed(e) and e["keypoints"] and "image_id" in e]
     if not entries:
         raise bad_file(path, 'a list of people with "image_id" and "keypoints"', "none")
     kinds = tree.get("categories") if isinstance(tree, dict) else None
@@ -103,9 +100,8 @@ def parse(
     entries, names = find_entries(tree, path)
     pictures = [_plain(e["image_id"], tokens) for e in entries]
     frames, notes = number_pictures(pictures)
-    key = next(
-        (k for k in _WHO if all(_plain(e.get(k), tokens) is not None for e in entries)), None
-    )
+    tells = lambda k: all(_plain(e.get(k), tokens) is not None for e in entries)
+    key = next(filter(tells, _WHO), None)
     who = [None if key is None else _plain(e[key], tokens) for e in entries]
     people = [Person(t, w, e["keypoints"]) for t, w, e in zip(frames, who, entries)]
     scores = tokens.values[[p.at[2::3] for p in people]] if len({len(p.at) for p in people}) == 1 else np.zeros(1)  # fmt: skip

@@ -112,13 +112,8 @@ def parse(
 def _joint_names(tree: dict) -> list[str]:
     about = tree.get("meta_info")
     named = about.get("keypoint_id2name") if isinstance(about, dict) else None
-    return (
-        list(named.values())
-        if isinstance(named, dict)
-        else named
-        if isinstance(named, list)
-        else []
-    )
+    named = list(named.values()) if isinstance(named, dict) else named
+    return named if isinstance(named, list) else []
 
 # %% ../../../nbs/formats/keypoints/other_people.ipynb #033c810a
 read, write = file_functions("people_json", PoseFile, parse)

@@ -111,7 +111,7 @@ class PeopleText(Original):
     flags: bool = False  # whether the score says 2 for visible
     rooms: np.ndarray | None = field(
         default=None, repr=False
-    )  # [t] byte where a list of people ends
+    )  # [t] bytes where lists of people end
 
     @property
     def tolerance(self) -> tuple[float, float]:
@@ -123,9 +123,8 @@ class PeopleText(Original):
         values, put = np.stack(values), np.stack(put)
         words = words_of(self, values, put)
         old = put & (self.at >= 0)
-        return self.tokens.put(
-            self.at[old], words[old], new_people(self, put & (self.at < 0), words)
-        )
+        more = new_people(self, put & (self.at < 0), words)
+        return self.tokens.put(self.at[old], words[old], more)
 
     def render(self, actor: int, frame: int, words: list[list[str]]) -> str:
         "The text of a new person, from words [j c+1]."
@@ -167,9 +166,8 @@ def words_of(
     need = put.any((2, 3), keepdims=True) & (put | (text.at < 0))
     for columns in (slice(0, -1), slice(-1, None)):
         habit, mine = printing_habit(text, columns), need[..., columns]
-        words[..., columns][mine] = [
-            print_number(x, habit) for x in values[..., columns][mine].tolist()
-        ]
+        numbers = values[..., columns][mine].tolist()
+        words[..., columns][mine] = [print_number(x, habit) for x in numbers]
     return words
 
 # %% ../../../nbs/formats/keypoints/people_text.ipynb #5ad4a1b9
@@ -251,9 +249,8 @@ def people_text(
     xy, sure = seen_points(np.where(at < 0, np.nan, tokens.values[at]), path)
     sure = sure if (at[..., -1] >= 0).any() else None
     body, unnamed = people_skeleton(at.shape[2], names)
-    names = [
-        f"person{i if k is None else k}" if len(tracks) > 1 else "" for i, k in enumerate(tracks)
-    ]
+    several = len(tracks) > 1
+    names = [f"person{i if k is None else k}" * several for i, k in enumerate(tracks)]
     parts = [Part(body, p, None if sure is None else sure[i], names[i]) for i, p in enumerate(xy)]
     notes = (*notes, *unnamed, *((UNTRACKED,) if len(parts) > 1 and None in tracks else ()))
     more = {"timed": False, "options": {} if fps is None else {"fps": fps}} | more

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ...core.axes import AXES
-from ...core.files import bad_file
+from ...core.files import bad_file, need_package
 from ...core.motion import Scene
 from ..kit.numbers import unique_names
 from ..kit.units import UNITS, check_options, infer_units, unit_named, up_axis
@@ -25,17 +25,6 @@ from motionbook.formats.markers.named_points import (
     table_changes,
 )
 from ..original import Original, file_functions, own_frame
-
-# %% ../../../nbs/formats/markers/c3d.ipynb #465b9004
-def _ezc3d():
-    "The library, or one line that says how to get it."
-    try:
-        import ezc3d
-    except ImportError as err:
-        raise ValueError(
-            "writing a new C3D file needs ezc3d; run pip install 'motionbook[c3d]'"
-        ) from err
-    return ezc3d
 
 # %% ../../../nbs/formats/markers/c3d.ipynb #64b57c95
 _NO_PLACES = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS", "REACTIONS")
@@ -199,7 +188,7 @@ def fresh(
     "A whole new file."
     units, up = _frame(scene).values()
     points = point_table(scene, path, units, up)
-    gone, c = np.isnan(points).any(-1), _ezc3d().c3d()
+    gone, c = np.isnan(points).any(-1), need_package(path, "ezc3d", "c3d").c3d()
     values = {"UNITS": [units], "RATE": [scene.fps], "LABELS": _labels(scene, path)}
     for key, value in values.items():
         c["parameters"]["POINT"][key]["value"] = value
@@ -224,9 +213,7 @@ read, write = file_functions(
 # %% ../../../nbs/formats/markers/c3d.ipynb #1f11c08a
 def sniff(path: Path, head: bytes) -> bool:
     "Whether the content is this format's."
-    return (
-        len(head) >= 1024
-        and 2 <= head[0]
-        and head[1] == 0x50
-        and (head[0] * 512 > len(head) or head[(head[0] - 1) * 512 + 3] in (84, 85, 86))
-    )
+    if len(head) < 1024 or head[0] < 2 or head[1] != 0x50:
+        return False
+    at = (head[0] - 1) * 512
+    return at + 512 > len(head) or head[at + 3] in (84, 85, 86)

@@ -38,9 +38,8 @@ def skeleton_of_width(
         return found, ()
     found = next((k for k in _BY_WIDTH if len(SKELETONS[k]) == joints), None)
     if found:
-        return SKELETONS[found], (
-            f"{joints} joints without names are assumed to be those of {found}",
-        )
+        note = f"{joints} joints without names are assumed to be those of {found}"
+        return SKELETONS[found], (note,)
     names = tuple(f"joint{i}" for i in range(joints))
     return Skeleton("joints", names), (f"{joints} joints have no names",)
 

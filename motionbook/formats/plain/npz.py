@@ -21,8 +21,8 @@ from motionbook.formats.kit.units import (
     UNITS,
     check_options,
     infer_units,
-    infer_up,
     unit_named,
+    up_axis,
 )
 from ..original import Original, Part, file_functions
 from .npy import ASSUMED_FPS, skeleton_of_width
@@ -86,10 +86,8 @@ def _assumed(arrays: dict, key: str, fps: float | None) -> tuple[str, ...]:
         body, notes = skeleton_of_width(x.shape[-2])
         arrays["joints"] = np.array(body.joints)
     if arrays["fps"] is None and fps is None:
-        arrays["fps"], notes = (
-            np.array(ASSUMED_FPS),
-            (*notes, f"{ASSUMED_FPS:g} frames per second are assumed"),
-        )
+        arrays["fps"] = np.array(ASSUMED_FPS)
+        notes = (*notes, f"{ASSUMED_FPS:g} frames per second are assumed")
     return notes
 
 # %% ../../../nbs/formats/plain/npz.ipynb #7174c6a7
@@ -121,8 +119,8 @@ def _word(x: np.ndarray | None) -> str:
     return "" if x is None or not x.size else str(x.reshape(-1)[0])
 
 
-def _frame(x: np.ndarray, joints: tuple[str, ...], units, up, arrays: dict, path) -> dict[str, str]:
-    "Unit and up axis: as asked for, else as stated, else as the first actor's body tells."
+def _frame(x: np.ndarray, joints: tuple[str, ...], units, up, arrays: dict, path):
+    "Unit and up axis: as asked for, else as stated, else as the first actor's body tells; and notes."
     said, axis = _word(arrays["units"]), _word(arrays["up"]).lower()
     if said and unit_named(said) is None:
         raise bad_file(path, f"units among {', '.join(UNITS)}", repr(said))
@@ -130,12 +128,11 @@ def _frame(x: np.ndarray, joints: tuple[str, ...], units, up, arrays: dict, path
         raise bad_file(path, f"up among {', '.join(AXES)}", repr(axis))
     body = x[:, 0].astype(np.float64)
     units = units or unit_named(said) or infer_units(None, body)
-    return {"units": units, "up": up or axis or infer_up(joints, body)}
+    axis, notes = (up or axis, ()) if up or axis else up_axis(joints, body)
+    return {"units": units, "up": axis}, notes
 
 # %% ../../../nbs/formats/plain/npz.ipynb #08637b00
-def _skeleton(
-    arrays: dict, joints: tuple[str, ...], there: np.ndarray, actor: int, path
-) -> Skeleton:
+def _skeleton(arrays: dict, joints: tuple, there: np.ndarray, actor: int, path) -> Skeleton:
     "Of an actor's joints, `there` [j] of all."
     mine, at = tuple(j for j, has in zip(joints, there) if has), np.flatnonzero(there)
     parents, edges = arrays["parents"], arrays["edges"]
@@ -211,10 +208,8 @@ def _cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if dtype.kind == "f":
         return values.astype(dtype)
     if np.isnan(values).any():
-        raise ValueError(
-            f"expected every point, because the file's {dtype} has no value for missing; "
-            "save positions as float"
-        )
+        want = f"expected every point, because the file's {dtype} has no value for missing"
+        raise ValueError(f"{want}; save positions as float")
     info = np.iinfo(dtype)
     return np.clip(values.round(), info.min, info.max).astype(dtype)
 
@@ -242,10 +237,10 @@ def parse(
     _check_tree(arrays, (a, j), path)
     rate = _number(arrays["fps"], "fps", path) if fps is None else float(fps)
     joints = tuple(map(str, arrays["joints"]))
-    frame = {} if c == 2 else _frame(x, joints, units, up, arrays, path)
+    frame, assumed = ({}, ()) if c == 2 else _frame(x, joints, units, up, arrays, path)
     return ArraysFile(
         data=data, parts=_parts(x, sure, present, joints, arrays, path), fps=rate,
-        fps_stated="fps" in members and fps in (None, arrays["fps"]), notes=notes, called=called, options={"fps": rate} | frame,
+        fps_stated="fps" in members and fps in (None, arrays["fps"]), notes=notes + assumed, called=called, options={"fps": rate} | frame,
         text=() if arrays["text"] is None else tuple(map(str, arrays["text"].reshape(-1))),
         stored=x, sure=sure, present=present, **frame or {"up": "y"},
     )  # fmt: skip
@@ -271,9 +266,8 @@ def _gather(scene: Scene, joints: list[str], present: np.ndarray, field: str) ->
     out = np.full((len(scene), *present.shape, *tail), np.nan, np.float32)
     for i, m in enumerate(scene.actors):
         if (x := getattr(m, field)) is not None:
-            out[:, i, present[i]] = x[
-                :, [m.skeleton.joints.index(j) for j in joints if j in m.skeleton.joints]
-            ].numpy()
+            at = [m.skeleton.joints.index(j) for j in joints if j in m.skeleton.joints]
+            out[:, i, present[i]] = x[:, at].numpy()
     return out
 
 

@@ -164,9 +164,8 @@ def read(
         every = np.concatenate([p.frames for p in people])
         first, frames = int(every.min()), int(np.ptp(every)) + 1
         if first < 0 or frames > MAX_FRAMES:
-            raise bad_file(
-                path, f"at most {MAX_FRAMES:,} frames from 0", f"{first} to {every.max()}"
-            )
+            want = f"at most {MAX_FRAMES:,} frames from 0"
+            raise bad_file(path, want, f"{first} to {every.max()}")
         actors = [_motion(p, first, frames, fps or 30.0, model) for p in people]
     notes = ["shape is the median over frames"]
     notes += ["30 frames per second are assumed"] * (fps is None)
@@ -174,28 +173,18 @@ def read(
     notes += ["no place in space: the bodies stay where they are"] * (tool == "VIBE")
     notes += [f"the first frame is frame {first} of the video"] * (first > 0)
     meta = {"format": "video_smpl", "tool": tool, "fps_stated": fps is not None, "units": "m"}
-    meta |= {
-        "up": people[0].up,
-        "notes": tuple(notes),
-        "approximate": actors[0].meta["approximate"],
-    }
+    meta |= {"up": people[0].up, "notes": tuple(notes)}
+    meta["approximate"] = actors[0].meta["approximate"]
     return Scene(tuple(actors), source=str(path), meta=meta)
 
 # %% ../../../nbs/formats/smpl/video_results.ipynb #b067d411
-_MARKS = (
-    b"joblib.numpy_pickle",
-    b"smpl_params_global",
-    b"pred_rotmat",
-    b"pose_world",
-    b"frame_ids",
-)
+_MARKS = b"joblib.numpy_pickle smpl_params_global pred_rotmat pose_world frame_ids".split()
 
 
 def sniff(path: Path, head: bytes) -> bool:
     "Whether it holds results of one of the tools."
-    packed = (
-        path.suffix.lower() in (".pkl", ".pt", ".pth", ".joblib") and head[:1] in b"x\x1fB\xfdP"
-    )
+    ending = path.suffix.lower() in (".pkl", ".pt", ".pth", ".joblib")
+    packed = ending and head[:1] in b"x\x1fB\xfdP"
     if head.startswith(b"PK") and not _torch(path):
         return _results_archive(path)
     if not (packed or any(m in head for m in _MARKS)):
