@@ -68,7 +68,9 @@ def encode(
         (x - model.mean) / model.std,
         torch.ones(x.shape[:2], dtype=torch.bool, device=x.device),
     )
-    z = look_at(model, normal, there, labels_for(model, domain, style, len(x)))[0]
+    model.styles.number(style)  # a name that is not known is refused, whether it is used or not
+    cond = labels_for(model, domain, style if model.config.encoder_style else None, len(x))
+    z = look_at(model, normal, there, cond)[0]
     return z if features.ndim == 3 else z[0]
 
 # %% ../../../nbs/models/vae/motion_vae.ipynb #a9e2a77e

@@ -33,6 +33,7 @@ SIZES = {
         linear=False,
         gated=False,
         positions="learned",
+        encoder_style=True,
     ),
     "causal": dict(d_z=16, causal=True),
     "twin": dict(d_z=16, causal=True, form="convolution", linear=False),
@@ -64,6 +65,9 @@ class VAEConfig(BaseModel):
     linear: bool = Field(True, description="start as the best linear code of patches")
     positions: Literal["rotary", "learned"] = Field("rotary", description="how time is told")
     style_head: bool = Field(True, description="guess the style from the encoder")
+    encoder_style: bool = Field(
+        False, description="tell the encoder the style too; its guess of the style is then none"
+    )
     prior_order: int = Field(2, ge=1, le=4, description="tokens that the prior looks back")
 
     @model_validator(mode="before")
@@ -131,6 +135,8 @@ def hold_frames(
     mask: Tensor,  # [b t] bool, the frames that are there
 ) -> Tensor:  # [b t d]
     "Each frame that is not there as the last one that was; as the first, before it."
+    if bool(mask.all()):
+        return x
     at = torch.arange(x.shape[1], device=x.device).expand(mask.shape)
     last = torch.where(mask, at, -1).cummax(1).values
     first = torch.where(mask, at, x.shape[1]).amin(1, keepdim=True).clamp_max(x.shape[1] - 1)
@@ -233,6 +239,8 @@ class Layers(nn.Module):
         self.judge = nn.Linear(c.d_model, len(styles.names)) if c.style_head else None
         self.code = nn.Linear(wide, c.d_z) if c.linear else None
         self.decode_linear = nn.Linear(c.d_z, wide) if c.linear else None
+        for layer in filter(None, (self.code, self.decode_linear)):
+            layer.requires_grad_(False)
 
 # %% ../../../nbs/models/vae/network.ipynb #229be08e
 def add_buffers(
@@ -274,14 +282,14 @@ def start_small(model: Layers):
 # %% ../../../nbs/models/vae/network.ipynb #16fa3530
 def look_at(
     model: Layers,
-    normal: Tensor,  # [b t d]
+    normal: Tensor,  # [b t d], frames that are not there held
     mask: Tensor,  # [b t] bool
     c: Tensor,  # [b k] condition
 ) -> tuple[
     Tensor, Tensor, Tensor, Tensor
 ]:  # mean and log variance [b n z], tokens [b n], states [b n w]
     "What the encoder says."
-    patches = to_patches(hold_frames(normal, mask), model.config.stride)
+    patches = to_patches(normal, model.config.stride)
     tokens = to_patches(mask[..., None], model.config.stride).any(-1)
     h = model.encoder(to_frames(patches, model.config.stride, None), c, model.sees(tokens))
     mean = model.to_mean(h)
@@ -328,8 +336,9 @@ class Network(Layers):
     def forward(self, x: Tensor, mask: Tensor, domain: Tensor, style: Tensor) -> Coded:
         "Frames [b t d], as they are, with a mask [b t] and labels [b]."
         c = self.condition(domain, style)
+        told = c if self.config.encoder_style else self.condition(domain, style * 0)
         normal = hold_frames((x.nan_to_num() - self.mean) / self.std, mask)
-        mean, spread, tokens, h = look_at(self, normal, mask, c)
+        mean, spread, tokens, h = look_at(self, normal, mask, told)
         z = mean + (0.5 * spread).exp() * torch.randn_like(mean) if self.training else mean
         y = bring_back(self, z, tokens, c, x.shape[1])
         pooled = (h * tokens[..., None]).sum(1) / tokens.sum(1, keepdim=True).clamp_min(1)
