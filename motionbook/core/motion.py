@@ -286,9 +286,7 @@ def _resampled_rotations(motion: Motion, lo, hi, w, positions) -> dict:
     return dict(rotations=rot, offsets=offsets, positions=pos)
 
 # %% ../../nbs/core/motion.ipynb #0a92c018
-def mirror(
-    motion: Motion,
-) -> Motion:
+def mirror(motion: Motion) -> Motion:
     "The motion as a mirror shows it: x negated, left and right exchanged."
     flip = torch.ones(motion.positions.shape[-1])
     flip[0] = -1
