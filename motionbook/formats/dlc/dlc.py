@@ -11,7 +11,7 @@ import csv
 import functools
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +35,14 @@ from motionbook.formats.dlc.dlc_table import (
     with_scale,
 )
 from ..kit.hdf5 import HDF5
-from ..kit.numbers import Habit, find_habit, format_number, is_missing
+from motionbook.formats.kit.numbers import (
+    FEW_CELLS,
+    Habit,
+    few_numbers,
+    find_habit,
+    format_number,
+    is_missing,
+)
 from ..kit.tokens import line_number, on_disk, refuse_binary, replaced, text_body
 from ..original import Change, file_functions
 
@@ -215,10 +222,12 @@ def read_columns(
         encoding_errors="replace", low_memory=False, **how,
     )  # fmt: skip
 
-# %% ../../../nbs/formats/dlc/dlc.ipynb #70d089dd
+# %% ../../../nbs/formats/dlc/dlc.ipynb #7fb27b941602401d91542211134fc71a
 def _numbers(text: CsvText, width: int, path) -> tuple[np.ndarray, tuple[str, ...]]:
     "Values [t k] and the index' labels."
     index, cells = list(range(text.header.index)), text.cells.tolist()
+    if small := _few(text, width, index, cells):
+        return small
     kinds = dict.fromkeys(index, str) | dict.fromkeys(cells, np.float64)
     try:
         frame = read_columns(text, width, index + cells, dtype=kinds)
@@ -229,10 +238,30 @@ def _numbers(text: CsvText, width: int, path) -> tuple[np.ndarray, tuple[str, ..
         fix = "a quote or a line end stands inside a cell"
         raise bad_file(path, f"{len(text.rows)} rows", f"{len(frame)}", "numbers", fix)
     words = frame[index].fillna("").astype(str).itertuples(index=False) if index else ()
-    labels = tuple("/".join(w) for w in words)
-    return values, () if labels == tuple(map(str, range(len(labels)))) else labels
+    return values, _labels("/".join(w) for w in words)
 
 
+def _labels(words: Iterable[str]) -> tuple[str, ...]:
+    "What stands before the rows; () where it only counts them."
+    labels = tuple(words)
+    return () if labels == tuple(map(str, range(len(labels)))) else labels
+
+# %% ../../../nbs/formats/dlc/dlc.ipynb #acae54e37e7d407bbb7b55eff062a284
+def _few(text: CsvText, width: int, index: list[int], cells: list[int]):
+    "Values and labels of a small table; None where it is not small, or has quotes or rows cut short."
+    frames = len(text.rows)
+    if width * frames > FEW_CELLS or b'"' in text.body[text.rows[0, 0] :]:
+        return None
+    rows = [text.split(t) for t in range(frames)]
+    if any(len(row) != width for row in rows):
+        return None
+    values = few_numbers(([text.number(r[c]) for c in cells] for r in rows), len(cells), frames)
+    words = [[r[c].decode("ascii", "replace") for c in index] for r in rows]
+    if values is None or any(not w.isdigit() for row in words for w in row):
+        return None
+    return values, _labels("/".join(w) for w in words if index)
+
+# %% ../../../nbs/formats/dlc/dlc.ipynb #70d089dd
 def _patiently(text: CsvText, width: int, path):
     "The slow way, word by word."
     import pandas as pd

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...core.files import bad_file
-from ..kit.numbers import is_missing, unique_names
+from ..kit.numbers import few_numbers, is_missing, unique_names
 
 # %% ../../../nbs/formats/markers/trc_table.ipynb #6cbce892
 @dataclass(frozen=True, eq=False)
@@ -130,6 +130,10 @@ def _find_parts(text: str, path) -> _Parts:
 # %% ../../../nbs/formats/markers/trc_table.ipynb #b4aa2e47
 def _numbers(rows: list[str], width: int, tabbed: bool, comma: bool, gone=()) -> np.ndarray:
     "Rows of text as float64 [t width], NaN for blanks; ValueError where a field is no number."
+    decimal = (lambda w: w.replace(",", ".")) if comma else str
+    words = ([decimal(w) for w in (r.split("\t") if tabbed else r.split())] for r in rows)
+    if (few := few_numbers(words, width, len(rows))) is not None:
+        return few
     import pandas as pd
 
     table = pd.read_csv(
