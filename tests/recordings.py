@@ -322,6 +322,37 @@ def robots() -> dict[str, Files]:
     }
 
 
+def poselib() -> dict[str, Files]:
+    "An arm of three bodies that waves."
+    t, q = np.arange(8) / 30, np.zeros((8, 3, 4), "f4")
+    q[..., 3] = 1
+    q[:, 1, 1], q[:, 1, 3] = np.sin(t), np.cos(t)
+    arr = lambda x: {"arr": np.asarray(x), "context": {"dtype": "float32"}}
+    tree = {"node_names": ["base", "upper", "lower"], "parent_indices": arr([-1, 0, 1])}
+    tree["local_translation"] = arr(np.float32([[0, 0, 0], [0, 0, 1], [0, 0, 0.5]]))
+    root = np.float32([0, 0, 1]) + np.zeros((8, 3), "f4")
+    content = {"rotation": arr(q), "root_translation": arr(root), "skeleton_tree": tree}
+    content |= {"is_local": True, "fps": np.array(30)}
+    array = io.BytesIO()
+    np.save(array, np.array(content, dtype=object), allow_pickle=True)
+    return {"arm": {"arm.npy": array.getvalue()}}
+
+
+def deepmimic() -> dict[str, Files]:
+    "A humanoid and a dog that bend a leg."
+    from motionbook.formats.motionlib.deepmimic import CHARACTERS
+
+    found = {}
+    for width, (body, each) in CHARACTERS.items():
+        rows, at = np.zeros((6, width)), np.cumsum([4, *each])
+        rows[:, 0], rows[:, 2] = 1 / 30, 0.85
+        rows[:, at[:-1][np.array(each) == 4]] = 1
+        rows[:, at[:-1][np.array(each) == 1]] = -np.linspace(0.1, 1, 6)[:, None]
+        text = json.dumps({"Loop": "none", "Frames": rows.round(6).tolist()})
+        found[body.name] = {"clip.txt": text.encode()}
+    return found
+
+
 DIALECTS: dict[str, Callable[[], dict[str, Files]]] = {
     "bvh": bvh,
     "asf_amc": acclaim,
@@ -334,6 +365,8 @@ DIALECTS: dict[str, Callable[[], dict[str, Files]]] = {
     "smpl_npz": smpl,
     "marker_h5": marker_h5,
     "motionlib": robots,
+    "poselib": poselib,
+    "deepmimic": deepmimic,
     "sleap_csv": sleap_csv,
     "video_smpl": people_in_videos,
     "aist_keypoints": aist_keypoints,

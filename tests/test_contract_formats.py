@@ -18,6 +18,7 @@ import torch
 from helpers import SAMPLES, edited, same
 from recordings import examples, put
 
+from motionbook.core.archives import parse_npy
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion
 from motionbook.core.pickles import load_pickle
@@ -62,7 +63,11 @@ def numbers(path: Path) -> dict[str, np.ndarray]:
         with np.load(io.BytesIO(data)) as z:
             return {k: z[k] for k in z.files}
     if data.startswith(b"\x93NUMPY"):
-        return {"array": np.load(io.BytesIO(data))}
+        x = parse_npy(data, path, objects=True)
+        if x.dtype != object:
+            return {"array": x}
+        inner = lambda v: v["arr"] if isinstance(v, dict) and "arr" in v else str(v)
+        return {k: np.asarray(inner(v)) for k, v in x.item().items()}
     if path.suffix == ".pkl":
         return {k: np.asarray(v) for k, v in load_pickle(path).items()}
     if path.suffix == ".c3d":

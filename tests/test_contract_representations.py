@@ -12,14 +12,23 @@ from helpers import same
 
 from motionbook import Motion, Scene
 from motionbook.core.motion import resample
+from motionbook.core.robot import clip_to_motion
+from motionbook.core.robots import G1_23DOF
 from motionbook.core.rotation import axis_rotation
 from motionbook.features.representation import REPRESENTATIONS, describe, rebuild, representation
 from motionbook.synthetic.animals import mouse
 from motionbook.synthetic.people import person, person_markers
+from motionbook.synthetic.robots import robot_walk
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 WALK = person("walk", 3, fps=20, seed=1)
-RECORDINGS = {"person": WALK, "markers": person_markers(WALK), "mouse": mouse(3, seed=1).actors[0]}
+ROBOT = clip_to_motion(G1_23DOF, robot_walk(G1_23DOF, seconds=3, seed=1, lean=0))
+RECORDINGS = {
+    "person": WALK,
+    "markers": person_markers(WALK),
+    "mouse": mouse(3, seed=1).actors[0],
+    "robot": ROBOT,
+}
 
 
 @pytest.fixture(params=list(REPRESENTATIONS))
@@ -52,9 +61,13 @@ def size(m: Motion) -> float:
 
 def turned(m: Motion) -> Motion:
     "The same motion elsewhere: turned about the vertical in space, pushed aside in a picture."
-    p = m.positions
+    p, turn = m.positions, axis_rotation("y", torch.tensor(0.7))
+    if m.skeleton == ROBOT.skeleton:  # its angles are in its rotations
+        rotations = m.rotations.clone()
+        rotations[:, 0] = turn @ rotations[:, 0]
+        return m.replace(positions=p @ turn.T + torch.tensor([1.0, 0.0, 2.0]), rotations=rotations)
     if p.shape[-1] == 3:
-        p = p @ axis_rotation("y", torch.tensor(0.7)).T + torch.tensor([1.0, 0.0, 2.0])
+        p = p @ turn.T + torch.tensor([1.0, 0.0, 2.0])
     else:
         p = p + torch.tensor([30.0, 20.0])
     return m.replace(positions=p, rotations=None, offsets=None)

@@ -34,7 +34,8 @@ def methods(
 ) -> tuple[str, ...]:
     "Every method that has a name, besides `auto`."
     actors = () if scene is None else scene.actors
-    fits = lambda found: not isinstance(found, Trained) or all(map(found.knows, actors))
+    known = lambda found: all(map(found.knows, actors)) and not (actors and found.alone)
+    fits = lambda found: not isinstance(found, Trained) or known(found)
     return tuple(n for n in METHODS if fits(METHODS[n]))
 
 

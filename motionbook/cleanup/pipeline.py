@@ -18,6 +18,7 @@ from ..core.command import check_apart
 from ..core.files import bad_file
 from ..core.landing import landing
 from ..core.motion import Scene
+from ..filters.auto import own_method
 from ..filters.cleaner import Cleaned
 from ..formats.at_once import BESIDE, WRITTEN, ending, refuse_ending
 from ..formats.registry import read, read_all, write, write_all
@@ -75,7 +76,7 @@ def pick_worst(cleaned: Cleaned) -> Cleaned:
 # %% ../../nbs/cleanup/pipeline.ipynb #fc086d83
 def repair(scene: Scene, method: str, fidelity: str, max_gap, minutes: float) -> Cleaned:
     "One recording, by the method that was asked for or that `compare` names."
-    if method != "auto" or fidelity == "all" or not minutes:
+    if method != "auto" or fidelity == "all" or not minutes or own_method(scene):
         return clean(scene, method, fidelity, max_gap)
     from motionbook.cleanup.compare.compare import auto_method
 

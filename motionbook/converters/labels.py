@@ -39,12 +39,16 @@ class Labels:
             own["audio"] = Path(self.audio).name  # where it lies is nobody's business
         return own | dict(self.more)
 
-# %% ../../nbs/converters/labels.ipynb #26063d16
+# %% ../../nbs/converters/labels.ipynb #5e0c9ab1
 def labels_of(
     scene: Scene,
 ) -> Labels:  # empty where the scene has none
     "What its dataset says of a scene."
     found = scene.meta.get("labels")
+    if isinstance(found, Mapping):
+        raise ValueError(
+            f"scene {scene.source!r}: expected Labels in meta['labels'], got a {type(found).__name__}"
+        )
     return found if isinstance(found, Labels) else Labels()
 
 

@@ -345,6 +345,7 @@ class Trained:
     cleaner: Callable[[float | None], Cleaner]  # from max_gap, in seconds
     check: Callable[[Motion], None]  # ValueError where it does not know a motion's skeleton
     fillers: Callable[[Motion], More]  # for a motion that it knows: what `auto` may try
+    alone: bool = False  # `auto` takes it without a trial wherever it knows every actor
 
     def knows(self, motion: Motion) -> bool:
         "Whether the skeleton of a motion is one of its own."

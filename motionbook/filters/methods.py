@@ -25,3 +25,8 @@ METHODS.add("rts-velocity", FILL + "kalman:rts_velocity", "a Kalman smoother of 
 METHODS.add("low-rank", FILL + "lowrank:low_rank", "a few shared movements explain all joints")
 METHODS.add("pca", FILL + "lowrank:pca_prior", "the poses that the recording shows elsewhere")
 METHODS.add("coupled", FILL + "coupled:coupled", "a Kalman smoother of all joints together")
+METHODS.add(
+    "robot",
+    "motionbook.filters.robot.robot_cleaner:ROBOT",
+    "joint angles and root of robots, within their limits",
+)

@@ -11,7 +11,7 @@ from pathlib import Path
 # %% ../../nbs/formats/at_once.ipynb #4a665a5d
 WRITTEN = (
     ".bvh", ".amc", ".c3d", ".trc", ".csv", ".analysis.h5", ".h5", ".hdf5", ".hdf",
-    ".slp", ".nwb", ".json", ".npz", ".npy", ".motion", ".pkl",
+    ".slp", ".nwb", ".json", ".npz", ".npy", ".motion", ".pkl", ".txt",
 )  # fmt: skip
 SPATIAL = (".bvh", ".amc", ".c3d", ".trc")  # 3-D points only
 FLAT = (".slp",)  # 2-D points only

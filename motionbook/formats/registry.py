@@ -129,6 +129,10 @@ _ours("aist_keypoints", (".pkl",), "smpl.aist_keypoints", "AIST++ keypoints of d
       "every other array and number")
 _ours("motionlib", (".pkl", ".npz", ".npy", ".csv"), "motionlib.motionlib", "robot motion as controllers are trained on: PHC, ASAP and GMR pickles, BeyondMimic and mjlab archives, MuJoCo rows, trajectories with flags, G1 tables",
       "every other array, cell and byte; the numbers of untouched joints and frames")
+_ours("poselib", (".npy",), "motionlib.poselib", "poselib's humanoids, as AMP and ASE train on them: a tree and a quaternion for each joint",
+      "every byte but the turns of changed joints and the places of changed roots", variant_of="video_smpl")
+_ours("deepmimic", (".txt", ".json"), "motionlib.deepmimic", "DeepMimic's clips of a humanoid or a dog: rows of quaternions and angles in JSON",
+      "every byte but the tokens of changed numbers")
 register(Format("canonical", (".pt",), "motionbook.schema.canonical_file", "canonical samples: stick figures with actions, physics and metadata",
                 "nothing: it is made by `motionbook convert`", variant_of="video_smpl", many=True, writes=False))
 register(Format("motion", (".motion",), "motionbook.schema.dot_motion", "stick figures of twelve or five segments in JSON, one actor or several",

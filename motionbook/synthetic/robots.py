@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['robot_walk']
 
-# %% ../../nbs/synthetic/robots.ipynb #11824b4c
+# %% ../../nbs/synthetic/robots.ipynb #2759aacd
 import math
 
 import torch
@@ -15,7 +15,7 @@ from ..core.robot import Robot, robot_fk
 from ..core.robot_clip import RobotClip
 from ..core.robots import G1_29DOF
 
-# %% ../../nbs/synthetic/robots.ipynb #fa5a990b
+# %% ../../nbs/synthetic/robots.ipynb #924751f6
 _WAVES = {  # joint -> middle, size, phase against the step, for one side [rad]
     "hip_pitch": (-0.35, 0.35, 0.0), "hip_roll": (0.05, 0.05, 1.2), "knee": (0.65, 0.35, 2.2), "ankle_pitch": (-0.3, 0.18, 3.9),
     "shoulder_pitch": (0.1, 0.35, math.pi), "shoulder_roll": (0.2, 0.05, 0.5), "elbow": (0.8, 0.2, math.pi), "waist_yaw": (0.0, 0.12, 0.0),
@@ -34,7 +34,7 @@ def _joint_wave(name: str, phase: Tensor, drift: Tensor, depth: Tensor) -> Tenso
     mirrored = side if any(w in name for w in _OUTWARD) else 1.0
     return mirrored * wave + drift
 
-# %% ../../nbs/synthetic/robots.ipynb #b252ea50
+# %% ../../nbs/synthetic/robots.ipynb #027675dd
 def robot_walk(
     robot: Robot = G1_29DOF,
     seconds: float = 4.0,
@@ -42,6 +42,7 @@ def robot_walk(
     seed: int = 0,
     speed: float = 0.7,  # metres a second
     squat: float = 0.4,  # how deep it squats now and then, 0 to 1
+    lean: float = 0.04,  # radians by which the pelvis sways
 ) -> RobotClip:
     "A humanoid robot that walks a bend, squatting now and then."
     n = max(2, round(seconds * fps))
@@ -55,20 +56,17 @@ def robot_walk(
     waves = [_joint_wave(name, phase, drift[:, k], depth) for k, name in enumerate(robot.joints)]
     low, high = (robot.limits.double() * 0.98).unbind(-1)
     dof = torch.maximum(torch.minimum(torch.stack(waves, -1), high), low)
-    return _standing(robot, dof, t, phase, speed, 0.5 * (rand(1) - 0.5), fps)
+    heading = 0.5 + 0.5 * (rand(1) - 0.5) * t
+    return _standing(robot, dof, heading, lean * torch.sin(2 * phase), speed, fps)
 
-# %% ../../nbs/synthetic/robots.ipynb #bfb9f9ea
+# %% ../../nbs/synthetic/robots.ipynb #40730140
 def _standing(
-    robot: Robot, dof: Tensor, t: Tensor, phase: Tensor, speed: float, bend: Tensor, fps: float
+    robot: Robot, dof: Tensor, heading: Tensor, lean: Tensor, speed: float, fps: float
 ) -> RobotClip:
-    heading = 0.5 + bend * t
-    lean = 0.04 * torch.sin(2 * phase)
-    turn = torch.stack(
-        [lean.sin() * 0, (lean / 2).sin(), (heading / 2).sin(), (heading / 2).cos()], -1
-    )
+    turn = torch.stack([0 * lean, (lean / 2).sin(), (heading / 2).sin(), (heading / 2).cos()], -1)
     turn = turn / turn.norm(dim=-1, keepdim=True)
     step = speed / fps * torch.stack([heading.cos(), heading.sin()], -1)
-    level = robot_fk(robot, torch.zeros(len(t), 3, dtype=torch.float64), turn, dof).positions
+    level = robot_fk(robot, torch.zeros(len(dof), 3, dtype=torch.float64), turn, dof).positions
     height = 0.04 - level[..., 2].amin(-1)
     place = torch.cat([step.cumsum(0), _smooth(height)[:, None]], -1)
     return RobotClip(place, turn, dof, fps, robot.joints, f"{robot.name} walk")

@@ -6,7 +6,7 @@
 __all__ = ['DIALECTS', 'Dialect', 'is_archive', 'is_rows', 'dialect_of', 'sniff', 'parse', 'read', 'read_clips', 'limit_notes',
            'write', 'scene_clips', 'fresh', 'check_clips']
 
-# %% ../../../nbs/formats/motionlib/motionlib.ipynb #81941962
+# %% ../../../nbs/formats/motionlib/motionlib.ipynb #32b8751b
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ from motionbook.formats.motionlib.trajectories import (
 )
 from ..original import is_own, original_scene
 
-# %% ../../../nbs/formats/motionlib/motionlib.ipynb #51ed6149
+# %% ../../../nbs/formats/motionlib/motionlib.ipynb #c6dbf51d
 class Dialect(NamedTuple):
     "One kind of file."
 
@@ -69,7 +69,7 @@ DIALECTS = {
     "table": Dialect(is_table, parse_table),
 }
 
-# %% ../../../nbs/formats/motionlib/motionlib.ipynb #5c9e5bd7
+# %% ../../../nbs/formats/motionlib/motionlib.ipynb #75ced1f0
 def dialect_of(
     path: Path,
     head: bytes,  # the first 64 kB
@@ -88,7 +88,7 @@ def sniff(path: Path, head: bytes) -> bool:
     "Whether the content is this format's."
     return dialect_of(path, head) is not None
 
-# %% ../../../nbs/formats/motionlib/motionlib.ipynb #b7d2939f
+# %% ../../../nbs/formats/motionlib/motionlib.ipynb #54d406d8
 def parse(
     data: bytes,
     path: str | os.PathLike,  # for its name, and for messages
@@ -166,7 +166,7 @@ def limit_notes(
         else ()
     )
 
-# %% ../../../nbs/formats/motionlib/motionlib.ipynb #85e09709
+# %% ../../../nbs/formats/motionlib/motionlib.ipynb #5ea6d79e
 def write(
     scene: Scene,
     path: str | os.PathLike,  # .pkl, .npz, .npy or .csv
@@ -194,13 +194,13 @@ _MARKS = {".npz": b"PK", ".npy": b"\x93NUMPY"}
 def _same_kind(data: bytes, path: Path) -> bool:
     "Whether a name asks for the kind of file that the bytes are."
     end = path.suffix.lower()
+    text = b"," in data[:4096] and b"\0" not in data[:4096] and data[:4096].isascii()
     own = next(
-        (e for e, mark in _MARKS.items() if data.startswith(mark)),
-        ".csv" if data[:1].isalnum() or data[:1] in b'-"' else ".pkl",
+        (e for e, mark in _MARKS.items() if data.startswith(mark)), ".csv" if text else ".pkl"
     )
     return end == own or (own == ".pkl" and end in (".pkl", ".joblib"))
 
-# %% ../../../nbs/formats/motionlib/motionlib.ipynb #33b37289
+# %% ../../../nbs/formats/motionlib/motionlib.ipynb #a786e010
 def scene_clips(
     scene: Scene,
     path: str | os.PathLike,  # named in errors

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LAFAN_FPS', 'BONES_FPS', 'parse_table', 'has_bones_header', 'write_table', 'fresh_table', 'is_table']
 
-# %% ../../../nbs/formats/motionlib/tables.ipynb #5ac76bd9
+# %% ../../../nbs/formats/motionlib/tables.ipynb #e278a682
 import math
 import os
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from ..kit.tokens import Tokens, csv_grid, csv_numbers, on_disk, replaced
 from .robot_file import Edit, RobotFile, robot_file
 from .stored import Stored, Style, checked_numbers
 
-# %% ../../../nbs/formats/motionlib/tables.ipynb #2cfe43f6
+# %% ../../../nbs/formats/motionlib/tables.ipynb #9abae539
 LAFAN_FPS, BONES_FPS = 30.0, 120.0  # frames per second, which the files do not say
 _ROOT = [f"root_{what}{axis}" for what in ("translate", "rotate") for axis in "XYZ"]
 
@@ -64,7 +64,7 @@ def _cells_below(head: bytes, data: bytes, path) -> tuple[Tokens, np.ndarray, in
         raise bad_file(path, "decimal points", "decimal commas")
     return tokens, tokens.values.reshape(-1, len(grid.names)), len(head)
 
-# %% ../../../nbs/formats/motionlib/tables.ipynb #a16c8672
+# %% ../../../nbs/formats/motionlib/tables.ipynb #598caa4e
 def has_bones_header(
     head: bytes,
 ) -> bool:
@@ -103,7 +103,7 @@ def _bones(data: bytes, path, options: dict) -> RobotFile:
         **options,
     )
 
-# %% ../../../nbs/formats/motionlib/tables.ipynb #94209ee7
+# %% ../../../nbs/formats/motionlib/tables.ipynb #0b8b48a3
 def write_table(
     file: RobotFile,
     edits: Sequence[Edit],

@@ -27,7 +27,7 @@ from motionbook.formats.kit.hdf5 import (
     text_of,
     words_of,
 )
-from ..kit.units import UNITS, infer_up, unit_named
+from ..kit.units import UNITS, unit_named, up_axis
 from ..original import Change, Original, Part
 
 # %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #498f2080
@@ -170,17 +170,17 @@ def _part(group_name: str, series, rows, body, frames: int) -> Part:
     return Part(body, np.where(there[..., None], x, np.nan), sure, name.removeprefix("track="))
 
 
-def _up(animals: list[list[Series]], path) -> str:
-    "Which axis points up in 3-D; 2-D are pixels, y down."
+def _up(animals: list[list[Series]], path) -> tuple[str, tuple[str, ...]]:
+    "Which axis points up in 3-D, and a note where it is assumed; 2-D are pixels, y down."
     c = {s.data.shape[1] for series in animals for s in series}
     if len(c) > 1:
         raise bad_file(path, "one number of coordinates for all animals", "2 and 3")
     if c == {2}:
-        return "-y"
+        return "-y", ()
     first = animals[0]
     n = min(len(s.data) for s in first)
     x = np.stack([s.data[:n] * s.factor for s in first], 1)
-    return infer_up([s.name for s in first], x) if n else "y"
+    return up_axis([s.name for s in first], x) if n else ("y", ())
 
 # %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #5caf871e
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -206,7 +206,7 @@ def parse_nwb(
         names, module = _chosen(f, module, path)
         bodies = [_body(f[n], path) for n in names]
         series = [_all_series(f[n], nodes, path) for n, (nodes, _) in zip(names, bodies)]
-    up, flat = _up(series, path), [s for p in series for s in p]
+    (up, notes), flat = _up(series, path), [s for p in series for s in p]
     grid, rows, rate = frames_of([s.times for s in flat], path)
     if len(grid) * len(flat) > 100_000_000:
         raise bad_file(path, "at most 100,000,000 points", f"{len(grid):,} frames")
@@ -218,7 +218,7 @@ def parse_nwb(
     return NwbOriginal(
         data=raw, parts=tuple(parts), series=tuple(map(tuple, series)), rows=tuple(rows),
         fps=rate or 30.0 if fps is None else fps, fps_stated=fps is not None or rate is not None,
-        units="px" if up == "-y" else "m", up=up, options={"module": module}, timed=False, meta=times,
+        units="px" if up == "-y" else "m", up=up, options={"module": module}, timed=False, meta=times, notes=notes,
     )  # fmt: skip
 
 # %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #f3948c94

@@ -21,8 +21,8 @@ from motionbook.formats.kit.units import (
     UNITS,
     check_options,
     infer_units,
-    infer_up,
     unit_named,
+    up_axis,
 )
 from ..original import Original, Part, file_functions
 from .npy import ASSUMED_FPS, skeleton_of_width
@@ -119,8 +119,8 @@ def _word(x: np.ndarray | None) -> str:
     return "" if x is None or not x.size else str(x.reshape(-1)[0])
 
 
-def _frame(x: np.ndarray, joints: tuple[str, ...], units, up, arrays: dict, path) -> dict[str, str]:
-    "Unit and up axis: as asked for, else as stated, else as the first actor's body tells."
+def _frame(x: np.ndarray, joints: tuple[str, ...], units, up, arrays: dict, path):
+    "Unit and up axis: as asked for, else as stated, else as the first actor's body tells; and notes."
     said, axis = _word(arrays["units"]), _word(arrays["up"]).lower()
     if said and unit_named(said) is None:
         raise bad_file(path, f"units among {', '.join(UNITS)}", repr(said))
@@ -128,7 +128,8 @@ def _frame(x: np.ndarray, joints: tuple[str, ...], units, up, arrays: dict, path
         raise bad_file(path, f"up among {', '.join(AXES)}", repr(axis))
     body = x[:, 0].astype(np.float64)
     units = units or unit_named(said) or infer_units(None, body)
-    return {"units": units, "up": up or axis or infer_up(joints, body)}
+    axis, notes = (up or axis, ()) if up or axis else up_axis(joints, body)
+    return {"units": units, "up": axis}, notes
 
 # %% ../../../nbs/formats/plain/npz.ipynb #08637b00
 def _skeleton(arrays: dict, joints: tuple, there: np.ndarray, actor: int, path) -> Skeleton:
@@ -236,10 +237,10 @@ def parse(
     _check_tree(arrays, (a, j), path)
     rate = _number(arrays["fps"], "fps", path) if fps is None else float(fps)
     joints = tuple(map(str, arrays["joints"]))
-    frame = {} if c == 2 else _frame(x, joints, units, up, arrays, path)
+    frame, assumed = ({}, ()) if c == 2 else _frame(x, joints, units, up, arrays, path)
     return ArraysFile(
         data=data, parts=_parts(x, sure, present, joints, arrays, path), fps=rate,
-        fps_stated="fps" in members and fps in (None, arrays["fps"]), notes=notes, called=called, options={"fps": rate} | frame,
+        fps_stated="fps" in members and fps in (None, arrays["fps"]), notes=notes + assumed, called=called, options={"fps": rate} | frame,
         text=() if arrays["text"] is None else tuple(map(str, arrays["text"].reshape(-1))),
         stored=x, sure=sure, present=present, **frame or {"up": "y"},
     )  # fmt: skip

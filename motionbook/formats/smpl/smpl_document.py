@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SmplFile', 'parse', 'nearest_rotvec', 'stored_numbers']
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #dffb3caf
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #f1d8294c
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,13 +19,13 @@ from ...body.smpl import KINDS, BodyModel, as_body, pose_rotations, rest_offsets
 from ...core.files import bad_file
 from ...core.gaps import differs
 from ...core.kinematics import refit_changed
-from ...core.motion import Motion, Scene, fk
+from ...core.motion import Motion, Scene, fk, pose_motion
 from ...core.rotation import matrix_to_rotvec
 from ...core.skeleton import Skeleton
 from ..original import Change, Original
 from .smpl_arrays import SmplArrays, parse_smpl, smpl_members, with_numbers
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #ea069667
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #df98b848
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SmplFile(Original):
     "An SMPL file and how it was understood."
@@ -68,7 +68,7 @@ class SmplFile(Original):
     def check(self, scene: Scene, path):
         "Bodies do not hold every scene; that the file can be read is enough."
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #1d7ee364
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #7a6abd4b
 _BASIS = {  # to y up
     "y": torch.eye(3).double(), "-y": torch.tensor([1.0, -1, -1]).diag().double(),
     "z": torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]).double(),
@@ -84,7 +84,7 @@ def _posed(a: SmplArrays, rest: Tensor, up: str) -> tuple[Tensor, Tensor]:
     rotations[:, 0] = _BASIS[up] @ rotations[:, 0]
     return rotations, (rest[..., 0, :] + trans / a.scaling) @ _BASIS[up].T
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #c3d68c36
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #2c1e83a4
 def _up(a: SmplArrays, rest: Tensor, usual: str) -> str:
     "The axis along which the neck is above the ankles in the median; `usual` where the body does not tell."
     some = slice(None, None, max(1, len(a.poses) // 200))
@@ -99,7 +99,7 @@ def _up(a: SmplArrays, rest: Tensor, usual: str) -> str:
     middle = way.median(0).values
     return next((axis for axis, k in (("y", 1), ("z", 2)) if middle[k] > 0.7), usual)
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #829e003d
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #7eabecde
 def parse(
     data: bytes,  # a .npz of AMASS or of other SMPL-family recordings, or a .pkl of AIST++
     path="poses.npz",  # for messages
@@ -131,21 +131,19 @@ def parse(
 
 _AIST_FPS = 60.0  # all of AIST++; the files do not say
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #03db000a
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #2d90690f
 def _pose(doc: SmplFile) -> Motion:
     "The file's one actor, in metres and y up."
     rest, s = doc.rest(), doc.skeleton
     rotations, root = _posed(doc.arrays, rest, doc.up)
     offsets = rest_offsets(rest, s.parents)
-    positions = fk(rotations, offsets, root, s.parents)[0]
-    changing = offsets.float() if rest.ndim == 3 else None
-    if not positions[:, 1:].isfinite().any():
-        raise ValueError("expected numbers in poses and trans, got nothing but NaN")
     meta = {"gender": doc.arrays.gender, "approximate": doc.body.approximate}
-    more = {"rotations": rotations, "offsets": changing, "name": doc.name, "meta": meta}
-    return Motion(positions, s, doc.fps, **more)
+    made = pose_motion(rotations, offsets, root, s, doc.fps, name=doc.name, meta=meta)
+    if not made.positions[:, 1:].isfinite().any():
+        raise ValueError("expected numbers in poses and trans, got nothing but NaN")
+    return made
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #66762c93
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #955a66cf
 def nearest_rotvec(
     rotations: Tensor,  # [... 3 3]
     near: Tensor,  # [... 3] rotation vectors to stay close to, radians
@@ -160,7 +158,7 @@ def nearest_rotvec(
     turns = torch.round(((near.nan_to_num() * axis).sum(-1, keepdim=True) - angle) / (2 * torch.pi))
     return (v + 2 * torch.pi * turns * axis).masked_fill(gone[..., None], torch.nan)
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #a859bc2b
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #914dba4c
 def stored_numbers(
     doc: SmplFile,
     rotations: Tensor,  # [t j 3 3] parent-relative, y up
@@ -175,7 +173,7 @@ def stored_numbers(
     trans = (root.double() @ basis - doc.rest()[..., 0, :]) * doc.arrays.scaling
     return poses.numpy(), trans.numpy()
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #e7b0ad2a
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #ddba31a2
 def _changes(doc: SmplFile, motion: Motion) -> list[Change]:
     "What is not as in the file."
     (before,) = doc.motions()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .grids import Form
 
-# %% ../../../nbs/models/vqvae/convolutions.ipynb #c57a573e
+# %% ../../../nbs/models/vqvae/convolutions.ipynb #fc57c31d
 PRESETS = {
     "seed": {},
     "small": dict(width=96, code_dim=64, depth=2),
@@ -52,6 +52,10 @@ class VQVAEConfig(BaseModel):
     mu: float = Field(0.99, gt=0, lt=1, description="decay of a codebook's averages, a step")
     block: int = Field(32, ge=4, description="frames of a token in the form blocks")
     bits: float = Field(67.5, gt=0, description="bits a second in the form blocks")
+    tune: Literal["correction", "all"] = Field(
+        "correction",
+        description="what training moves in the form blocks; all: the transform too, for hours of data",
+    )
     head_sizes: tuple[int, ...] = Field(
         (), description="codes of each head; empty = as told above, or by need in the form blocks"
     )

@@ -1,0 +1,256 @@
+"Robot motion: files of every dialect, orders settled by the tree, hostile ones refused, real ones repaired."
+
+import io
+import pickle
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import torch
+
+from motionbook.cleanup.clean import clean
+from motionbook.cleanup.pipeline import clean_file
+from motionbook.core.files import BadFile
+from motionbook.core.motion import Scene
+from motionbook.core.robot import broken_limits, clip_to_motion, joint_orders, level_order, robot_fk
+from motionbook.core.robot_files import read_robot
+from motionbook.core.robots import G1_23DOF, G1_29DOF
+from motionbook.data.motion_library import load_motion_library
+from motionbook.features.dof.dof_vectors import decode_dof, encode_dof, start_of
+from motionbook.formats.kit.raw_arrays import exchange_arrays_in
+from motionbook.formats.motionlib.settle import settle
+from motionbook.formats.motionlib.stored import Stored, Style, clip_to_numbers
+from motionbook.formats.motionlib.trajectories import body_arrays
+from motionbook.formats.registry import find_format, read, write
+from motionbook.synthetic.robots import robot_walk
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+WALK = robot_walk(G1_23DOF, seconds=3, seed=5)
+LEVELS = tuple(joint_orders(G1_23DOF)["breadth-first"])
+
+
+@pytest.fixture
+def pickles(real_data):
+    folder = real_data / "motionlib" / "asap_g1_pkl"
+    if not folder.exists():
+        pytest.skip("no G1 motions here")
+    return sorted(folder.glob("*.pkl"))
+
+
+def motion_scene(clip=WALK, robot=G1_23DOF) -> Scene:
+    return Scene((clip_to_motion(robot, clip),), meta={"format": "motionlib"})
+
+
+def saved(path: Path, **arrays) -> Path:
+    np.savez(path, **arrays)
+    return path
+
+
+def entry(**more) -> dict:
+    made = {k: getattr(WALK, k).numpy() for k in ("root_pos", "root_rot")}
+    return made | {"fps": 30, "dof_pos": WALK.dof.numpy()} | more
+
+
+# the robot
+
+
+def test_the_known_robot_is_the_described_one(real_data):
+    folder = real_data / "motionlib" / "robot"
+    pose = (WALK.root_pos, WALK.root_rot, WALK.dof)
+    mine = robot_fk(G1_23DOF, *pose)
+    for name in ("g1_29dof_anneal_23dof.urdf", "g1_29dof_anneal_23dof_fitmotionONLY.xml"):
+        robot = read_robot(folder / name)
+        assert robot.joints == G1_23DOF.joints and torch.equal(robot.limits, G1_23DOF.limits)
+        placed = robot_fk(robot, *pose).positions
+        found = placed[:, [robot.bodies.index(b) for b in G1_23DOF.bodies]]
+        assert (found - mine.positions).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    "text, why",
+    (
+        ("<robot name='x'><link name='a'/></robot>", "joints that move"),
+        ("<!DOCTYPE x [<!ENTITY a 'b'>]><robot/>", "without DOCTYPE"),
+        ("<robot><link name='a'/><link name='b'/></robot>", "one root body"),
+        ("<mujoco><worldbody/></mujoco>", "bodies in <worldbody>"),
+        ("<mujoco><worldbody><body name='a'><body name='b'><joint type='ball'/></body></body></worldbody></mujoco>", "got a ball joint"),
+        ("<mujoco><worldbody><body name='a'><body name='b' pos='0 0'><joint/></body></body></worldbody></mujoco>", "3 numbers in pos"),
+        ("not xml", "no XML"),
+    ),
+)  # fmt: skip
+def test_a_wrong_description_is_one_error(tmp_path, text, why):
+    path = tmp_path / "robot.xml"
+    path.write_text(text)
+    with pytest.raises(BadFile, match=why) as err:
+        read_robot(path)
+    assert "\n" not in str(err.value)
+
+
+# files
+
+
+def test_every_dialect_says_the_same(tmp_path):
+    for end in (".pkl", ".npz", ".npy", ".csv"):
+        path = write(motion_scene(), tmp_path / f"walk{end}")
+        assert find_format(path).name == "motionlib"
+        back = read(path)
+        assert (back.meta["clips"][0].dof - WALK.dof).abs().max() < 1e-5, end
+        assert (back.actors[0].positions - motion_scene().actors[0].positions).abs().max() < 1e-4
+        other = write(back, tmp_path / f"from{end}.pkl")
+        assert (read(other).meta["clips"][0].dof - WALK.dof).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("robot", (G1_23DOF, G1_29DOF))
+def test_orders_are_settled_by_places(tmp_path, robot):
+    clip = robot_walk(robot, seconds=1)
+    levels = tuple(joint_orders(robot)["breadth-first"])
+    arrays = body_arrays(clip, robot, levels, level_order(robot.parents))
+    scene = read(saved(tmp_path / "isaac.npz", fps=np.array([30]), **arrays))
+    assert (scene.meta["clips"][0].dof - clip.dof).abs().max() < 1e-6
+    assert any("level by level" in n for n in scene.meta["notes"])
+
+
+def test_a_body_that_comes_apart_is_refused(tmp_path):
+    arrays = body_arrays(WALK, G1_23DOF, None, range(24))
+    arrays["body_pos_w"] = 1.2 * arrays["body_pos_w"]
+    path = saved(tmp_path / "long.npz", fps=np.array([30]), **arrays)
+    with pytest.raises(BadFile, match="in every order of quaternions"):
+        read(path)
+
+
+def test_compressed_pickles_keep_their_numbers(tmp_path):
+    path = tmp_path / "library.pkl"
+    joblib.dump({"a": entry(), "b": entry()}, path, compress=3)
+    scene = read(path)
+    assert [len(c) for c in scene.meta["clips"]] == [90, 90]
+    assert write(scene, tmp_path / "same.pkl").read_bytes() == path.read_bytes()
+    dof = torch.cat([WALK.dof, WALK.dof])
+    dof[100, 3] += 0.2
+    whole = scene.meta["original"].whole.replace(dof=dof)
+    new = scene.replace(actors=(clip_to_motion(G1_23DOF, whole),))
+    found = read(write(new, tmp_path / "new.pkl"), motion="b").meta["clips"][0]
+    assert (found.dof - WALK.dof).nonzero().tolist() == [[10, 3]]
+
+
+def test_identical_arrays_are_told_apart():
+    a = np.arange(5.0)
+    data = pickle.dumps([a, a.copy()], 4)
+    new = exchange_arrays_in(data, [(a, a), (a, a + 1)])
+    assert [x.tolist() for x in pickle.loads(new)] == [a.tolist(), (a + 1).tolist()]
+
+
+class Runs:
+    def __reduce__(self):
+        return (print, ("a pickle ran",))
+
+
+@pytest.mark.parametrize(
+    "content, why",
+    (
+        (entry(root_rot=1.2 * WALK.root_rot.numpy()), "unit quaternions"),
+        (entry(dof_pos=WALK.dof.numpy()[:, :9]), "give robot=FILE.urdf"),
+        (entry(dof_pos=WALK.dof.numpy()[:50]), "as many frames in each table"),
+        (entry(fps=0), "a frame rate above 0"),
+        ({"a": entry(), "b": entry(dof_pos=WALK.dof.numpy()[:, :20])}, "23 joints in 'a' and 20 in 'b'"),
+        ({"a": entry(), "b": entry(fps=60)}, "one frame rate, got 30 and 60"),
+        ({"a": {"root_pos": 1, "root_rot": Runs()}}, "nothing in it was run"),
+    ),
+)  # fmt: skip
+def test_a_wrong_pickle_is_one_error(tmp_path, capsys, content, why):
+    path = tmp_path / "wrong.pkl"
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(BadFile, match=why) as err:
+        read(path)
+    assert "\n" not in str(err.value) and "ran" not in capsys.readouterr().out
+
+
+def test_a_library_takes_motions_of_several_rates(tmp_path):
+    path = tmp_path / "two.pkl"
+    path.write_bytes(pickle.dumps({"a": entry(), "b": entry(fps=60)}))
+    assert load_motion_library(path).fps.tolist() == [30, 60]
+
+
+# real ones
+
+
+def test_real_pickles_come_back_to_the_bit(pickles, tmp_path):
+    for path in pickles[::6]:
+        scene = read(path)
+        assert write(scene, tmp_path / path.name).read_bytes() == path.read_bytes()
+        assert not broken_limits(G1_23DOF, scene.meta["clips"][0]).limit.any()
+
+
+def test_real_orders_are_found(pickles):
+    for clip in load_motion_library(pickles[::5]):
+        for style in (Style(), Style("wxyz"), Style(order=LEVELS)):
+            told = Stored(clip_to_numbers(clip, style), 30)
+            got, _, notes = settle(told, style if style.order is None else Style(), G1_23DOF)
+            assert (got.quaternion, got.order) == (style.quaternion, style.order), clip
+            assert bool(notes) == (style.order is not None)
+
+
+def test_real_clips_go_to_features_and_back(pickles):
+    for c in load_motion_library(pickles[::5]):
+        x = encode_dof(c.root_pos, c.root_rot, c.dof, c.fps, tilt=True)
+        back = decode_dof(x, c.fps, start_of(c.root_pos, c.root_rot), tilt=True)
+        assert (back.root_pos - c.root_pos).abs().max() < 1e-5
+        assert ((back.root_rot * c.root_rot).sum(-1).abs() - 1).abs().max() < 1e-5
+        assert torch.equal(back.dof, c.dof)
+
+
+def test_a_broken_real_file_is_mended_in_place(pickles, tmp_path):
+    scene = read(pickles[10])
+    file = scene.meta["original"]
+    dof = file.whole.dof.clone()
+    dof[40, 3] += 0.5
+    dof[60:66] = dof[59]
+    broken = write(
+        scene.replace(actors=(clip_to_motion(G1_23DOF, file.whole.replace(dof=dof)),)),
+        tmp_path / "broken.pkl",
+    )
+    done = clean_file(broken, tmp_path / "mended.pkl")
+    new, old = (read(p).meta["clips"][0] for p in (tmp_path / "mended.pkl", broken))
+    truth = file.whole
+    assert (new.dof - truth.dof)[40, 3].abs() < 0.05
+    assert (new.dof - truth.dof)[60:66].abs().mean() < 0.5 * (old.dof - truth.dof)[
+        60:66
+    ].abs().mean()
+    kept = ~done.flagged[0].any(1)
+    assert torch.equal(new.dof[kept], old.dof[kept]) and kept.float().mean() > 0.7
+    assert torch.equal(new.root_rot[kept], old.root_rot[kept])
+
+
+def test_a_mended_robot_stays_within_its_limits():
+    dof = WALK.dof.clone()
+    dof[30, 3], dof[50:52, 8] = 4.0, -4.0
+    done = clean(motion_scene(WALK.replace(dof=dof)))
+    assert done.method == "robot"
+    from motionbook.core.robot import motion_to_clip
+
+    clip = motion_to_clip(G1_23DOF, done.scene.actors[0])
+    found = broken_limits(G1_23DOF, clip)
+    assert not found.limit.any() and not found.speed.any()
+    assert (clip.dof - WALK.dof).abs().max() < 0.1
+
+
+def test_the_report_names_broken_limits():
+    dof = WALK.dof.clone()
+    dof[:, 3] = 3.2
+    notes = clean(motion_scene(WALK.replace(dof=dof))).notes
+    assert any("left_knee_joint: outside its range in 90 frames" in n for n in notes)
+
+
+def test_a_take_is_cut_where_its_flag_falls(tmp_path):
+    path = write(motion_scene(), tmp_path / "take.npy")
+    rows = np.load(path)
+    rows[20:30, -1] = 1
+    np.save(path, rows)
+    scene = read(path)
+    assert scene.meta["starts"] == (0, 30) and len(scene) == 90
+    rows[50, 0] = rows[49, 0]
+    array = io.BytesIO()
+    np.save(array, rows)
+    path.write_bytes(array.getvalue())
+    with pytest.raises(BadFile, match="a time that increases"):
+        read(path)
