@@ -223,6 +223,9 @@ def test_errors_are_what_they_say():
     a, b = torch.randn(500, 4, generator=g), torch.randn(500, 4, generator=g)
     assert frechet_distance(a, b) < 0.1 < 3 < frechet_distance(a, b + 1)
     assert tell_apart(a, b) < 0.6 < 0.95 < tell_apart(a, b + 3)
+    assert 0 <= tell_apart(a[:2], b[:3]) <= 1
+    with pytest.raises(ValueError, match="two clips or more"):
+        tell_apart(a[:1], b)
 
 
 @pytest.fixture(scope="module")

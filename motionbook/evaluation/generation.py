@@ -63,7 +63,11 @@ def tell_apart(
     decay: float = 1.0,  # strength of the ridge
 ) -> float:  # accuracy on clips that were not learned from, both sides counted alike
     "How well a linear judge tells two crowds apart."
-    hits = []
+    folds, hits = min(folds, len(real), len(made)), []
+    if folds < 2:
+        raise ValueError(
+            f"expected two clips or more on each side, got {len(real)} and {len(made)}"
+        )
     for k in range(folds):
         train = [x[torch.arange(len(x)) % folds != k].double() for x in (real, made)]
         test = [x[torch.arange(len(x)) % folds == k].double() for x in (real, made)]

@@ -179,7 +179,7 @@ def _sampled(model: MotionVAE, clips: Sequence[FeatureClip]) -> dict[str, Any]:
     long = [c for c in clips if len(c) >= t]
     known = [c for c in clips[::2] if c.style in model.styles.names[1:]]
     look = [c for c in long if all(c is not k for k in known)]
-    if len(known) < 4 or len(look) < 8:
+    if len(known) < 4 or len(look) < 8:  # too few to say anything
         return {}
     judge = train_judge(known, model.mean, model.std, model.styles, t, 150)
     return generation_figures(
