@@ -216,11 +216,12 @@ def numbered_frames(
     at = (numbers - numbers[0]) // np.gcd.reduce(steps)
     return at if at[-1] < MAX_HOLE * len(at) else None
 
-
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #d57ed722
 def timed_frames(
     labels: Sequence[str],  # of the rows
-) -> tuple[np.ndarray, float] | None:  # [t] frames from 0 and frames per second; None = no even times
+) -> (
+    tuple[np.ndarray, float] | None
+):  # [t] frames from 0 and frames per second; None = no even times
     "The frames of an index in seconds."
     words = [w.replace(",", ".") for w in labels]
     if not all(re.fullmatch(r"\d{1,9}(\.\d*)?", w) for w in words) or len(words) < 2:
