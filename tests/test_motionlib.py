@@ -111,6 +111,22 @@ def test_orders_are_settled_by_places(tmp_path, robot):
     assert any("level by level" in n for n in scene.meta["notes"])
 
 
+@pytest.mark.parametrize("robot", (G1_23DOF, G1_29DOF))
+@pytest.mark.parametrize("seed, speed", ((0, 0.3), (3, 0.7), (6, 1.0), (7, 0.7), (11, 1.5)))
+def test_a_walk_stands_in_every_file(tmp_path, robot, seed, speed):
+    clip = robot_walk(robot, seed=seed, speed=speed)
+    torso = robot.bodies.index("torso_link")
+    feet = [i for i, b in enumerate(robot.bodies) if "ankle" in b]
+    for end in (None, ".pkl", ".npz", ".csv"):
+        back = clip
+        if end:
+            path = write(motion_scene(clip, robot), tmp_path / f"walk{end}")
+            back = read(path).meta["clips"][0]
+            assert (back.root_rot * clip.root_rot).sum(-1).abs().min() > 0.999, end
+        heights = robot_fk(robot, back.root_pos, back.root_rot, back.dof).positions[..., 2]
+        assert (heights[:, torso] - heights[:, feet].amax(1)).min() > 0.4, end
+
+
 def test_a_body_that_comes_apart_is_refused(tmp_path):
     arrays = body_arrays(WALK, G1_23DOF, None, range(24))
     arrays["body_pos_w"] = 1.2 * arrays["body_pos_w"]
