@@ -293,7 +293,12 @@ def freemocap() -> dict[str, Files]:
     ]
     more = [f"{row},mediapipe.body,3d_xyz,0.25" for row in tidy[1:]]
     by_frame = [f"{tidy[0]},model,trajectory,reprojection_error", *more]
-    texts = {"wide": plain, "stamped": stamped, "tidy": "\n".join(tidy), "by frame": "\n".join(by_frame)}
+    texts = {
+        "wide": plain,
+        "stamped": stamped,
+        "tidy": "\n".join(tidy),
+        "by frame": "\n".join(by_frame),
+    }
     return {n: {"x.csv": t.encode()} for n, t in texts.items()}
 
 

@@ -103,7 +103,6 @@ def parse_wide(
     facts = table_facts(grid, x, plain, path, **how)
     return WideTable(data=data, parts=(Part(body, x, name=""),), tokens=tokens, **facts)
 
-
 # %% ../../../nbs/formats/keypoints/freemocap.ipynb #9183d24b
 _KEYS = ("frame", "keypoint", "x", "y", "z")
 RAW = "3d_xyz"  # the trajectory as it was triangulated
@@ -145,7 +144,9 @@ def find_rows(
     order = {n: j for j, n in enumerate(points)}
     t, j = (t - t.min()).astype(int), np.array([order[names[i]] for i in rows])
     if t.max() >= 100 * (len(np.unique(t)) + 1):
-        raise bad_file(path, "frames that follow one another", f"{t.max() + 1} frames in {len(rows)} rows")
+        raise bad_file(
+            path, "frames that follow one another", f"{t.max() + 1} frames in {len(rows)} rows"
+        )
     at = np.full((t.max() + 1, len(points)), -1)
     at[t, j] = rows
     if (at >= 0).sum() < len(rows):
