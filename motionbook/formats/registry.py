@@ -112,7 +112,7 @@ _ours("coco_results", (".json",), "keypoints.coco_results", "COCO keypoint resul
       "every byte but the tokens of changed numbers; people added where they were not found are new text")
 _ours("people_json", (".json",), "keypoints.other_people", "MMPose predictions: people in pictures; CalMS21 and MARS: two mice of seven points",
       "every byte but the tokens of changed numbers")
-_ours("freemocap", (".csv",), "keypoints.freemocap", "freemocap's wide tables: MediaPipe's points triangulated in space",
+_ours("freemocap", (".csv",), "keypoints.freemocap", "freemocap's tables, wide or tidy: MediaPipe's points triangulated in space",
       "every byte but the cells of changed points")
 _ours("mediapipe", (".csv", ".json"), "mediapipe.mediapipe", "MediaPipe pose landmarks (csv wide or long, JSON): image or world coordinates, visibility",
       "every byte but the tokens of changed numbers; persons added where none was detected are new text")
