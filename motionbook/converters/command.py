@@ -10,7 +10,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..core.command import FPS, Command, option
+from ..core.command import READING, Command, option, reading_options
 
 # %% ../../nbs/converters/command.ipynb #1393cc2a
 def info(
@@ -69,7 +69,7 @@ def info_lines(facts: dict) -> Iterator[str]:
 # %% ../../nbs/converters/command.ipynb #85b4a707
 def run_info(args: Namespace) -> dict:
     "A recording, or everything in a dataset or a folder."
-    options = {} if args.fps is None else {"fps": args.fps}
+    options = reading_options(args)
     if not _holds_many(Path(args.path)):
         return info(args.path, **options)
     from motionbook.converters.facts import dataset_facts
@@ -94,7 +94,7 @@ INFO = Command(
         option(
             "path", role="input", help="a recording, a folder of recordings, or a marker dataset"
         ),
-        FPS,
+        *READING,
     ),
     run_info,
     say_info,
