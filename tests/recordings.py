@@ -285,7 +285,21 @@ def freemocap() -> dict[str, Files]:
     plain = "\n".join([",".join(names), *map(",".join, words)])
     head = ",".join(["timestamp", "timestamp_by_camera", *names])
     stamped = "\n".join([head, *(f'{t / 30},"{{}}",' + ",".join(w) for t, w in enumerate(words))])
-    return {n: {"x.csv": t.encode()} for n, t in (("wide", plain), ("stamped", stamped))}
+    tidy = ["frame,keypoint,x,y,z"]
+    tidy += [
+        ",".join([str(t), n, *w[3 * j : 3 * j + 3]])
+        for t, w in enumerate(words)
+        for j, n in enumerate(MEDIAPIPE33.joints)
+    ]
+    more = [f"{row},mediapipe.body,3d_xyz,0.25" for row in tidy[1:]]
+    by_frame = [f"{tidy[0]},model,trajectory,reprojection_error", *more]
+    texts = {
+        "wide": plain,
+        "stamped": stamped,
+        "tidy": "\n".join(tidy),
+        "by frame": "\n".join(by_frame),
+    }
+    return {n: {"x.csv": t.encode()} for n, t in texts.items()}
 
 
 def marker_h5() -> dict[str, Files]:

@@ -19,6 +19,7 @@ from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
 from motionbook.formats.registry import read, write
+from motionbook.synthetic.people import person
 
 MAKE = ROOT.parent / "shared" / "cases" / "make.py"
 
@@ -166,3 +167,22 @@ def test_an_assumed_axis_is_said(tmp_path, suffix):
         np.savez(tmp_path / "x.npz", positions=x.numpy(), joints=["p", "q", "r", "s"], fps=30.0)
     scene = read(tmp_path / f"x{suffix}")
     assert any("which way is up" in n for n in scene.meta["notes"]) or suffix == ".json"
+
+
+def test_a_file_whose_body_tells_no_axis_says_that_one_is_assumed(tmp_path):
+    "A chain of three joints in BVH; a body with legs says nothing."
+    chain = tmp_path / "chain.bvh"
+    joint = "{0} {1}\n{{\nOFFSET 10 0 0\nCHANNELS 3 Zrotation Xrotation Yrotation\n"
+    chain.write_text(
+        "HIERARCHY\nROOT a\n{\nOFFSET 0 0 0\nCHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation\n"
+        + joint.format("JOINT", "b")
+        + joint.format("JOINT", "c")
+        + "End Site\n{\nOFFSET 10 0 0\n}\n}\n}\n}\nMOTION\nFrames: 4\nFrame Time: 0.01\n"
+        + "".join(f"{k} -5 -5 0 0 0 {9 * k} 5 0 0 {k} 0\n" for k in range(4))
+    )
+    said = lambda path: [n for n in read(path).meta.get("notes", ()) if "which way is up" in n]
+    assert said(chain) == ["nothing tells which way is up: y is assumed"]
+    assert not [n for n in read(chain, up="z").meta.get("notes", ()) if "which way is up" in n]
+    body = tmp_path / "body.bvh"
+    write(Scene((person("walk", seconds=1, fps=30),)), body)
+    assert said(body) == []

@@ -566,6 +566,41 @@ def test_an_index_that_leaves_frames_out_leaves_a_hole(tmp_path):
     assert len(read_dlc(path)) == 3
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".h5"])
+def test_an_index_in_seconds_says_the_rate(suffix, tmp_path):
+    path, frame = tmp_path / f"seconds{suffix}", table(3).iloc[:12]
+    at = [*range(9), 11, 12, 13]
+    frame.index = [round(t / 30, 3) for t in at]
+    frame.to_csv(path) if suffix == ".csv" else frame.to_hdf(path, key="df")
+    scene = read_dlc(path)
+    assert (scene.fps, scene.meta["fps_stated"], len(scene)) == (30.0, True, 14)
+    assert any("seconds: 30 frames per second" in n for n in scene.meta["notes"])
+    assert any("leaves out 2 frames" in n for n in scene.meta["notes"])
+    assert not scene.actors[0].observed[9:11].any() and scene.meta["labels"][9] == "0.300"
+    assert read_dlc(path, fps=50).fps == 50
+    assert write_dlc(scene, tmp_path / f"same{suffix}").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "index, says",
+    [
+        ((0, 2, 1, 3), "not sorted"),
+        ((0, 1, 1, 2), "repeats numbers (1 rows)"),
+        ((0, 1, 0, 1), "not sorted (it steps back 1 times) and repeats numbers (2 rows)"),
+        ((0.0, 0.1, 0.35, 0.4), "no even times"),
+        ((0.0, 0.033, 0.033, 0.067), "repeats numbers (1 rows)"),
+    ],
+)
+def test_an_index_that_contradicts_itself_is_said(index, says, tmp_path):
+    path = tmp_path / "odd.csv"
+    path.write_text(HEAD + "".join(f"{k},{i}.5,2.5,0.9\n" for i, k in enumerate(index)))
+    scene = read_dlc(path)
+    assert len(scene) == 4 and scene.actors[0].positions[:, 0, 0].tolist() == [0.5, 1.5, 2.5, 3.5]
+    (note,) = scene.meta["notes"]
+    assert says in note and "in their order" in note
+    assert (scene.fps, scene.meta["fps_stated"]) == (30.0, False)
+
+
 def test_likelihood_in_percent(tmp_path):
     path = tmp_path / "percent.csv"
     path.write_text(HEAD + "0,1.5,2.5,99.5\n1,1.5,2.5,50.0\n2,1.5,2.5,0.5\n")

@@ -146,3 +146,27 @@ def test_points_in_space_of_easymocap(tmp_path):
     assert torch.allclose(scene.actors[0].positions[2, 0, 1], torch.tensor(1.7))
     assert main(["clean", str(folder), "-o", str(tmp_path / "out")]) == 0
     assert differing(folder, tmp_path / "out") == ["000004.json"]
+
+
+@pytest.mark.parametrize("kind", ["tidy", "by frame"])
+def test_rows_of_a_tidy_table_are_found_by_their_words(kind, tmp_path):
+    path = put(examples("freemocap")[kind], tmp_path)
+    assert find_format(path).name == "freemocap"
+    scene = read(path)
+    m = scene.actors[0]
+    assert m.skeleton.name == "MEDIAPIPE33" and m.positions.shape == (6, 33, 3)
+    assert (~m.observed).nonzero().tolist() == [[2, 4]]
+    head, *rows = path.read_text().splitlines()
+    (tmp_path / "mixed.csv").write_text("\n".join([head, *rows[:33], *rows[:32:-1]]))
+    mixed = read(tmp_path / "mixed.csv").actors[0]
+    assert torch.equal(mixed.positions.nan_to_num(-7), m.positions.nan_to_num(-7))
+    out = write(edited(scene, frame=3, by=0.01), tmp_path / "out.csv").read_text().splitlines()
+    differ = [new for old, new in zip([head, *rows], out, strict=True) if old != new]
+    assert len(differ) == 1 and differ[0].startswith("3,nose,")
+
+
+def test_a_tidy_table_says_which_points_stand_twice(tmp_path):
+    path = put(examples("freemocap")["tidy"], tmp_path)
+    path.write_text(path.read_text() + "\n0,nose,1,2,3\n")
+    with pytest.raises(BadFile, match="each keypoint once in a frame"):
+        read(path)

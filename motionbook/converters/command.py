@@ -10,7 +10,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..core.command import FPS, Command, option
+from ..core.command import READING, Command, option, reading_options
 from ..core.registry import Entry
 
 # %% ../../nbs/converters/command.ipynb #1393cc2a
@@ -70,7 +70,7 @@ def info_lines(facts: dict) -> Iterator[str]:
 # %% ../../nbs/converters/command.ipynb #85b4a707
 def run_info(args: Namespace) -> dict:
     "A recording, or everything in a dataset or a folder."
-    options = {} if args.fps is None else {"fps": args.fps}
+    options = reading_options(args)
     draw = _find_drawer(args.path, args.pictures) if args.pictures else None
     if not _holds_many(Path(args.path)):
         return info(args.path, **options)
@@ -122,7 +122,7 @@ INFO = Command(
             metavar="PNG",
             help="for samples, canonical or in a table: draw a dozen of them (.png, .svg or .pdf)",
         ),
-        FPS,
+        *READING,
     ),
     run_info,
     say_info,

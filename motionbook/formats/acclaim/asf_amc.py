@@ -32,7 +32,7 @@ from motionbook.formats.acclaim.asf_body import (
     unit_of_columns,
 )
 from .asf_text import Asf, parse_asf
-from ..kit.units import UNITS, check_options, infer_units, infer_up, span
+from ..kit.units import UNITS, check_options, infer_units, span, up_axis
 from ..original import Change, Original, file_functions
 
 # %% ../../../nbs/formats/acclaim/asf_amc.ipynb #6099453b
@@ -105,10 +105,10 @@ def _scale(asf: Asf) -> tuple[str, float]:
     return unit, UNITS[unit] / asf.length
 
 
-def _up(doc: AsfAmc) -> str:
-    "The up axis, from poses of some frames."
+def _up(doc: AsfAmc) -> tuple[str, tuple[str, ...]]:
+    "The up axis, from poses of some frames, and a note where it is assumed."
     m = _pose(doc, doc.amc.values[:: max(1, len(doc.amc.values) // 100)])
-    return infer_up(m.skeleton.joints, m.positions.numpy())
+    return up_axis(m.skeleton.joints, m.positions.numpy())
 
 # %% ../../../nbs/formats/acclaim/asf_amc.ipynb #0c0f22d9
 CMU_FPS = 120.0  # frames per second
@@ -136,8 +136,9 @@ def parse(
         meta={"scale": length, "skeleton": str(where)}, asf=asf, amc=parse_amc(data, asf, path),
         body=make_body(asf, length), name=Path(path).stem,
     )  # fmt: skip
-    up = _up(doc) if up is None else up
-    return replace(doc, up=up, body=make_body(asf, length, up), notes=doc.amc.notes)
+    up, assumed = _up(doc) if up is None else (up, ())
+    body = make_body(asf, length, up)
+    return replace(doc, up=up, body=body, notes=doc.amc.notes + assumed)
 
 
 read, _ = file_functions("asf_amc", AsfAmc, parse, lambda scene, path: fresh(scene))

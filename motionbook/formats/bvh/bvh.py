@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...core.axes import infer_up
 from ...core.files import decode
 from ...core.gaps import differs, lines_between
 from ...core.kinematics import Turned, ik, refit_changed, rest_pose
@@ -126,14 +127,18 @@ def _scale(file: BvhText, tree: Sequence[int], places: np.ndarray) -> float:
     return UNITS[unit_of(*body, lengths)][0]
 
 
-def _up(file: BvhText, tree: Sequence[int], values: np.ndarray, places: np.ndarray) -> str:
-    "The up axis, from poses of some frames."
+def _up(file: BvhText, tree: Sequence[int], values: np.ndarray, places: np.ndarray):
+    "The up axis, from poses of some frames, and a note where it is assumed."
     names, parents = joint_names(file.nodes, tree), tree_parents(file.nodes, tree)
     around = torch.from_numpy(places).float()
     posed, _ = fk(channel_rotations(file, tree, values), around, around[:, 0], parents)
     still = torch.tensor([file.nodes[i].offset for i in tree])
     rest, _ = fk(torch.eye(3).expand(len(parents), 3, 3), still, still[0], parents)
-    return up_of(names, parents, posed.numpy(), rest.numpy())
+    found = up_of(names, parents, posed.numpy(), rest.numpy())
+    plain = plain_names(names)
+    has_legs = {"left_ankle", "right_ankle"} & set(infer_roles(plain))
+    sure = has_legs or infer_up(plain, posed.numpy()) == found
+    return found, () if sure else ("nothing tells which way is up: y is assumed",)
 
 # %% ../../../nbs/formats/bvh/bvh.ipynb #8617a45b
 def parse(
@@ -152,12 +157,12 @@ def parse(
     few = file.values[:: max(1, len(file.values) // 200)]
     places = [channel_places(file, tree, few, adds) for tree in trees]
     scale = _scale(file, trees[0], places[0]) if scale is None else scale
-    up = _up(file, trees[0], few, places[0]) if up is None else up
+    up, assumed = _up(file, trees[0], few, places[0]) if up is None else (up, ())
     names = [Path(path).stem + (f" {i + 1}" if i else "") for i in range(len(trees))]
     return Bvh(
         data=data, fps=file.fps, units=next((u for u, (s, _) in UNITS.items() if s == scale), f"{scale:g} m"),
         up=up, options={"scale": scale, "up": up}, meta={"scale": scale}, file=file, scale=scale, adds=adds,
-        trees=tuple(map(tuple, trees)), names=tuple(names),
+        trees=tuple(map(tuple, trees)), names=tuple(names), notes=assumed,
         skeletons=tuple(_skeleton(file, t, p, scale, up) for t, p in zip(trees, places)),
     )  # fmt: skip
 

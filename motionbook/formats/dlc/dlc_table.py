@@ -4,10 +4,12 @@
 
 # %% auto #0
 __all__ = ['MAX_HOLE', 'TRUSTED', 'MAX_SPREAD', 'SCORER', 'LEVEL_NAMES', 'Track', 'Table', 'coordinate_of', 'level_of',
-           'flat_name', 'find_tracks', 'compact', 'read_points', 'numbered_frames', 'frame_labels', 'are_images',
-           'with_scale', 'infer_edges', 'TableFile', 'table_file', 'table_to_scene', 'update_values', 'scene_to_table']
+           'flat_name', 'find_tracks', 'compact', 'read_points', 'numbered_frames', 'timed_frames', 'index_frames',
+           'frame_labels', 'index_rate', 'index_notes', 'are_images', 'with_scale', 'infer_edges', 'TableFile',
+           'table_file', 'table_to_scene', 'update_values', 'scene_to_table']
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #e40a14a6
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +22,7 @@ from torch import Tensor
 from ...core.files import bad_file
 from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton
+from ..kit.numbers import printed_rate
 from ..kit.tokens import differs
 from ..original import Change, Original, Part, check_says, original_scene
 
@@ -51,10 +54,10 @@ class Table:
         "Columns that hold likelihoods."
         return {int(k) for t in self.tracks for k in t.likelihood}
 
-    @property
+    @functools.cached_property
     def rows(self) -> np.ndarray:  # [t] the frame of each row
         "Frames of the rows; those that the index leaves out are there, and empty."
-        found = numbered_frames(self.labels) if self.labels else None
+        found = index_frames(self.labels)
         return np.arange(len(self.values)) if found is None else found
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #1e13a08d
@@ -213,16 +216,76 @@ def numbered_frames(
     at = (numbers - numbers[0]) // np.gcd.reduce(steps)
     return at if at[-1] < MAX_HOLE * len(at) else None
 
+# %% ../../../nbs/formats/dlc/dlc_table.ipynb #d57ed722
+def timed_frames(
+    labels: Sequence[str],  # of the rows
+) -> (
+    tuple[np.ndarray, float] | None
+):  # [t] frames from 0 and frames per second; None = no even times
+    "The frames of an index in seconds."
+    words = [w.replace(",", ".") for w in labels]
+    if not all(re.fullmatch(r"\d{1,9}(\.\d*)?", w) for w in words) or len(words) < 2:
+        return None
+    times = np.array(words, np.float64)
+    steps = np.diff(times)
+    usual = float(np.median(steps))
+    if (steps <= 0).any() or usual > 1:
+        return None
+    at = np.r_[0, np.cumsum(np.maximum(np.rint(steps / usual), 1))].astype(int)
+    digits = max(len(w.partition(".")[2]) for w in words) + len(str(at[-1])) - 1
+    rate = printed_rate(f"{(times[-1] - times[0]) / at[-1]:.{min(digits, 9)}f}")
+    even = np.abs(times - times[0] - at / rate).max() < 0.35 / rate
+    return (at, rate) if even and at[-1] < MAX_HOLE * len(at) else None
+
+# %% ../../../nbs/formats/dlc/dlc_table.ipynb #4be867ca
+def index_frames(
+    labels: Sequence[str],  # of the rows
+) -> np.ndarray | None:  # [t] frames from 0; None = rows in their order
+    "The frames that an index numbers or times."
+    timed = None if (found := numbered_frames(labels)) is not None else timed_frames(labels)
+    return timed[0] if timed else found
+
 
 def frame_labels(
     labels: tuple[str, ...],  # of the rows
 ) -> tuple[str, ...]:  # of the frames
     "Labels with those of frames that have no row."
-    at = numbered_frames(labels)
+    at = index_frames(labels)
     if at is None or at[-1] == len(at) - 1:
         return labels
-    step = (int(float(labels[1])) - int(float(labels[0]))) // int(at[1])
-    return tuple(str(int(float(labels[0])) + step * k) for k in range(int(at[-1]) + 1))
+    numbers = [w.replace(",", ".") for w in labels]
+    places = max(len(w.partition(".")[2].rstrip("0")) for w in numbers)
+    full = np.interp(np.arange(at[-1] + 1), at, np.array(numbers, np.float64))
+    words = [f"{x:.{places}f}" for x in full]
+    for k, w in zip(at.tolist(), labels):
+        words[k] = w
+    return tuple(words)
+
+# %% ../../../nbs/formats/dlc/dlc_table.ipynb #6fae90d9
+def index_rate(
+    labels: Sequence[str],  # of the rows
+) -> float | None:  # frames per second; None = the index does not say
+    "The frame rate of an index in seconds."
+    timed = timed_frames(labels) if numbered_frames(labels) is None else None
+    return timed[1] if timed else None
+
+# %% ../../../nbs/formats/dlc/dlc_table.ipynb #0d7f28aa
+def index_notes(
+    labels: tuple[str, ...],  # of the rows
+) -> tuple[str, ...]:
+    "What is odd about an index of numbers."
+    if not labels or index_frames(labels) is not None:
+        rate = index_rate(labels)
+        return (f"the index is seconds: {rate:g} frames per second",) if rate else ()
+    words = [w.replace(",", ".") for w in labels]
+    if len(words) < 2 or not all(re.fullmatch(r"-?\d{1,15}(\.\d*)?", w) for w in words):
+        return ()
+    numbers = np.array(words, np.float64)
+    twice, back = len(numbers) - len(np.unique(numbers)), int((np.diff(numbers) < 0).sum())
+    odd = [f"is not sorted (it steps back {back} times)"] * (back > 0)
+    odd += [f"repeats numbers ({twice} rows)"] * (twice > 0)
+    odd = odd or ["counts no frames and no even times"]
+    return (f"the index {' and '.join(odd)}: rows are taken in their order",)
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #fc17cc38
 def are_images(
@@ -263,7 +326,7 @@ def _table_notes(table: Table) -> tuple[str, ...]:
         notes.append(f"the index leaves out {hole} frames: {note}")
     if are_images(table.labels):
         notes.append("the index names images: labels by hand, not a track")
-    return tuple(notes)
+    return (*notes, *index_notes(table.labels))
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #18aa5d51
 TRUSTED = 0.6  # likelihood above which a point counts, DeepLabCut's own habit
@@ -316,7 +379,7 @@ def table_file(
     data: bytes,  # the file
     table: Table,  # what it says
     path="",  # for messages
-    fps: float | None = None,  # frames per second; None = 30, assumed
+    fps: float | None = None,  # frames per second; None = by an index in seconds, else 30, assumed
     **more,  # where the numbers stand
 ) -> TableFile:  # one part an individual; 2-D in pixels, y down
     "A file by its table."
@@ -327,9 +390,10 @@ def table_file(
     meta = {"scorer": table.scorer, "levels": table.levels, "labels": frame_labels(table.labels)}
     meta["hand_labels"] = are_images(table.labels)
     meta["edges"] = "inferred: spanning tree over median distances" if drawn else "none"
+    rate = index_rate(table.labels) if fps is None else fps
     units, up = ("px", "-y") if flat else ("file", "file")
     return kind(
-        data=data, parts=parts, fps=30.0 if fps is None else fps, fps_stated=fps is not None, timed=False,
+        data=data, parts=parts, fps=30.0 if rate is None else rate, fps_stated=rate is not None, timed=False,
         units=units, up=up, notes=table.notes + _table_notes(table), meta=meta, table=table, **more,
     )  # fmt: skip
 

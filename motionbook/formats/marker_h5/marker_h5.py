@@ -27,8 +27,8 @@ from motionbook.formats.kit.units import (
     UNITS,
     check_options,
     infer_units,
-    infer_up,
     turned,
+    up_axis,
 )
 from motionbook.formats.marker_h5.marker_files import (
     FEATURES,
@@ -122,11 +122,17 @@ class MarkerDataset(Sequences):
         return self.given.get("layout") or self.found.layout
 
     @functools.cached_property
-    def frame(self) -> tuple[str, str]:
-        "Unit and up axis: metres and y, unless the bodies cannot be so."
+    def found_frame(self) -> tuple[str, str, tuple[str, ...]]:
+        "Unit, up axis and a note where it is assumed: metres and y, unless the bodies cannot be so."
         p = split_columns(doubles(self.sample()), self.layout).positions.flatten(0, 1).numpy()
-        units = self.given.get("units") or infer_units("m", p)
-        return units, self.given.get("up") or infer_up(self.skeleton.joints, p)
+        units, up = (self.given.get(k) for k in ("units", "up"))
+        standing = (up, ()) if up else up_axis(self.skeleton.joints, p)
+        return units or infer_units("m", p), *standing
+
+    @property
+    def frame(self) -> tuple[str, str]:
+        "Unit and up axis."
+        return self.found_frame[:2]
 
     def columns(
         self,
@@ -245,7 +251,7 @@ def _body(columns: MarkerColumns) -> tuple[dict, list[str]]:
 
 
 def _scene(data: MarkerDataset, row: int, raw: np.ndarray) -> Scene:
-    (units, up), who = data.frame, str(data.subjects[row])
+    (units, up, assumed), who = data.found_frame, str(data.subjects[row])
     columns = split_columns(doubles(raw), data.layout)
     far = columns.positions.abs().amax(-1) > 1e38  # more than a float32 holds
     gone = missing_points(columns.positions, data.skeleton) | far
@@ -258,7 +264,7 @@ def _scene(data: MarkerDataset, row: int, raw: np.ndarray) -> Scene:
     )  # fmt: skip
     original = MarkerOriginal(
         data=b"", parts=(Part(data.skeleton, x, name=f"{person}/{number}", meta=meta),), fps=data.fps,
-        fps_stated=data.fps_stated, units=units, up=up, notes=tuple(notes), meta=about, path=data.path,
+        fps_stated=data.fps_stated, units=units, up=up, notes=(*notes, *assumed), meta=about, path=data.path,
         row=row, raw=raw, layout=data.layout,
     )  # fmt: skip
     return original_scene(original, data.path, "marker_h5")

@@ -150,7 +150,7 @@ def settle(
     if few.body_pos is not None and few.body_pos.size:
         found = [r for r in (read_as(few, s, robot) for s in styles) if not np.isnan(r.off)]
         if found:
-            return _by_places(motion, style, robot, min(found, key=lambda r: r.mean))
+            return _by_places(few, style, styles, robot, min(found, key=lambda r: r.mean))
     return _by_pose(few, style, styles, robot)
 
 
@@ -182,16 +182,18 @@ def order_by_name(
     return None if order == tuple(range(len(robot))) else order
 
 
-def _by_places(motion: Stored, style: Style, robot: Robot, best: Reading):
+def _by_places(motion: Stored, style: Style, styles: list[Style], robot: Robot, best: Reading):
     if best.off > FITS:
         raise ValueError(
             f"{motion.name or 'motion'}: expected bodies where {robot.name} has them, got {100 * best.off:.0f} cm off in every order of quaternions, joints and bodies; give robot=FILE.urdf"
         )
-    return (
-        best.style,
-        best.bodies,
-        _said(style, best.style, "as the places of bodies in the file tell"),
-    )
+    why = "as the places of bodies in the file tell"
+    if not motion.local:
+        return best.style, best.bodies, _said(style, best.style, why)
+    ordered = replace(style, order=best.style.order)
+    alike = [s for s in styles if s.order == ordered.order]
+    taken, _, notes = _by_pose(motion, ordered, alike, robot)
+    return taken, best.bodies, _said(style, ordered, why) + notes
 
 
 def _said(asked: Style, taken: Style, why: str) -> tuple[str, ...]:
