@@ -44,6 +44,7 @@ class Figures(NamedTuple):
     table: Callable[..., Any]  # (root, by, most, **options) -> pandas.DataFrame
     facts: Callable[..., list[dict]]  # (root, most, **options) -> JSON, one entry for each part
     lines: Callable[[dict], list[str]]  # of one entry
+    draw: str = ""  # "module:function" that draws it: (root, path of the picture) -> that path
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ for _name, _about in {
     SOURCES.add(_name, f"motionbook.converters.{_name}:{_name.upper()}", _about)
 SOURCES.add("marker_h5", "motionbook.converters.marker_root:MARKER_H5", "roots of marker sequences")
 SOURCES.add("canonical", "motionbook.schema.canonical_file:CANONICAL", "canonical samples of ours")
+SOURCES.add("parquet", "motionbook.data.parquet:PARQUET", "canonical samples in a Parquet table")
 SOURCES.add("recordings", f"{__name__}:RECORDINGS", "any files that motionbook reads")
 
 # %% ../../nbs/converters/base.ipynb #d71474c2
