@@ -122,6 +122,52 @@ def test_info_and_view(broken, tmp_path):
     assert len(read(broken)) == 240
 
 
+def test_info_draws_samples_when_it_is_asked_to(broken, tmp_path):
+    from motionbook.schema.sample import make_sample, save_canonical
+    from motionbook.synthetic.people import two_people
+
+    samples = [
+        make_sample(
+            Scene((person("walk", 2.0, 25.0, seed=1),)), "synthetic", "side", subject="anna"
+        ),
+        make_sample(two_people(2.0, 25.0, seed=1), "pairs"),
+    ]
+    path = save_canonical(tmp_path / "canonical.pt", samples)
+    for name, mark in (("a.png", b"\x89PNG"), ("b.svg", b"<?xml"), ("c.pdf", b"%PDF")):
+        done = motionbook("info", path, "--pictures", tmp_path / name, "--json")
+        made = json.loads(done.stdout)
+        assert made["pictures"] == str(tmp_path / name) and made["datasets"][0]["samples"] == 2
+        assert (tmp_path / name).read_bytes().startswith(mark)
+    before = path.read_bytes()
+    refused(motionbook("info", path, "--pictures", path), "the input itself")
+    refused(motionbook("info", path, "--pictures", tmp_path / "x.doc"), "ends in .png", "'.doc'")
+    refused(motionbook("info", broken, "--pictures", tmp_path / "x.png"), "motionbook view")
+    assert path.read_bytes() == before and not list(tmp_path.glob("x.*"))
+    shown = tmp_path / "anna.html"
+    assert motionbook("view", path, "--subject", "anna", "-o", shown).returncode == 0
+    refused(motionbook("view", path, "--subject", "bob", "-o", shown), "among anna", "bob")
+
+
+def test_info_reads_a_table_of_samples(tmp_path):
+    pytest.importorskip("pyarrow")
+    from motionbook.schema.sample import make_sample, save_canonical
+    from motionbook.synthetic.people import two_people
+
+    made = [make_sample(two_people(1.0, 25.0, seed=k), "pairs", key=f"p{k}") for k in range(3)]
+    path = save_canonical(tmp_path / "canonical.pt", made)
+    table = tmp_path / "clips.parquet"
+    assert motionbook("export", path, "-o", table).returncode == 0
+    told = json.loads(motionbook("info", table, "--pictures", tmp_path / "t.png", "--json").stdout)
+    (facts,), (same,) = (
+        told["datasets"],
+        json.loads(motionbook("info", path, "--json").stdout)["datasets"],
+    )
+    assert facts | {"name": ""} == same | {"name": ""} and facts["samples"] == 3
+    assert (tmp_path / "t.png").read_bytes()[:4] == b"\x89PNG"
+    table.write_bytes(table.read_bytes()[:500])
+    refused(motionbook("info", table), "a Parquet file")
+
+
 def test_compare_names_a_method_or_says_why_not(broken, tmp_path):
     page = tmp_path / "methods.html"
     long = tmp_path / "long.csv"

@@ -26,7 +26,8 @@ from motionbook.synthetic.raw_style100 import write_style100
 OTHERS = {
     "marker_h5",
     "canonical",
-}  # files that hold many recordings; tests/test_marker_h5.py, test_canonical.py
+    "parquet",
+}  # files that hold many recordings; tests/test_marker_h5.py, test_canonical.py, test_cli.py
 MARK = Path("/tmp/motionbook-evil")
 
 

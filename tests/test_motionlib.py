@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 from pathlib import Path
 
 import joblib
@@ -11,6 +12,7 @@ import torch
 
 from motionbook.cleanup.clean import clean
 from motionbook.cleanup.pipeline import clean_file
+from motionbook.cli import main
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Scene
 from motionbook.core.robot import broken_limits, clip_to_motion, joint_orders, level_order, robot_fk
@@ -23,6 +25,7 @@ from motionbook.formats.motionlib.settle import settle
 from motionbook.formats.motionlib.stored import Stored, Style, clip_to_numbers
 from motionbook.formats.motionlib.trajectories import body_arrays
 from motionbook.formats.registry import find_format, read, write
+from motionbook.synthetic.people import person
 from motionbook.synthetic.robots import robot_walk
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -125,6 +128,32 @@ def test_a_walk_stands_in_every_file(tmp_path, robot, seed, speed):
             assert (back.root_rot * clip.root_rot).sum(-1).abs().min() > 0.999, end
         heights = robot_fk(robot, back.root_pos, back.root_rot, back.dof).positions[..., 2]
         assert (heights[:, torso] - heights[:, feet].amax(1)).min() > 0.4, end
+
+
+def test_commands_take_the_robot_from_its_file(tmp_path, capsys, real_data):
+    robot = real_data / "motionlib" / "robot" / "g1_29dof_anneal_23dof.urdf"
+    if not robot.exists():
+        pytest.skip("no robot here")
+    text = robot.read_text()
+    one = re.search(r'<joint name="waist_yaw_joint" type="revolute">', text)[0]
+    other = tmp_path / "other.urdf"
+    other.write_text(text.replace(one, one.replace("revolute", "fixed")))
+    body = read_robot(other)
+    assert len(body) == 22
+    walk = write(motion_scene(robot_walk(body, seconds=2), body), tmp_path / "walk.pkl")
+    assert main(["info", str(walk)]) == 2
+    assert "--robot FILE" in capsys.readouterr().err
+    told = ["--robot", str(other)]
+    assert main(["info", str(walk), *told]) == 0
+    assert main(["clean", str(walk), "-o", str(tmp_path / "mended.pkl"), *told]) == 0
+    assert (tmp_path / "mended.pkl").exists()
+    assert main(["view", str(walk), "-o", str(tmp_path / "walk.html"), *told]) == 0
+    assert main(["compare", str(walk), "--methods", "hold", *told]) == 0
+    assert main(["info", str(walk), "--robot", "g1_24"]) == 2
+    assert "did you mean" in capsys.readouterr().err
+    write(Scene((person(seconds=1),)), tmp_path / "person.bvh")
+    assert main(["info", str(tmp_path / "person.bvh"), *told]) == 2
+    assert "robot, which bvh files do not need" in capsys.readouterr().err
 
 
 def test_a_body_that_comes_apart_is_refused(tmp_path):

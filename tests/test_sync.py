@@ -1,6 +1,7 @@
 "Notebooks, package and README are one thing: exporting and cleaning again changes nothing."
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -60,3 +61,9 @@ def test_notebooks_are_executed_and_told():
         assert any(c["outputs"] for c in code), f"{path} was never executed"
         assert prose >= len(code) / 5, f"{path} has hardly any prose"
         assert path.stat().st_size < 1_000_000, path
+
+
+def test_links_of_the_readme_lead_somewhere():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = [x for x in re.findall(r"\]\(([^)#]+)", text) if ":" not in x]
+    assert links and [x for x in links if not (ROOT / x).exists()] == []

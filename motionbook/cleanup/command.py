@@ -17,7 +17,7 @@ from motionbook.cleanup.outputs import (
     refuse_among_frames,
     refuse_pictures,
 )
-from ..core.command import FPS, Command, Files, one_of, option
+from ..core.command import READING, Command, Files, one_of, option, reading_options
 from ..core.registry import unknown_name
 from ..formats.at_once import files_beside, is_flat, refuse_ending, repaired_name
 from ..models.registry import METHODS
@@ -55,7 +55,7 @@ CLEAN_OPTIONS = (
     option("--minutes", type=float, default=0.0, help="time that method auto may spend on comparing the methods first (default: none)"),
     option("--export-frames", metavar="CSV", help="list the frames worth labelling again, as DeepLabCut reads them (2-D recordings)"),
     option("--video", role="input", help="the recording's video: pictures of those frames beside the CSV"),
-    FPS,
+    *READING,
 )  # fmt: skip
 
 # %% ../../nbs/cleanup/command.ipynb #370f4a54
@@ -126,7 +126,7 @@ def run_clean(args: Namespace) -> dict:
     options = dict(
         method=args.method, fidelity=args.fidelity, max_gap=args.max_gap, minutes=args.minutes
     )
-    options |= {} if args.fps is None else {"fps": args.fps}
+    options |= reading_options(args)
     if args.many:
         return clean_tree(args, options)
     from motionbook.cleanup.pipeline import clean_file, summarize
@@ -153,7 +153,7 @@ def run_clean(args: Namespace) -> dict:
 def _refuse_spatial(args: Namespace):
     from motionbook.formats.registry import read
 
-    scene = read(args.path, **({} if args.fps is None else {"fps": args.fps}))
+    scene = read(args.path, **reading_options(args))
     if scene.actors[0].positions.shape[-1] != 2:
         raise ValueError(f"--export-frames: expected a 2-D recording, got {args.path} in 3-D")
 
@@ -234,7 +234,7 @@ def run_compare(args: Namespace) -> dict:
     from motionbook.cleanup.compare.compare import compare
     from motionbook.formats.registry import read
 
-    scene = read(args.path, **({} if args.fps is None else {"fps": args.fps}))
+    scene = read(args.path, **reading_options(args))
     if (many := scene.meta.get("sequences", 1)) > 1:
         raise ValueError(
             f"{args.path}: expected one recording, got a dataset of {many} sequences of {len(scene)} frames; compare a recording they were cut from"
@@ -264,7 +264,7 @@ COMPARE = Command(
             "--methods",
             help="only these, with commas between them; checkpoint folders too (default: all that fit)",
         ),
-        FPS,
+        *READING,
     ),
     run_compare,
     say_compare,

@@ -12,7 +12,7 @@ from argparse import BooleanOptionalAction, Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from ..core.command import FPS, Command, Files, option
+from ..core.command import READING, Command, Files, option, reading_options
 from ..formats.at_once import files_beside
 
 # %% ../../nbs/cleanup/view_command.ipynb #1088b1a5
@@ -32,7 +32,7 @@ VIEW_OPTIONS = (
     option("--video", role="input", help="the video that was tracked: -o OUT.mp4 draws on it, -o OUT.png its worst moments"),
     option("--side-by-side", action="store_true", help="with --video: before and after beside each other"),
     option("--first", type=int, help="with --video: the frame at which the tracks begin"),
-    FPS,
+    *READING,
 )  # fmt: skip
 SHOWN = (".html", ".gif", ".mp4", ".png")  # what can be written
 
@@ -98,7 +98,7 @@ def run_view(args: Namespace) -> dict:
         meshcat=args.meshcat,
         video=args.video,
         drawing={k: v for k, v in drawing.items() if v is not None},
-        **({} if args.fps is None else {"fps": args.fps}),
+        **reading_options(args),
     )
     return keep_open(made, args.json) if args.live else {"out": str(made)}
 

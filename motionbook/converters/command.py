@@ -7,10 +7,11 @@ __all__ = ['INFO', 'info', 'run_info', 'say_info']
 
 # %% ../../nbs/converters/command.ipynb #49f11cdd
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..core.command import FPS, Command, option
+from ..core.command import READING, Command, option, reading_options
+from ..core.registry import Entry
 
 # %% ../../nbs/converters/command.ipynb #1393cc2a
 def info(
@@ -69,12 +70,14 @@ def info_lines(facts: dict) -> Iterator[str]:
 # %% ../../nbs/converters/command.ipynb #85b4a707
 def run_info(args: Namespace) -> dict:
     "A recording, or everything in a dataset or a folder."
-    options = {} if args.fps is None else {"fps": args.fps}
+    options = reading_options(args)
+    draw = _find_drawer(args.path, args.pictures) if args.pictures else None
     if not _holds_many(Path(args.path)):
         return info(args.path, **options)
     from motionbook.converters.facts import dataset_facts
 
-    return dataset_facts(args.path, **options)
+    made = dataset_facts(args.path, **options)
+    return made | ({"pictures": str(draw(args.path, args.pictures))} if draw else {})
 
 
 def say_info(made: dict) -> Iterator[str]:
@@ -83,22 +86,8 @@ def say_info(made: dict) -> Iterator[str]:
         return info_lines(made)
     from motionbook.converters.facts import facts_lines
 
-    return iter(facts_lines(made))
-
-
-INFO = Command(
-    "info",
-    "say what is in a recording or a dataset",
-    "motionbook info mouse.csv",
-    (
-        option(
-            "path", role="input", help="a recording, a folder of recordings, or a marker dataset"
-        ),
-        FPS,
-    ),
-    run_info,
-    say_info,
-)
+    drawn = [f"  pictures: {made['pictures']}"] if "pictures" in made else []
+    return iter([*facts_lines(made), *drawn])
 
 # %% ../../nbs/converters/command.ipynb #73252153
 def _holds_many(path: Path) -> bool:
@@ -107,4 +96,53 @@ def _holds_many(path: Path) -> bool:
         return True
     from motionbook.formats.registry import find_format
 
-    return find_format(path).many
+    try:
+        return find_format(path).many
+    except ValueError:
+        from motionbook.converters.base import find_source
+
+        if path.is_file() and find_source(path).figures:
+            return True
+        raise
+
+# %% ../../nbs/converters/command.ipynb #e5ca577f
+INFO = Command(
+    "info",
+    "say what is in a recording or a dataset",
+    "motionbook info canonical.pt --pictures sheet.png",
+    (
+        option(
+            "path",
+            role="input",
+            help="a recording, a folder of recordings, a marker dataset, a canonical file or a .parquet table of samples",
+        ),
+        option(
+            "--pictures",
+            role="output",
+            metavar="PNG",
+            help="for samples, canonical or in a table: draw a dozen of them (.png, .svg or .pdf)",
+        ),
+        *READING,
+    ),
+    run_info,
+    say_info,
+)
+
+# %% ../../nbs/converters/command.ipynb #a3d96853
+PICTURES = (".png", ".svg", ".pdf")  # endings of pictures
+
+
+def _find_drawer(path: str | Path, picture: str | Path) -> Callable[..., Path]:
+    "What draws the samples of a file; ValueError where nothing does, or for the name of the picture."
+    from motionbook.converters.base import find_source
+
+    if (end := Path(picture).suffix.lower()) not in PICTURES:
+        raise ValueError(
+            f"--pictures {picture}: expected a name that ends in {', '.join(PICTURES)}, got {end or 'none'!r}"
+        )
+    source = find_source(path)
+    if not (source.figures and source.figures.draw):
+        raise ValueError(
+            f"--pictures: {path}: expected a canonical file or a .parquet table of samples, got {source.name}; `motionbook view` draws a recording"
+        )
+    return Entry("pictures", source.figures.draw).load()

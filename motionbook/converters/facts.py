@@ -107,7 +107,8 @@ def dataset_facts(
 ) -> dict[str, Any]:
     "What is in a dataset, ready for printing or JSON: one entry for each dataset or recording."
     root, source = Path(root), find_source(root)
-    own = source.figures.facts(root, most, **options) if source.figures else []
+    told = {k: v for k, v in options.items() if k != "robot"}  # markers have none
+    own = source.figures.facts(root, most, **told) if source.figures else []
     covered = {i.path.rpartition("#")[0] for i in source.find(root)} if own else ()
     rows = [
         {k: plain_number(v) for k, v in r.items() if plain_number(v) is not None}

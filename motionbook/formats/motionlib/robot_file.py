@@ -107,7 +107,7 @@ def choose_robot(
     if found is None:
         known = ", ".join(f"{k} ({len(r)})" for k, r in ROBOTS.items())
         raise ValueError(
-            f"expected a robot known by its joints: {known}; got {joints}; give robot=FILE.urdf or .xml (--robot on the command line)"
+            f"expected a robot known by its joints: {known}; got {joints}; give robot=FILE.urdf or .xml (--robot FILE on the command line)"
         )
     return found, (f"{joints} joints are taken to be those of {found.name}",)
 
