@@ -38,6 +38,35 @@ def test_a_folder_of_frames_is_one_recording(folder, capsys):
     assert differ == ["cam_000000000007_keypoints.json"]
 
 
+def test_a_folder_says_what_one_text_of_it_says(folder):
+    from motionbook.formats.keypoints import openpose
+
+    for t in (0, 255, 256, 700):  # nobody, with other blanks, with another number of digits
+        path = folder / f"cam_{t:012d}_keypoints.json"
+        path.write_text('{"version":1.3, "people":[]}' if t % 2 else path.read_text() + " \n")
+    data, fields, _ = openpose.join_files(folder)
+    blocks, whole = openpose.parse(data, **fields), openpose.parse(data)
+    np.testing.assert_array_equal(blocks.at, whole.at)
+    np.testing.assert_array_equal(blocks.parts[0].positions, whole.parts[0].positions)
+    for k in ("start", "end", "values"):
+        np.testing.assert_array_equal(getattr(blocks.tokens, k), getattr(whole.tokens, k))
+    some = np.arange(0, len(blocks.tokens.values), 997)
+    assert [float(w) for w in blocks.tokens.words(some)] == blocks.tokens.values[some].tolist()
+
+
+def test_a_folder_is_parsed_in_blocks(folder):
+    import tracemalloc
+
+    from motionbook.formats.keypoints import openpose
+
+    data, fields, _ = openpose.join_files(folder)
+    tracemalloc.start()
+    openpose.parse(data, **fields)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 15 * len(data)  # all at once: nearly forty times the text
+
+
 @pytest.mark.parametrize("name", ["openpose", "coco_results", "people_json"])
 def test_the_format_is_found_by_content(name, tmp_path):
     for label, files in examples(name).items():

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .base import SOURCES, Item, find_source
+from .base import SOURCES, Item, Packed, find_source
 
 # %% ../../nbs/converters/doctor.ipynb #446e2931
 def examine(
@@ -22,7 +22,9 @@ def examine(
     root, source = Path(root), find_source(root, dataset)
     items = source.find(root)
     parts = [(pattern, what, _count(root, pattern)) for pattern, what in source.expects]
-    bad = [(i.key, why) for i in (items if every else _some(items)) if (why := _refusal(source, i))]
+    tried = [(i.key, _refusal(source, i)) for i in (items if every else _some(items))]
+    packed = [key for key, err in tried if isinstance(err, Packed)]
+    bad = [(key, err) for key, err in tried if err and key not in packed]
     return {
         "path": str(root),
         "dataset": source.name,
@@ -34,8 +36,9 @@ def examine(
         "misnamed": [
             {"folder": old, "now": new} for old, new in source.renamed if (root / old).is_dir()
         ],
-        "opened": len(items) if every else len(_some(items)),
-        "unreadable": [{"key": k, "reason": why} for k, why in bad],
+        "packed": packed,
+        "opened": len(tried) - len(packed),
+        "unreadable": [{"key": k, "reason": " ".join(str(err).split())} for k, err in bad],
     }
 
 # %% ../../nbs/converters/doctor.ipynb #18cdd836
@@ -57,13 +60,13 @@ def _some(items: Sequence[Item]) -> list[Item]:
     return list(first.values())
 
 
-def _refusal(source, item: Item) -> str:
-    "Why a recording does not open; nothing where it does."
+def _refusal(source, item: Item) -> Exception | None:
+    "Why a recording does not open; None where it does."
     try:
         source.load(item.path)
     except (ValueError, OSError, KeyError) as err:
-        return " ".join(str(err).split())
-    return ""
+        return err
+    return None
 
 # %% ../../nbs/converters/doctor.ipynb #ace120dd
 def examined_lines(
@@ -81,6 +84,7 @@ def examined_lines(
         f"  misnamed: {d['folder']} is called {d['now']} in the current release"
         for d in made["misnamed"]
     ]
+    lines += [f"  packed: {key}; `motionbook convert` unpacks it" for key in made["packed"]]
     lines += [f"  unreadable: {d['key']}: {d['reason']}" for d in made["unreadable"]]
     return lines + [
         f"  {made['opened']:,} opened, {len(made['unreadable']):,} of them not readable"

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .base import Item, Source, files_below
+from .base import Item, Packed, Source, files_below
 from ..core.archives import extract_archive
 from ..core.files import BadFile, atomic_write, bad_file, read_text
 from ..core.motion import Motion, Scene
@@ -170,9 +170,7 @@ def _refuse_packed(archive: Path):
     "BadFile: what is wrong with an archive, or that it is one."
     with tempfile.TemporaryDirectory() as d:
         extract_archive(archive, d, wanted=lambda name: False)
-    raise bad_file(
-        archive, "a folder of pickles", "an archive", fix="`motionbook convert` unpacks it"
-    )
+    raise Packed(f"{archive.name}: packed; `motionbook convert` unpacks it", archive)
 
 # %% ../../nbs/converters/mvhumannet.ipynb #ccd9dc43
 def _is_mvh(root: Path) -> bool:
