@@ -13,7 +13,7 @@ import itertools
 import torch
 from torch import Tensor
 
-from ...core.gaps import fill_held_values
+from ...core.gaps import fill_held_values, neighbours
 from ...core.motion import Motion, Scene
 from ..cleaner import REASON, Detector, Found
 from .outliers import low_points
@@ -203,6 +203,7 @@ def _put_back(motion: Motion, pairs, margin: Tensor) -> Found:
     "Exchange where the margin is below 0."
     left, right = torch.tensor(pairs).T
     on = margin < 0
+    on &= _both_gain(motion.positions, pairs, on)
     index = torch.arange(len(motion.skeleton)).repeat(len(motion), 1)
     index[:, left], index[:, right] = torch.where(on, right, left), torch.where(on, left, right)
     moved = index != torch.arange(index.shape[1])
@@ -215,6 +216,28 @@ def _put_back(motion: Motion, pairs, margin: Tensor) -> Found:
         sure,
         None if conf is None else conf.gather(1, index),
     )
+
+# %% ../../../nbs/filters/detect/swaps.ipynb #a14cbd00
+def _both_gain(x: Tensor, pairs, on: Tensor) -> Tensor:
+    "[t p] where neither joint leaps much further, at both ends of its run, for being exchanged."
+    left, right = torch.tensor(pairs).T
+    before, after = neighbours(~on)
+    ends = ((before, before + 1), (after, after - 1))  # outside and inside of a run
+    kept = torch.ones_like(on)
+    for own, other in ((left, right), (right, left)):
+        usual = nan_quantile((x[1:, own] - x[:-1, own]).norm(dim=-1), 0.95).nan_to_num()
+        now, then = (sum(_leap(x[:, own], x[:, j], *e) for e in ends) for j in (own, other))
+        known = now.isfinite() & then.isfinite()
+        kept &= ~(known & (then > 2 * now + 2 * usual))
+    return kept
+
+
+def _leap(own: Tensor, inside: Tensor, at: Tensor, start: Tensor) -> Tensor:
+    "[t p] from a joint [t p c] outside a run to what would be it inside; 0 beyond the recording."
+    last = len(own) - 1
+    pick = lambda y, k: y.gather(0, k.clamp(0, last)[..., None].expand_as(y))
+    far = (pick(inside, start) - pick(own, at)).norm(dim=-1)
+    return torch.where((at < 0) | (at > last), 0.0, far)
 
 # %% ../../../nbs/filters/detect/swaps.ipynb #bdd5c189
 def closeness(motion: Motion) -> Tensor:  # [p] 0 to 1, one share a mirror pair
