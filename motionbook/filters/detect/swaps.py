@@ -217,7 +217,7 @@ def _put_back(motion: Motion, pairs, margin: Tensor) -> Found:
         None if conf is None else conf.gather(1, index),
     )
 
-# %% ../../../nbs/filters/detect/swaps.ipynb #a14cbd00
+# %% ../../../nbs/filters/detect/swaps.ipynb #4ba15f5f
 def _both_gain(x: Tensor, pairs, on: Tensor) -> Tensor:
     "[t p] where neither joint leaps much further, at both ends of its run, for being exchanged."
     left, right = torch.tensor(pairs).T
