@@ -211,3 +211,11 @@ def test_nothing_good_leaves_no_file(raw, tmp_path):
     made = convert_dataset(tmp_path / "raw", tmp_path / "out")
     assert made["samples"] == 0 and not (tmp_path / "out/canonical.pt").exists()
     assert "Robot_FW" in (tmp_path / "out/quarantine.jsonl").read_text()
+
+
+def test_samples_seen_from_the_side_are_taken_again(raw, tmp_path):
+    "A flat figure has no limbs in space whose lengths could be judged."
+    side = CanonicalOptions(views=("side",))
+    assert convert_dataset(raw, tmp_path / "side", options=side)["samples"] == 9
+    again = convert_dataset(tmp_path / "side" / "canonical.pt", tmp_path / "again")
+    assert again["samples"] > 0 and "limbs" not in again["rules"], again["first"]
