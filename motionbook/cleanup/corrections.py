@@ -230,7 +230,7 @@ def apply_rows(motion: Motion, rows) -> tuple[Motion, Tensor, Tensor]:
     if "confidence" in rows:
         confidence[at] = read_column(rows, "confidence").nan_to_num(0).clamp(0, 1)
     if motion.rotations is not None:
-        return pose_motion(motion, positions, rows, at), reason, confidence
+        return _pose_rows(motion, positions, rows, at), reason, confidence
     likelihood = motion.confidence
     if likelihood is not None and "after_likelihood" in rows:
         likelihood = likelihood.index_put(at, read_column(rows, "after_likelihood"))
@@ -257,7 +257,7 @@ def read_column(rows, name: str) -> Tensor:
 SAME_PLACE = 2e-5  # metres
 
 
-def pose_motion(motion: Motion, positions: Tensor, rows, at: tuple[Tensor, Tensor]) -> Motion:
+def _pose_rows(motion: Motion, positions: Tensor, rows, at: tuple[Tensor, Tensor]) -> Motion:
     "The motion with the table's places, and its rotations where they lead there."
     changed = torch.zeros(positions.shape[:2], dtype=torch.bool)
     changed[at] = True

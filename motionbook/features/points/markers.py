@@ -132,7 +132,7 @@ class MarkerArrays(MarkerLayout):
 
 # %% ../../../nbs/features/points/markers.ipynb #14f1f8d6
 class MarkerFeatures(MarkerArrays):
-    "Points around the hip in body heights, with a mask; `decode` gives back what `encode` took."
+    "Points around the hip in body heights, with a mask; decoding gives back what encoding took."
 
     name = "markers"
 
