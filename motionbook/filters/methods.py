@@ -23,9 +23,13 @@ METHODS.add(
 )
 METHODS.add("whittaker", FILL + "penalised:whittaker", "Whittaker and Henderson's smoother, 6 Hz")
 METHODS.add("gcv-spline", FILL + "penalised:gcv_spline", "a spline as stiff as the noise asks for")
-METHODS.add("one-euro", FILL + "one_euro:one_euro", "a causal filter: what a live system could know")
+METHODS.add(
+    "one-euro", FILL + "one_euro:one_euro", "a causal filter: what a live system could know"
+)
 METHODS.add("donor", FILL + "donors:donor", "the path of a marker that keeps its distance")
-METHODS.add("rigid", FILL + "donors:rigid", "where the bone carries a marker, by three others on it")
+METHODS.add(
+    "rigid", FILL + "donors:rigid", "where the bone carries a marker, by three others on it"
+)
 METHODS.add("rts", FILL + "kalman:rts", "a Kalman smoother of accelerations")
 METHODS.add("rts-velocity", FILL + "kalman:rts_velocity", "a Kalman smoother of velocities")
 METHODS.add("low-rank", FILL + "lowrank:low_rank", "a few shared movements explain all joints")
