@@ -57,7 +57,8 @@ class AgentConfig(BaseModel):
     recons_loss: Distance = Field("l1_smooth", description="how frames are compared")
     num_joints: int | None = Field(None, ge=1, description="joints; null = as many as the file has")
     robot: str | None = Field(
-        None, description="the .urdf or .xml of the robot, or a known name; null = as the file shows"
+        None,
+        description="the .urdf or .xml of the robot, or a known name; null = as the file shows",
     )
     prefer_expmap: bool = Field(
         False, description="rotation vectors for joints of three axes: always so here"

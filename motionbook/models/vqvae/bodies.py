@@ -127,4 +127,3 @@ def robot_to_read(
     robot = plain_to_body(about.get("body", {})).robot
     known = robot and robot_of_width(len(robot.joints))
     return None if robot is None or (known and known.joints == robot.joints) else robot
-

@@ -252,7 +252,6 @@ def clips_of_robot(
     files = motion_files(path, others=False) if path.is_dir() else [path]
     return [with_robot(c, robot) for f in files for c in read_clips(f, robot)]
 
-
 # %% ../../../nbs/models/vqvae/motions.ipynb #159732ae
 BARE = (".npy", ".pkl")  # motion libraries, which a format may know as well
 
@@ -282,7 +281,6 @@ def bare_files(
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     return [f for f in files if f.suffix.lower() in BARE and not recognised(f)]
 
-
 # %% ../../../nbs/models/vqvae/motions.ipynb #a0b1c2d3
 def with_robot(
     clip: RobotClip,
@@ -297,7 +295,6 @@ def with_robot(
         return clip, None
     clip = clip.replace(joints=robot.joints)
     return clip, clip_to_motion(robot, clip)
-
 
 # %% ../../../nbs/models/vqvae/motions.ipynb #0e85d493
 def motion_family(
