@@ -154,7 +154,7 @@
     column = Object.fromEntries(rows[0].map((name, i) => [name, i]));
     rows.forEach((row, i) => i && index.set(key(get(row, "actor"), get(row, "frame"), get(row, "point")), i));
     for (const e of all(".act")) e.hidden = false;
-    Object.assign(report, { ready: true, csv, reject, move, save, get byHand() { return byHand.size; }, get rejected() { return rejected.size; } });
+    Object.assign(report, { ready: true, csv, reject, move, save, byHand, rejected });
   }
   unpack();
 })();
