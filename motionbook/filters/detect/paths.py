@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LONGEST', 'OPEN', 'EACH', 'EDGE', 'INSIDE', 'RETURN', 'LIKELIHOODS', 'DOUBT', 'BLOCK', 'ODDS', 'SHORT', 'AWAY',
-           'LEAPT', 'APART', 'LOW', 'MANY', 'WRONG', 'LEAP', 'SHORTEST', 'step_costs', 'link_prices', 'cheapest_paths',
-           'disbelief', 'learned_doubt', 'believed_points', 'surroundings', 'confirmed', 'path_gate', 'unlikely_points',
-           'gate_pays', 'proven_gate', 'best_detector']
+           'LEAPT', 'APART', 'LOW', 'MANY', 'WRONG', 'LEAP', 'SHORTEST', 'EXCHANGED', 'step_costs', 'link_prices',
+           'cheapest_paths', 'disbelief', 'learned_doubt', 'believed_points', 'surroundings', 'confirmed', 'path_gate',
+           'unlikely_points', 'gate_pays', 'proven_gate', 'best_detector']
 
 # %% ../../../nbs/filters/detect/paths.ipynb #adf5ce15
 import math
@@ -23,7 +23,7 @@ from ..cleaner import REASON, Detector, Found, run_lengths
 from .outliers import body_evidence, combine, likelihood_gate, low_points
 from .steps import COST_CAP, NAN, StepModel, learn_steps, nan_quantile
 from .straight import border_steps, off_the_line, run_means
-from .swaps import swap_viterbi
+from .exchanges import swap_viterbi
 
 # %% ../../../nbs/filters/detect/paths.ipynb #e397f410
 LONGEST = 2.5  # seconds, the longest run that is disbelieved as one
@@ -315,15 +315,16 @@ def proven_gate(
     return detect
 
 
+EXCHANGED = "exchanged names by continuity and distances"
+
+
 def best_detector(motion: Motion) -> tuple[Detector, str]:  # the detector, and why this one
     "Choose the detectors for a recording by what it has."
     parts, why = [], []
     if len(motion) >= SHORTEST:
-        if motion.skeleton.mirror_pairs:
+        if len(motion.skeleton) > 1:
             parts.append(swap_viterbi())
-            why.append(
-                f"{len(motion.skeleton.mirror_pairs)} mirror pairs: swaps by continuity and sides"
-            )
+            why.append(EXCHANGED)
         if motion.confidence is not None:
             parts.append(proven_gate())
             every = f"likelihood below {LOW:g} is left out"
