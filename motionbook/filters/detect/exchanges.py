@@ -152,11 +152,11 @@ def ask_body(
     out[k, p] = ((said - said[:, :1]) * weight).clamp(-BODY_CAP, BODY_CAP)
     return out
 
-# %% ../../../nbs/filters/detect/exchanges.ipynb #ba58a028
+# %% ../../../nbs/filters/detect/exchanges.ipynb #3dea08fb
 SIDES = (
     0.15  # a frame's sides count this much at 30 frames a second: neighbouring frames say the same
 )
-SIDE_CAP = 6.0  # and those of an interval no more than this
+SIDE_CAP = 10.0  # and those of an interval no more than this
 
 
 def ask_sides(
