@@ -117,7 +117,7 @@ def sample_long(
         weight.index_add_(0, at.flatten(), ramp.expand(len(at), -1, -1).flatten(0, 1))
     return torch.where(ask & (weight > 0), total / weight.clamp_min(1e-9), known)
 
-# %% ../../../nbs/models/stablemotion/model.ipynb #715e035d
+# %% ../../../nbs/models/stablemotion/model.ipynb #15033c14
 FAMILY = "stablemotion"  # in a folder's settings
 
 
@@ -135,22 +135,24 @@ def save_model(model: TrackModel, folder: str | Path) -> Path:
 
 
 def load_model(folder: str | Path) -> TrackModel:
-    "The model that `save_model` wrote; BadFile says what is missing or altered."
+    "The model that `save_model` wrote, there or below a run's folder; BadFile says what is missing or altered."
+    folder = Path(folder)
+    folder = folder / "model" if (folder / "model" / CONFIG).is_file() else folder
     weights, saved, skeleton = load_folder(folder)
     if saved.get("model") != FAMILY:
-        raise bad_file(Path(folder) / CONFIG, f"a {FAMILY} model", repr(saved.get("model")))
+        raise bad_file(folder / CONFIG, f"a {FAMILY} model", repr(saved.get("model")))
     try:
         parts = DiTConfig(**saved["config"]), Noise(**saved["noise"])
         model = TrackModel(skeleton, saved["dims"], saved["window"], *parts)
         model.about = dict(saved["about"])
     except (ValueError, KeyError, TypeError) as err:
         raise bad_file(
-            Path(folder) / CONFIG, f"settings of a {FAMILY} model", str(err).split("\n")[0]
+            folder / CONFIG, f"settings of a {FAMILY} model", str(err).split("\n")[0]
         ) from err
     try:
         put_weights(model, weights)
     except ValueError as err:
-        raise bad_file(Path(folder) / WEIGHTS, f"weights that fit {CONFIG}", str(err)) from err
+        raise bad_file(folder / WEIGHTS, f"weights that fit {CONFIG}", str(err)) from err
     return model.eval()
 
 # %% ../../../nbs/models/stablemotion/model.ipynb #d6d36b42
