@@ -79,7 +79,7 @@ def own_straying(
     return far
 
 
-BEYOND = 6.0  # units that a point which nobody flagged must stray, over the sensitivity
+BEYOND = 20.0  # units that a point which nobody flagged must stray, over the sensitivity
 
 
 def readier(
@@ -213,7 +213,8 @@ def with_findings(
 ) -> Cleaned:
     "What was done, with what was looked for and what is advised besides."
     fidelity, low = settings.may_change, settings.likelihood
-    return done.with_notes(_detector_notes(scene, fidelity, low), _advice(scene, fidelity))
+    still = () if own_method(scene) else _each(scene, _still_note)
+    return done.with_notes(_detector_notes(scene, fidelity, low), still + _advice(scene, fidelity))
 
 
 def clean(
@@ -238,6 +239,12 @@ def _each(scene: Scene, say: Callable[[Motion], str]) -> tuple[str, ...]:
     if several and len({s for _, s in said}) == 1:
         said = [("", said[0][1])]
     return tuple(who + s for who, s in said if s)
+
+
+def _still_note(motion: Motion) -> str:  # a sentence, or ""
+    "Which points never move, and so are no part of the body."
+    names = [n for n, s in zip(motion.skeleton.joints, scenery(motion.positions).tolist()) if s]
+    return f"never move, so taken for the scene and not for the body: {', '.join(names)}" if names else ""
 
 
 def _detector_notes(scene: Scene, fidelity: str, low: float | None) -> tuple[str, ...]:
