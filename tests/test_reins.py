@@ -105,7 +105,10 @@ def test_more_candidates_are_more_flags(broken):
 
 
 def test_sensitivity_moves_the_bar(broken, usual):
-    n = [int(clean(broken, "hold", sensitivity=s).flagged[0].sum()) for s in (0.1, 0.4, 1.0, 4.0, 20.0)]
+    n = [
+        int(clean(broken, "hold", sensitivity=s).flagged[0].sum())
+        for s in (0.1, 0.4, 1.0, 4.0, 20.0)
+    ]
     assert n == sorted(n) and len(set(n)) >= 4, n
     assert torch.equal(clean(broken, "pchip", sensitivity=1).flagged[0], usual.flagged[0])
 
@@ -220,7 +223,9 @@ def test_a_project_gives_lines_and_cutoff(track, tmp_path, capsys):
 def test_prefixes_are_animals_and_go_back_to_their_columns(broken, tmp_path):
     m = broken.actors[0]
     s = m.skeleton.__class__("dlc", ("B_nose", "W_nose", "B_neck", "W_neck", "corner"))
-    one = Scene((m.replace(positions=m.positions[:, :5], confidence=m.confidence[:, :5], skeleton=s),))
+    one = Scene(
+        (m.replace(positions=m.positions[:, :5], confidence=m.confidence[:, :5], skeleton=s),)
+    )
     path = write(one, tmp_path / "two.csv")
     scene = read(path, prefixes=("B_", "W_"))
     assert [(a.name, a.skeleton.joints) for a in scene.actors] == [
@@ -233,10 +238,14 @@ def test_prefixes_are_animals_and_go_back_to_their_columns(broken, tmp_path):
     moved = scene.actors[1].positions.clone()
     moved[5, 0] += 1
     write(
-        scene.replace(actors=(scene.actors[0], scene.actors[1].replace(positions=moved), scene.actors[2])),
+        scene.replace(
+            actors=(scene.actors[0], scene.actors[1].replace(positions=moved), scene.actors[2])
+        ),
         tmp_path / "new.csv",
     )
-    differ = (read(tmp_path / "new.csv").actors[0].positions != read(path).actors[0].positions).any(-1)
+    differ = (read(tmp_path / "new.csv").actors[0].positions != read(path).actors[0].positions).any(
+        -1
+    )
     assert differ.nonzero().tolist() == [[5, 1]]
     write(one, tmp_path / "two.h5")
     assert len(read(tmp_path / "two.h5", prefixes="B_,W_").actors) == 3

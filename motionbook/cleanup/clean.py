@@ -20,7 +20,8 @@ from ..models.registry import METHODS, method_in
 
 # %% ../../nbs/cleanup/clean.ipynb #0ee74b50
 def trained_method(
-    method: str | Path,  # "auto", a name of `methods()` with or without settings, or a checkpoint's folder
+    method: str
+    | Path,  # "auto", a name of `methods()` with or without settings, or a checkpoint's folder
 ) -> Trained | None:
     "What was trained, by name or from a folder; None for `auto` and what needs no training."
     name, _ = split_method(str(method))
@@ -74,7 +75,8 @@ def refuse_hand_labels(scene: Scene):
 
 def clean(
     scene: Scene | Motion,
-    method: str | Path = "auto",  # "auto", a name of `methods()`, one with settings such as "pca:rank=4", or a checkpoint's folder
+    method: str
+    | Path = "auto",  # "auto", a name of `methods()`, one with settings such as "pca:rank=4", or a checkpoint's folder
     fidelity: Fidelity | None = None,  # what may change: "missing", "outliers" (usual) or "all"
     settings: CleanSettings | str | Path | None = None,  # or a YAML file that holds them
     **reins: Any,  # fields of `CleanSettings`, stronger than those: likelihood, joints, max_gap, …

@@ -51,7 +51,11 @@ def _typed(f: Field) -> Callable[[str], Any]:
 def _rein_option(f: Field) -> Option:
     "The option that gives a field."
     flag = "--" + f.name.replace("_", "-")
-    kind = dict(type=_typed(f), metavar=f.metadata["shown"]) if f.metadata["shown"] else dict(action="store_true", default=None)
+    kind = (
+        dict(type=_typed(f), metavar=f.metadata["shown"])
+        if f.metadata["shown"]
+        else dict(action="store_true", default=None)
+    )
     return option(flag, help=f.metadata["about"].replace("%", "%%"), **kind)
 
 
@@ -86,7 +90,9 @@ def plan_clean(args: Namespace) -> Files:
     args.out = Path(args.out or repaired_name(src))
     if args.apply and args.settings.given():
         name = min(args.settings.given())
-        raise ValueError(f"--apply takes the table as it stands, got {name} besides; leave one of them out")
+        raise ValueError(
+            f"--apply takes the table as it stands, got {name} besides; leave one of them out"
+        )
     args.many = src.is_dir() and not _is_one(src)
     if args.many:
         _refuse_single(args)

@@ -52,7 +52,11 @@ def actor_facts(m) -> dict:
         facts["low_likelihood"] = round(float((m.confidence < 0.6).float().mean()), 6)
     never = [n for n, there in zip(m.skeleton.joints, seen.any(0).tolist()) if not there]
     still = [n for n, s in zip(m.skeleton.joints, scenery(m.positions).tolist()) if s]
-    return facts | {"joint_names": list(m.skeleton.joints), "never_seen": never, "never_move": still}
+    return facts | {
+        "joint_names": list(m.skeleton.joints),
+        "never_seen": never,
+        "never_move": still,
+    }
 
 # %% ../../nbs/converters/command.ipynb #a3d59c27
 def info_lines(facts: dict) -> Iterator[str]:

@@ -29,7 +29,10 @@ from ..formats.registry import read
 
 # %% ../../nbs/converters/facts.ipynb #xb8e5fbf2
 LOW = 0.6  # likelihood below which DeepLabCut's users doubt a point
-LEAP, TIMES = 0.25, 10.0  # there and back within a frame: body sizes, and times what is usual for the point
+LEAP, TIMES = (
+    0.25,
+    10.0,
+)  # there and back within a frame: body sizes, and times what is usual for the point
 
 
 def doubtful_points(
@@ -166,7 +169,11 @@ def _recording_line(r: dict[str, Any]) -> str:
     "One actor of a recording."
     bones = f", bones vary by {said_percent(r['bone_variation'])}" if "bone_variation" in r else ""
     who = f" {r['actor']}" if r.get("actor") else ""
-    low = f", {said_percent(r['low_likelihood'])} below likelihood {LOW:g}" if "low_likelihood" in r else ""
+    low = (
+        f", {said_percent(r['low_likelihood'])} below likelihood {LOW:g}"
+        if "low_likelihood" in r
+        else ""
+    )
     need = f"{said_percent(r['doubtful'])} doubtful ({said_percent(r['missing'])} missing{low})"
     return f"  {r['file']}:{who} {r['format']}, {r['frames']:,} frames at {r['fps']:g} fps, {r['points']} points in {r['dimensions']}-D, {need}{bones}"
 

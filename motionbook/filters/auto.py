@@ -9,7 +9,7 @@ __all__ = ['BLOCKS', 'BEYOND', 'NOISE_SHARE', 'chosen_detector', 'chosen_filler'
 
 # %% ../../nbs/filters/auto.ipynb #b3c6f4a0
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
@@ -38,7 +38,7 @@ from .detect.swaps import identity_swaps
 from .fill.classical import linear, noise_floor
 from .fill.lowrank import best_filler
 from .methods import METHODS, make_filler, split_method
-from .settings import CleanSettings, clean_settings, fit_settings
+from .settings import AS_USUAL, CleanSettings, clean_settings, fit_settings
 from .together import body_gate, mend_rotations
 
 # %% ../../nbs/filters/auto.ipynb #c16dfb3e
@@ -156,7 +156,7 @@ class AutoCleaner:
     "The recording's own method where it has one, else what fits it."
 
     usual: FilterCleaner
-    settings: CleanSettings = field(default_factory=CleanSettings)
+    settings: CleanSettings = AS_USUAL
     name: str = "auto"
 
     def fit(self, scenes: Iterable[Scene]) -> Self:
@@ -244,14 +244,20 @@ def _each(scene: Scene, say: Callable[[Motion], str]) -> tuple[str, ...]:
 def _still_note(motion: Motion) -> str:  # a sentence, or ""
     "Which points never move, and so are no part of the body."
     names = [n for n, s in zip(motion.skeleton.joints, scenery(motion.positions).tolist()) if s]
-    return f"never move, so taken for the scene and not for the body: {', '.join(names)}" if names else ""
+    return (
+        f"never move, so taken for the scene and not for the body: {', '.join(names)}"
+        if names
+        else ""
+    )
 
 
 def _detector_notes(scene: Scene, fidelity: str, low: float | None) -> tuple[str, ...]:
     return (
         ()
         if fidelity == "missing" or own_method(scene)
-        else _each(scene, lambda m: "looked for: " + best_detector(m, LOW if low is None else low)[1])
+        else _each(
+            scene, lambda m: "looked for: " + best_detector(m, LOW if low is None else low)[1]
+        )
     )
 
 

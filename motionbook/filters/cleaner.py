@@ -19,7 +19,13 @@ from ..core.gaps import changed_points, run_lengths
 from ..core.kinematics import refit
 from ..core.motion import Motion, Scene
 from ..core.size import body_size
-from .settings import CleanSettings, Fidelity, checked_fidelity, joints_meant
+from motionbook.filters.settings import (
+    AS_USUAL,
+    CleanSettings,
+    Fidelity,
+    checked_fidelity,
+    joints_meant,
+)
 from .takes import cut_motion, describe_takes, find_takes, join_motions
 
 # %% ../../nbs/filters/cleaner.ipynb #e7b558c9
@@ -123,8 +129,10 @@ class ActorRepair:
     detector: Detector
     filler: Filler
     scene_detector: Callable[[Scene], tuple[Found, ...]] | None = None  # for swapped individuals
-    settings: CleanSettings = CleanSettings()  # what may change, and how far
-    mender: Callable[[Motion, Tensor], tuple[Motion, Tensor]] | None = None  # of rotations that may change; [t j] moved
+    settings: CleanSettings = AS_USUAL  # what may change, and how far
+    mender: Callable[[Motion, Tensor], tuple[Motion, Tensor]] | None = (
+        None  # of rotations that may change; [t j] moved
+    )
     own: Callable[[Motion], Filler] | None = None  # a filler for each motion, instead of `filler`
 
     def _actor(self, motion: Motion, given: Found | None, fidelity: str):
@@ -268,7 +276,9 @@ def hold_back(
         torch.where(back[..., None], motion.positions, found.positions),
         found.reason.masked_fill(withdrawn, 0),
         found.score.masked_fill(withdrawn, 0.0),
-        found.confidence if found.confidence is None else torch.where(back, motion.confidence, found.confidence),
+        found.confidence
+        if found.confidence is None
+        else torch.where(back, motion.confidence, found.confidence),
     )
 
 # %% ../../nbs/filters/cleaner.ipynb #xd0ea2fb7
@@ -284,9 +294,13 @@ def hold_names(
     pairs = [(m, f, g) for m, f, g in zip(scene.actors, free, given) if g is not None]
     if not pairs or all(f.all() for f in free):
         return given
-    touched = [(changed_points(g.positions, m.positions) & ~f).any(1, keepdim=True) for m, f, g in pairs]
+    touched = [
+        (changed_points(g.positions, m.positions) & ~f).any(1, keepdim=True) for m, f, g in pairs
+    ]
     frames = torch.stack(touched).any(0)
-    return [g and hold_back(g, m, ~frames.expand_as(m.observed)) for m, g in zip(scene.actors, given)]
+    return [
+        g and hold_back(g, m, ~frames.expand_as(m.observed)) for m, g in zip(scene.actors, given)
+    ]
 
 # %% ../../nbs/filters/cleaner.ipynb #f3836cca
 def _put_values(motion, found, trusted, filled, fidelity, free, max_gap):

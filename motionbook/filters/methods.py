@@ -55,7 +55,9 @@ def split_method(
     pairs = [p.partition("=") for p in rest.split(",")]
     for key, sign, value in pairs:
         if not (key.strip() and sign and value.strip()):
-            raise ValueError(f"expected settings such as {name}:name=value, with commas between them, got {text!r}")
+            raise ValueError(
+                f"expected settings such as {name}:name=value, with commas between them, got {text!r}"
+            )
     return name, {k.strip(): v.strip() for k, _, v in pairs}
 
 
@@ -77,12 +79,22 @@ def make_filler(
 
     name, typed = split_method(text)
     factory, given = METHODS[name], typed | settings
-    known = {k: p.annotation for k, p in signature(factory).parameters.items()} if callable(factory) else {}
+    known = (
+        {k: p.annotation for k, p in signature(factory).parameters.items()}
+        if callable(factory)
+        else {}
+    )
     for k, value in given.items():
         if k not in known:
-            raise ValueError(unknown_name(f"setting of {name}", k, tuple(known)) if known else f"{name} has no settings, got {k}={value}")
+            raise ValueError(
+                unknown_name(f"setting of {name}", k, tuple(known))
+                if known
+                else f"{name} has no settings, got {k}={value}"
+            )
         try:
-            given[k] = TypeAdapter(known[k], config={"arbitrary_types_allowed": True}).validate_python(value)
+            given[k] = TypeAdapter(
+                known[k], config={"arbitrary_types_allowed": True}
+            ).validate_python(value)
         except ValidationError as err:
             raise ValueError(f"{name}: {k}: {err.errors()[0]['msg']}, got {value!r}") from None
     return factory(**given)

@@ -151,6 +151,9 @@ def _contradictions(s: CleanSettings) -> list[str]:
         )
     return said
 
+
+AS_USUAL = CleanSettings()
+
 # %% ../../nbs/filters/settings.ipynb #957ebf26
 def clean_settings(
     settings: CleanSettings | str | Path | None = None,  # or a YAML file that holds them
@@ -160,7 +163,7 @@ def clean_settings(
     given = {k: v for k, v in reins.items() if v is not None}
     _refuse_strangers(given)
     if not isinstance(settings, (str, Path)):
-        return replace(settings or CleanSettings(), **given)
+        return replace(settings or AS_USUAL, **given)
     from motionbook.core.config import read_yaml
 
     written = read_yaml(settings)

@@ -46,7 +46,7 @@ from motionbook.filters.robot.joint_faults import (
     local_tremble,
     stops_of,
 )
-from ..settings import CleanSettings
+from ..settings import AS_USUAL, CleanSettings
 
 # %% ../../../nbs/filters/robot/robot_cleaner.ipynb #f0726ceb
 JERK = (2e-5, 0.005)  # least and most a frame³ that is believed of a column
@@ -177,7 +177,7 @@ def mend_motion(
     robot: Robot,
     motion: Motion,  # with rotations
     fidelity: Fidelity = "outliers",
-    settings: CleanSettings = CleanSettings(),
+    settings: CleanSettings = AS_USUAL,
 ) -> tuple[Motion, Tensor, RobotClip]:  # mended, reasons [t j], the clip
     "A robot's motion with its faults repaired."
     held = held_numbers(motion, settings)
@@ -213,7 +213,7 @@ UNSURE = 0.02  # metres that a repaired point may be off in a gap of one frame
 class RobotCleaner:
     "Repairs joint angles and the root of robots."
 
-    settings: CleanSettings = CleanSettings()
+    settings: CleanSettings = AS_USUAL
     name: str = "robot"
 
     def fit(self, scenes: Iterable[Scene]) -> Self:
@@ -224,7 +224,9 @@ class RobotCleaner:
         "Repair every robot of a scene, motion by motion."
         checked_fidelity(fidelity)
         if self.settings.sensitivity != 1:
-            raise ValueError(f"sensitivity {self.settings.sensitivity:g}: a robot's faults are told by its limits, not by odds; leave it out")
+            raise ValueError(
+                f"sensitivity {self.settings.sensitivity:g}: a robot's faults are told by its limits, not by odds; leave it out"
+            )
         starts = [s for s in scene.meta.get("starts", (0,)) if s < len(scene)]
         parts = [self._actor(m, starts, fidelity) for m in scene.actors]
         actors, reason, sigma, notes = zip(*parts)
@@ -249,7 +251,12 @@ class RobotCleaner:
         bounds = list(zip(starts, [*starts[1:], len(motion)]))
         whole = len(bounds) == 1
         done = [
-            mend_motion(robot, motion if whole else _frames(motion, a, b), fidelity, self.settings if a == 0 else replace(self.settings, keep_first_frame=False))
+            mend_motion(
+                robot,
+                motion if whole else _frames(motion, a, b),
+                fidelity,
+                self.settings if a == 0 else replace(self.settings, keep_first_frame=False),
+            )
             for a, b in bounds
         ]
         reason = torch.cat([r for _, r, _ in done])

@@ -402,7 +402,10 @@ _read_table, write_dlc = file_functions("dlc", (CsvFile, H5File), parse_dlc, fre
 
 def read_dlc(
     path: str | Path,
-    project: str | Path | bool | None = None,  # a config.yaml; None = the one beside the file, False = none
+    project: str
+    | Path
+    | bool
+    | None = None,  # a config.yaml; None = the one beside the file, False = none
     **options: Any,  # of `parse_dlc`
 ) -> Scene:
     "A DeepLabCut table, with the skeleton and the cutoff of its project."

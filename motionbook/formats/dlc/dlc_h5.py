@@ -25,9 +25,9 @@ from motionbook.formats.dlc.dlc_table import (
     TableFile,
     compact,
     find_tracks,
-    split_by_prefix,
     level_of,
     scene_to_table,
+    split_by_prefix,
     table_file,
     with_scale,
 )

@@ -335,11 +335,21 @@ def split_by_prefix(
     path="",  # for messages
 ) -> tuple[Track, ...]:
     "Tracks whose parts of a prefix are an animal of their own, named by it."
-    prefixes = tuple(p for w in ([prefixes] if isinstance(prefixes, str) else prefixes) for p in w.split(",") if p)
+    prefixes = tuple(
+        p
+        for w in ([prefixes] if isinstance(prefixes, str) else prefixes)
+        for p in w.split(",")
+        if p
+    )
     every = [p for t in tracks for p in t.parts]
     for prefix in prefixes:
         if not any(p.startswith(prefix) and p != prefix for p in every):
-            raise bad_file(path, f"body parts that begin with {prefix!r}", ", ".join(every[:8]), fix="give the prefixes as the names have them, such as B_,W_")
+            raise bad_file(
+                path,
+                f"body parts that begin with {prefix!r}",
+                ", ".join(every[:8]),
+                fix="give the prefixes as the names have them, such as B_,W_",
+            )
     out = []
     for t in tracks if prefixes else ():
         owner = [next((p for p in prefixes if n.startswith(p) and n != p), "") for n in t.parts]
@@ -347,7 +357,15 @@ def split_by_prefix(
             at = [k for k, o in enumerate(owner) if o == prefix]
             name = "/".join(filter(None, (t.name, prefix.strip("_-. "))))
             if at:
-                out.append(replace(t, name=name, parts=tuple(t.parts[k][len(prefix):] for k in at), at=t.at[at], likelihood=t.likelihood[at]))
+                out.append(
+                    replace(
+                        t,
+                        name=name,
+                        parts=tuple(t.parts[k][len(prefix) :] for k in at),
+                        at=t.at[at],
+                        likelihood=t.likelihood[at],
+                    )
+                )
     return tuple(out) or tracks
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #18aa5d51

@@ -37,7 +37,7 @@ from ...filters.fill.classical import known_points
 from ...filters.fill.coupled import coupled
 from ...filters.fill.kalman import rts
 from ...filters.fill.mixed import mixed
-from ...filters.settings import CleanSettings
+from ...filters.settings import AS_USUAL, CleanSettings
 from ...filters.together import mend_rotations
 from .estimates import noise_levels
 from .network import SkeletonCorrector, correct, places_for
@@ -275,7 +275,7 @@ class LearnedCleaner:
 
     model: SkeletonCorrector = field(repr=False)
     name: str = "learned"
-    settings: CleanSettings = CleanSettings()
+    settings: CleanSettings = AS_USUAL
 
     def fit(self, scenes: Iterable[Scene]) -> Self:
         "It is trained already."
@@ -294,6 +294,12 @@ class LearnedCleaner:
             learned_filler(self.model, m.skeleton, m.positions.shape[-1]), self.name
         )
         cleaner = FilterCleaner(
-            self.name, detector_for(self.settings), coupled(), identity_swaps, self.settings, mend_rotations, own
+            self.name,
+            detector_for(self.settings),
+            coupled(),
+            identity_swaps,
+            self.settings,
+            mend_rotations,
+            own,
         )
         return cleaner.clean(scene, fidelity)
