@@ -44,7 +44,9 @@ def test_zero_init_is_the_identity_and_learns():
         loss.backward()
         rule.step()
         losses.append(float(loss.detach()))
-    assert losses[-1] < 0.5 * losses[0] and all(float(b.table.detach().abs().max()) > 0 for b in net.blocks)
+    assert losses[-1] < 0.5 * losses[0] and all(
+        float(b.table.detach().abs().max()) > 0 for b in net.blocks
+    )
 
 
 def test_checkpointing_changes_nothing():
@@ -77,7 +79,9 @@ def test_the_published_size():
     assert count_parameters(net) == pytest.approx(35.94e6, rel=2e-3)
 
 
-TINY = dict(steps=6, layers=1, width=16, heads=2, window=32, stretch=64, holes=1, doubts=1, draws=16)
+TINY = dict(
+    steps=6, layers=1, width=16, heads=2, window=32, stretch=64, holes=1, doubts=1, draws=16
+)
 
 
 @pytest.fixture(scope="module")
