@@ -248,10 +248,7 @@ def each_clip(
     if len(set(names)) < len(names):
         names = [f"{k}_{n}" for k, n in enumerate(names)]
     keys = [f"{item.key}/{n}" for n in names]
-    return [
-        Item(k, f"{item.path}#{i}", item.subject, clip_of(k)) for i, k in enumerate(keys)
-    ]
-
+    return [Item(k, f"{item.path}#{i}", item.subject, clip_of(k)) for i, k in enumerate(keys)]
 
 # %% ../../nbs/converters/base.ipynb #7a5fe43c
 def _is_rest(m: Motion) -> bool:
