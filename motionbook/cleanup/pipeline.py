@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['read_sequences', 'side_by_side', 'clean_file', 'summarize']
 
-# %% ../../nbs/cleanup/pipeline.ipynb #f85efce3
+# %% ../../nbs/cleanup/pipeline.ipynb #cf0a2e19
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +13,14 @@ from pathlib import Path
 from .clean import clean
 from .corrections import apply_corrections, read_corrections, write_corrections
 from .outputs import clean_files, corrections_path, refuse_among_frames
-from .report import write_report
+from .report import ReportFiles, write_report
 from ..core.command import check_apart
 from ..core.files import bad_file
 from ..core.landing import landing
 from ..core.motion import Scene
 from ..filters.auto import own_method
 from ..filters.cleaner import Cleaned
+from ..filters.settings import CleanSettings, clean_settings, taken_reins
 from ..formats.at_once import BESIDE, WRITTEN, ending, refuse_ending
 from ..formats.registry import read, read_all, write, write_all
 
@@ -73,25 +74,26 @@ def pick_worst(cleaned: Cleaned) -> Cleaned:
     both = dict(scene=few(cleaned.scene), original=few(cleaned.original))
     return replace(cleaned, **both, **each).with_notes((said,))
 
-# %% ../../nbs/cleanup/pipeline.ipynb #fc086d83
-def repair(scene: Scene, method: str, fidelity: str, max_gap, minutes: float) -> Cleaned:
+# %% ../../nbs/cleanup/pipeline.ipynb #97e8dae9
+def repair(scene: Scene, method: str, settings: CleanSettings, minutes: float) -> Cleaned:
     "One recording, by the method that was asked for or that `compare` names."
-    if method != "auto" or fidelity == "all" or not minutes or own_method(scene):
-        return clean(scene, method, fidelity, max_gap)
+    if method != "auto" or settings.may_change == "all" or not minutes or own_method(scene):
+        return clean(scene, method, settings=settings)
     from motionbook.cleanup.compare.compare import auto_method
 
     named, why = auto_method(scene, 60 * minutes)
-    return clean(scene, named or method, fidelity, max_gap).with_notes((why,))
+    return clean(scene, named or method, settings=settings).with_notes((why,))
 
-# %% ../../nbs/cleanup/pipeline.ipynb #7e07dfb4
-def land(cleaned: Cleaned, scenes: list[Scene], out: Path, report: str | Path | None, title: str):
+# %% ../../nbs/cleanup/pipeline.ipynb #8f4e9c66
+def land(cleaned: Cleaned, scenes: list[Scene], out: Path, report: ReportFiles | None, title: str):
     "The recording, its table and its report, or none of them."
-    targets = [out, corrections_path(out), *([report] if report else [])]
+    targets = [out, corrections_path(out), *([report.page] if report else [])]
     frames = bool(ending(out) not in WRITTEN)  # a folder of them
     with landing(*targets, see=BESIDE, folder=frames) as (recording, table, *page):
         write_corrections(cleaned, table)
         if page:
-            write_report(pick_worst(cleaned), page[0], title)
+            shown = pick_worst(cleaned)
+            write_report(shown, page[0], title, report, edit=shown is cleaned)
         if len(scenes) == 1:
             write(cleaned.scene, recording)
         else:
@@ -99,22 +101,22 @@ def land(cleaned: Cleaned, scenes: list[Scene], out: Path, report: str | Path | 
             mine = [s.replace(actors=tuple(next(actors) for _ in s.actors)) for s in scenes]
             write_all(mine, recording)
 
-# %% ../../nbs/cleanup/pipeline.ipynb #76759b57
+# %% ../../nbs/cleanup/pipeline.ipynb #ed386285
 def clean_file(
     src: str | Path,  # a recording in any format that `read` knows
     out: str | Path,  # the repaired recording; its name decides the format
     method: str = "auto",
-    fidelity: str = "outliers",
     report: str | Path | None = None,  # .html
     apply: str | Path | None = None,  # a corrections table to apply instead of cleaning
-    max_gap: float | None = None,  # seconds; longer gaps stay open
     minutes: float = 0.0,  # that method "auto" may spend on comparing the methods first
     progress: bool = False,  # show a bar when it takes longer
-    **options,  # passed to the reader, such as fps
+    video: str | Path | None = None,  # that was tracked: shown under the tracks in the report
+    settings: CleanSettings | str | Path | None = None,  # or a YAML file that holds them
+    **options,  # fields of `CleanSettings`, stronger than `settings`; the rest goes to the reader, such as fps
 ) -> Cleaned:  # of a marker dataset: its sequences are the actors
     "Repair a recording; write it, its corrections table (`OUT.corrections.csv`) and, if asked for, a report."
-    src, out = Path(src), Path(out)
-    files = clean_files(src, out, report, apply, method, single=True)
+    src, out, made = Path(src), Path(out), clean_settings(settings, **taken_reins(options))
+    files = clean_files(src, out, report, apply, method, video=video, single=True)
     check_apart(files)
     if src.is_dir():
         refuse_among_frames(src, files)
@@ -127,11 +129,19 @@ def clean_file(
             scene = side_by_side(scenes)
             cleaned = apply_corrections(scene, read_corrections(apply, scene))
         else:
-            cleaned = join_cleaned([repair(s, method, fidelity, max_gap, minutes) for s in scenes])
+            cleaned = join_cleaned([repair(s, method, made, minutes) for s in scenes])
         step()
-        land(cleaned, scenes, out, report, src.name)
+        land(cleaned, scenes, out, page_files(src, out, report, options, video), src.name)
         step()
     return cleaned
+
+# %% ../../nbs/cleanup/pipeline.ipynb #fa010817
+def page_files(src: Path, out: Path, report, options: dict, video) -> ReportFiles | None:
+    "What the report links to."
+    if not report:
+        return None
+    movie = Path(video) if video else None
+    return ReportFiles(src, out, corrections_path(out), Path(report), options, movie)
 
 # %% ../../nbs/cleanup/pipeline.ipynb #a5093777
 def refuse_scene(src: Path, out: Path, scenes: list[Scene]):
@@ -158,7 +168,7 @@ def show_steps(total: int, shown: bool):
     with tqdm(total=total, unit="step", delay=2, leave=False) as bar:
         yield bar.update
 
-# %% ../../nbs/cleanup/pipeline.ipynb #0c108651
+# %% ../../nbs/cleanup/pipeline.ipynb #0f4d3d76
 def summarize(cleaned: Cleaned) -> dict:
     "Counts of what was found and of what became of it."
     pairs = list(zip(cleaned.flagged, cleaned.changed()))
