@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 from tracks import METHODS, NAN, PLANS, planted, recordings, scored, trusted_points
 
+from motionbook.core.motion import Scene
 from motionbook.filters.fill.classical import linear, pchip
 from motionbook.filters.fill.coupled import coupled
 from motionbook.filters.takes import cut_motion
@@ -32,7 +33,6 @@ from motionbook.models.stablemotion.recipe import (
     train_tracks,
 )
 from motionbook.models.stablemotion.tracks import repair_view
-from motionbook.core.motion import Scene
 
 TRAIN = 0.6  # share of the time that is learned from
 
