@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SOURCES', 'SHARED', 'SERIES', 'STILL', 'Item', 'Packed', 'Figures', 'Source', 'find_source', 'files_below',
-           'recording_files', 'item_key', 'clip_of', 'recordings', 'load_recording', 'without_rest_pose',
+           'recording_files', 'item_key', 'clip_of', 'recordings', 'load_recording', 'without_rest_pose', 'each_clip',
            'plain_number', 'said_percent', 'dataset_items', 'scenes']
 
 # %% ../../nbs/converters/base.ipynb #855a4ec4
@@ -24,7 +24,7 @@ from ..core.files import BadFile, bad_file
 from ..core.motion import Motion, Scene
 from ..core.registry import Registry
 from ..core.rotation import rotation_angle
-from ..formats.registry import find_format, formats, read, recognised
+from ..formats.registry import clip_names, find_format, formats, read, recognised
 
 # %% ../../nbs/converters/base.ipynb #ed9a0350
 class Item(NamedTuple):
@@ -214,11 +214,15 @@ def recordings(root: Path) -> list[Item]:
         ]
     who = [k.rpartition("/")[0] for k in keys]
     who = who if len(set(who)) > 1 else [""] * len(keys)
-    return [Item(k, str(p), w, clip_of(k)) for k, p, w in zip(keys, paths, who, strict=True)]
+    found = [Item(k, str(p), w, clip_of(k)) for k, p, w in zip(keys, paths, who, strict=True)]
+    return [one for item in found for one in each_clip(item)]
 
 
 def load_recording(path: str, **options) -> Scene:
-    "Any recording; a rest pose in front of it is dropped."
+    "Any recording, or one clip of a file as `FILE#NUMBER`; a rest pose in front of it is dropped."
+    file, _, k = path.rpartition("#")
+    if file and k.isdigit() and not Path(path).exists():
+        return without_rest_pose(read(file, seq=int(k), **options))
     return without_rest_pose(read(path, **options))
 
 
@@ -232,6 +236,19 @@ def without_rest_pose(scene: Scene) -> Scene:
         confidence=None if m.confidence is None else m.confidence[1:],
         offsets=None if m.offsets is None else m.offsets[1:],
     ))  # fmt: skip
+
+# %% ../../nbs/converters/base.ipynb #c11b0002
+def each_clip(
+    item: Item,  # a file
+) -> list[Item]:
+    "The clips of a file that holds several, by `FILE#NUMBER`; else the file."
+    names = [re.sub(r"[^\w.-]+", "_", n) for n in clip_names(item.path)]
+    if len(names) < 2:
+        return [item]
+    if len(set(names)) < len(names):
+        names = [f"{k}_{n}" for k, n in enumerate(names)]
+    keys = [f"{item.key}/{n}" for n in names]
+    return [Item(k, f"{item.path}#{i}", item.subject, clip_of(k)) for i, k in enumerate(keys)]
 
 # %% ../../nbs/converters/base.ipynb #7a5fe43c
 def _is_rest(m: Motion) -> bool:
