@@ -154,7 +154,7 @@ def say_score(name: str, scene: Scene, scores: dict[str, float]) -> list[str]:
 HEAD = "recording,what was wrong,auto is off by,best usual filter,best other method,auto against it,rank of auto"
 
 # %% ../../nbs/cleanup/demo.ipynb #144319aa
-BARS = ".bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:2px .7rem;font-size:.85rem;max-width:40rem;align-items:center}.bars i{display:block;height:.7rem;background:#9aa7b8;border-radius:2px}.bars i.auto{background:#2f9e64}"
+BARS = ".bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:2px .7rem;font-size:.85rem;max-width:40rem;align-items:center}.bars i{display:block;height:.7rem;background:#9aa7b8;border-radius:2px}.bars i.auto{background:#2f9e64}th{white-space:normal!important}td:nth-child(2){min-width:8rem}"
 
 
 def score_bars(scene: Scene, scores: dict[str, float]) -> str:
