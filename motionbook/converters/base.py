@@ -91,17 +91,17 @@ SOURCES.add("recordings", f"{__name__}:RECORDINGS", "any files that motionbook r
 # %% ../../nbs/converters/base.ipynb #d71474c2
 def find_source(
     root: str | Path,  # a dataset's folder, or one recording
-    name: str | None = None,  # of SOURCES; None = by what lies in it
+    name: str | Source | None = None,  # of SOURCES, or one itself; None = by what lies in it
 ) -> Source:
     "The dataset that a folder is."
-    if name is not None:
+    if isinstance(name, str):
         SOURCES.entry(name)
     if not Path(root).exists():
         raise bad_file(
             root, "a dataset's folder or a recording", "nothing there", fix="check the path"
         )
     if name is not None:
-        return SOURCES[name]
+        return SOURCES[name] if isinstance(name, str) else name
     asked = sorted(SOURCES, key="recordings".__eq__)  # it takes any folder, so it comes last
     return next(s for s in map(SOURCES.__getitem__, asked) if s.fits(Path(root)))
 
@@ -275,7 +275,7 @@ def said_percent(x: float | None) -> str:
 # %% ../../nbs/converters/base.ipynb #fe7a04c9
 def dataset_items(
     root: str | Path,  # a dataset's folder, or one recording
-    dataset: str | None = None,  # its name; None = by what lies in it
+    dataset: str | Source | None = None,  # its name; None = by what lies in it
     split: str | None = None,  # "train", "val" or "test", by the lists in the folder; None = all
     work: str | Path | None = None,  # where packed parts are unpacked; None = nowhere
 ) -> tuple[Source, list[Item]]:
@@ -285,7 +285,8 @@ def dataset_items(
     if source.unpack and work is not None:
         items = source.unpack(items, Path(root), Path(work))
     if not items:
-        raise bad_file(root, f"recordings ({SOURCES.entry(source.name).about})", "none")
+        about = SOURCES.about().get(source.name, source.name)
+        raise bad_file(root, f"recordings ({about})", "none")
     sides = item_sides(items, root)
     items = [i._replace(split=sides.get(i.key, "")) for i in items]
     return source, items if split is None else split_items(items, split, root)
