@@ -28,7 +28,9 @@ def mend_signatures(path: Path):
     for out in (o for c in nb["cells"] for o in c.get("outputs", ())):
         lines = out.get("data", {}).get("text/markdown")
         if lines:
-            out["data"]["text/markdown"] = classed(unlinked("".join(lines))).splitlines(keepends=True)
+            out["data"]["text/markdown"] = classed(unlinked("".join(lines))).splitlines(
+                keepends=True
+            )
     path.write_text(json.dumps(nb, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
