@@ -316,10 +316,14 @@ def hold_names(
 # %% ../../nbs/filters/cleaner.ipynb #f3836cca
 def _put_values(motion, found, trusted, filled, fidelity, free, max_gap):
     "The motion with the filler's values where they may go, and the evidence."
+    from motionbook.filters.predictable import inside_picture
+
+    near = inside_picture(filled.positions, found.positions, trusted)
+    filled = filled._replace(positions=torch.where(trusted[..., None], filled.positions, near))
     known = filled.positions.isfinite().all(-1)
     take = known & free & (torch.ones_like(trusted) if fidelity == "all" else ~trusted)
-    if max_gap is not None:
-        take &= trusted | (run_lengths(~trusted) <= max_gap * motion.fps)
+    open_, left = _stay_open(motion, found, trusted, max_gap)
+    take &= trusted | ~open_
     moved = found.reason == REASON["swap"]
     positions = torch.where(
         take[..., None],
@@ -334,10 +338,34 @@ def _put_values(motion, found, trusted, filled, fidelity, free, max_gap):
     fixed, notes = _rebuild_motion(
         motion, positions, _new_likelihood(motion, found, moved, take, conf)
     )
+    notes += left
     notes += _note_unfilled(motion, reason, take) + _note_guesses(motion, trusted, take)
     notes += (filled.note,) if filled.note else ()
     numbers = _get_numbers(found) * (reason > 0)[..., None]
     return fixed, reason, conf, filled.sigma * take, numbers, notes
+
+# %% ../../nbs/filters/cleaner.ipynb #x3b7fe883
+def _stay_open(motion, found, trusted, max_gap) -> tuple[Tensor, tuple[str, ...]]:
+    "[t j] bool: the points that are not filled, and what is said of it."
+    if max_gap is not None:
+        return run_lengths(~trusted) > max_gap * motion.fps, ()
+    from motionbook.filters.predictable import beyond_reach
+
+    limits = beyond_reach(found.positions, trusted, motion.fps)
+    away, n = int(limits.away.sum()), int((limits.open & ~limits.away[:, None]).sum())
+    said, all_of_it = (), "--max-gap inf fills all of it"
+    if away:
+        said += (
+            f"{away} frames before the body enters or after it leaves stay empty; {all_of_it}",
+        )
+    if n:
+        bound = f"; the whole body beyond {limits.whole / motion.fps:.1f} s" * (
+            limits.whole < float("inf")
+        )
+        said += (
+            f"{n} points in gaps longer than this recording bears out stay open{bound}; {all_of_it}",
+        )
+    return limits.open, said
 
 # %% ../../nbs/filters/cleaner.ipynb #5651a977
 def _add_mended(part, moved: Tensor, error: Tensor):
