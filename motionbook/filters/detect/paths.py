@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LONGEST', 'OPEN', 'EACH', 'EDGE', 'INSIDE', 'RETURN', 'LIKELIHOODS', 'DOUBT', 'BLOCK', 'ODDS', 'LOW', 'MANY', 'WRONG',
-           'LEAP', 'SHORTEST', 'step_costs', 'link_prices', 'cheapest_paths', 'disbelief', 'learned_doubt',
+           'LEAP', 'SHORTEST', 'EXCHANGED', 'step_costs', 'link_prices', 'cheapest_paths', 'disbelief', 'learned_doubt',
            'believed_points', 'surroundings', 'path_gate', 'unlikely_points', 'gate_pays', 'proven_gate',
            'best_detector']
 
@@ -26,10 +26,10 @@ from motionbook.filters.detect.evidence import (
     how_sure,
     overlooked,
 )
+from .exchanges import swap_viterbi
 from .outliers import combine, likelihood_gate, low_points
 from .steps import COST_CAP, NAN, StepModel, learn_steps
 from .straight import off_the_line
-from .swaps import swap_viterbi
 
 # %% ../../../nbs/filters/detect/paths.ipynb #e397f410
 LONGEST = 2.5  # seconds, the longest run that is disbelieved as one
@@ -296,6 +296,9 @@ def proven_gate(
     return detect
 
 
+EXCHANGED = "exchanged names by continuity and distances"
+
+
 def best_detector(
     motion: Motion,
     low: float = LOW,  # likelihood below which points are candidates
@@ -303,11 +306,9 @@ def best_detector(
     "Choose the detectors for a recording by what it has."
     parts, why = [], []
     if len(motion) >= SHORTEST:
-        if motion.skeleton.mirror_pairs:
+        if len(motion.skeleton) > 1:
             parts.append(swap_viterbi())
-            why.append(
-                f"{len(motion.skeleton.mirror_pairs)} mirror pairs: swaps by continuity and sides"
-            )
+            why.append(EXCHANGED)
         if motion.confidence is not None:
             parts.append(proven_gate(low))
             every = f"likelihood below {low:g} is left out"
