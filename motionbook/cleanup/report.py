@@ -128,7 +128,7 @@ def say_worst(cleaned: Cleaned, repairs: list[Repair], n: int = 5) -> str:
         f"<li>{escape(_say_repair(cleaned, r))} <button class=screen hidden data-frame={r.at}>show</button></li>"
         for r in some
     )
-    return f"The repairs that the method is least sure of:<ol>{lines}</ol>"
+    return f"The least certain repairs, the longest first where all are sure:<ol>{lines}</ol>"
 
 # %% ../../nbs/cleanup/report.ipynb #90b9c14d
 def _say_span(cleaned: Cleaned, r: Repair) -> str:
@@ -210,7 +210,7 @@ def repairs_table(cleaned: Cleaned, repairs: list[Repair], edit: bool) -> str:
         return ""
     head = "".join(
         f"<th>{h}</th>"
-        for h in ("point", "when", "what was wrong", "before → after", "how sure", "")
+        for h in ("point", "when", "what was wrong", "before → after", "sure it was wrong", "")
     )
     lines = "".join(_repair_row(cleaned, r, edit) for r in repairs[:LISTED])
     return f"<div class=repairs><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"

@@ -12,7 +12,6 @@ from typing import Any
 
 from ..core.registry import Registry
 from ..filters.methods import METHODS
-from .layers import CONFIG
 from ..training.command import RECIPES
 
 # %% ../../nbs/models/registry.ipynb #ff68e586
@@ -36,6 +35,8 @@ def kind_in(
     folder: str | Path,  # a checkpoint, with its model beside or below
 ) -> str:  # "" where it does not say
     "What kind of model a folder holds."
+    from motionbook.models.layers import CONFIG
+
     places = (Path(folder) / within / CONFIG for within in ("", "model"))
     texts = (p.read_bytes() for p in places if p.is_file())
     try:
