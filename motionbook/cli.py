@@ -29,6 +29,7 @@ BUILT_IN = {
     "clean": "cleanup.command:CLEAN",
     "compare": "cleanup.command:COMPARE",
     "view": "cleanup.view_command:VIEW",
+    "corrupt": "filters.corrupt.command:CORRUPT",
     "features": "data.command:FEATURES",
     "train": "models.command:TRAIN",
     "evaluate": "models.command:EVALUATE",

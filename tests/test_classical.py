@@ -19,7 +19,9 @@ from motionbook.filters.fill.classical import (
     savgol,
 )
 from motionbook.filters.fill.coupled import coupled
+from motionbook.filters.fill.donors import donor, rigid
 from motionbook.filters.fill.kalman import motion_model, rts, rts_batched, rts_textbook
+from motionbook.filters.fill.loess import loess
 from motionbook.filters.fill.lowrank import (
     PoseSpace,
     best_filler,
@@ -28,11 +30,21 @@ from motionbook.filters.fill.lowrank import (
     low_rank,
     pca_prior,
 )
+from motionbook.filters.fill.one_euro import one_euro
+from motionbook.filters.fill.penalised import gcv_spline, whittaker
 from motionbook.synthetic.people import person
 
 NAN = float("nan")
 INTERPOLATORS = {"hold": hold(), "linear": linear(), "pchip": pchip(), "cubic": cubic()}
-SMOOTHERS = {"median": median(), "savgol": savgol(), "butterworth": butterworth()}
+SMOOTHERS = {
+    "median": median(),
+    "savgol": savgol(),
+    "butterworth": butterworth(),
+    "loess": loess(),
+    "whittaker": whittaker(),
+    "gcv spline": gcv_spline(),
+}
+NEIGHBOURS = {"donor": donor(), "rigid": rigid()}
 MODELS = {
     "rts": rts(),
     "rts velocity": rts("velocity"),
@@ -40,10 +52,12 @@ MODELS = {
     "low rank": low_rank(),
     "pca": pca_prior(),
 }
-ALL = INTERPOLATORS | SMOOTHERS | MODELS
+ALL = INTERPOLATORS | SMOOTHERS | NEIGHBOURS | MODELS | {"one euro": one_euro()}
 PER_JOINT = [*INTERPOLATORS, *SMOOTHERS]
 TURNABLE = ["hold", "linear", "cubic", "savgol", "butterworth", "rts", "coupled", "low rank", "pca"]
+TURNABLE += ["loess", "whittaker", "gcv spline", "one euro"]
 STRAIGHT = ["linear", "pchip", "cubic", "rts", "rts velocity", "coupled"]
+STRAIGHT += ["loess", "whittaker", "gcv spline", *NEIGHBOURS]
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +154,7 @@ def test_partly_missing_points_are_missing(name, walk):
     torch.testing.assert_close(ALL[name](other, 60.0).positions, ALL[name](x, 60.0).positions)
 
 
-@pytest.mark.parametrize("name", [*INTERPOLATORS, "coupled"])
+@pytest.mark.parametrize("name", [*INTERPOLATORS, *NEIGHBOURS, "coupled"])
 def test_known_points_stay(name, walk):
     truth, x, hidden = walk
     f = ALL[name](x, 60.0)
@@ -180,7 +194,7 @@ def test_still_recordings(name):
     assert f.sigma.isfinite().all()
 
 
-@pytest.mark.parametrize("name", [n for n in ALL if n != "hold"])
+@pytest.mark.parametrize("name", [n for n in ALL if n not in ("hold", "one euro")])  # both hold on
 def test_errors_are_foretold(name, walk):
     truth, x, hidden = walk
     f = ALL[name](x, 60.0)
@@ -309,6 +323,9 @@ def test_wrong_settings_are_refused():
     for make, match in (
         (lambda: median(4), "odd window"),
         (lambda: butterworth(-1.0), "above 0 Hz"),
+        (lambda: whittaker(0.0), "above 0 Hz"),
+        (lambda: loess(0.0), "above 0 s"),
+        (lambda: one_euro(beta=-1.0), "at least 0"),
         (lambda: rts("jerk"), "'velocity' or 'acceleration'"),
         (lambda: low_rank(0), "rank of at least 1"),
     ):

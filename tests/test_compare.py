@@ -34,7 +34,7 @@ PLAN = {
 
 @pytest.fixture(scope="module")
 def truth() -> Scene:
-    return mouse(seconds=60, seed=2)
+    return mouse(seconds=30, seed=2)
 
 
 @pytest.fixture(scope="module")
@@ -210,9 +210,10 @@ def test_the_card_is_complete(card, tmp_path):
     assert len(card.plot().axes) == 1
 
 
-def test_the_same_seed_is_the_same_card(broken, card):
-    again = compare(broken, trials=4, progress=False)
-    assert {k: r.error for k, r in again.rows.items()} == {k: r.error for k, r in card.rows.items()}
+def test_the_same_seed_is_the_same_card(broken):
+    some = ("linear", "rts", "pca")
+    a, b = (compare(broken, some, trials=2, progress=False) for _ in range(2))
+    assert {k: r.error for k, r in a.rows.items()} == {k: r.error for k, r in b.rows.items()}
 
 
 def test_two_animals_and_people_are_compared():

@@ -9,9 +9,12 @@ from helpers import real_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from motionbook.core.gaps import list_runs
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.size import body_length
 from motionbook.core.skeleton import Skeleton
+from motionbook.filters.corrupt.corrupt_files import corrupt_file, labels_path
+from motionbook.filters.corrupt.corrupt_tracks import KINDS, corrupt_tracks
 from motionbook.filters.corrupt.corruption import CORRUPTIONS, PLANS, add_drift, corrupt, freeze
 from motionbook.filters.corrupt.faults import (
     add_noise,
@@ -20,6 +23,7 @@ from motionbook.filters.corrupt.faults import (
     drop_joints,
     hide_joints,
 )  # fmt: skip
+from motionbook.filters.corrupt.own_gaps import find_gaps, hide_like_own
 from motionbook.formats.registry import read
 
 BODY = Skeleton("eight", ("hub", "nose", "left_a", "right_a", "left_b", "right_b", "tail", "tip"))
@@ -80,6 +84,7 @@ def check(before: Scene, made: Scene, masks):
 )  # fmt: skip
 @settings(max_examples=25, deadline=None)
 def test_the_mask_is_exactly_what_changed(name, seed, share, t, dims, missing, confidence, whole):
+    dims = 3 if name == "err_in_depth" else dims  # a picture has no depth
     f, before = CORRUPTIONS[name], scene(t, dims, 2, seed, missing, confidence)
     params = {SHARE.get(name, "rate"): share}
     if whole and "joints" in inspect.signature(f).parameters:
@@ -382,3 +387,73 @@ def test_on_a_real_recording():
     for name in CORRUPTIONS:
         if name != "swap_actors":
             check(before, *CORRUPTIONS[name](before, generator=0))
+
+
+# -- mixtures with labels, and files -------------------------------------------------------------
+
+
+@given(
+    seed=st.integers(0, 10_000), t=st.integers(2, 90), dims=st.sampled_from([2, 3]), actors=st.integers(1, 3),
+    missing=st.sampled_from([0.0, 0.3]), confidence=st.booleans(), mode=st.sampled_from(["train", "test"]),
+)  # fmt: skip
+@settings(max_examples=20, deadline=None)
+def test_labels_of_a_mixture_are_exact(seed, t, dims, actors, missing, confidence, mode):
+    before = scene(t, dims, actors, seed, missing, confidence)
+    if any(not body_length(m) > 0 for m in before.actors):
+        return
+    made, label, kind = corrupt_tracks(before, mode=mode, generator=seed)
+    check(before, made, label)
+    assert all(torch.equal(on, k > 0) for on, k in zip(label, kind))
+    assert int(max(k.max() for k in kind)) <= len(KINDS)
+    assert raw(made) == raw(corrupt_tracks(before, mode=mode, generator=seed).scene)
+
+
+def test_every_kind_leaves_its_own_mark():
+    before = scene(t=900, dims=3, missing=0.0, skeleton=BODY)
+    for number, name in enumerate(KINDS, 1):
+        made, label, kind = corrupt_tracks(before, mode="test", kinds=[name], told=0.0, generator=1)
+        assert {int(k) for x in kind for k in x.unique()} == {0, number}, name
+        for a, b, on in zip(before.actors, made.actors, label):
+            gone = not b.observed[on].any()
+            low = bool((b.confidence[on] < 0.6).all())
+            same = torch.equal(a.confidence[on], b.confidence[on])
+            assert gone == (name == "gap"), name
+            assert low == (name in ("gap", "likelihood drop")), name
+            if KINDS[name].quiet and name != "tracking failure":
+                assert same, name
+
+
+def test_gaps_are_those_of_the_recording():
+    before = scene(t=2000, dims=2, actors=1, missing=0.0, confidence=False).actors[0]
+    gone = torch.zeros(before.observed.shape, dtype=torch.bool)
+    for k in range(20):
+        gone[20 + 90 * k : 27 + 90 * k, [1, 4]] = True
+    holed = before.replace(positions=before.positions.masked_fill(gone[..., None], torch.nan))
+    gaps = find_gaps(holed)
+    assert gaps.events == 20 and gaps.length.tolist() == [7] * 40
+    (mask,) = hide_like_own(Scene((before,)), rate=0.05, like=(gaps,), generator=0).mask
+    assert mask.any(0).nonzero().flatten().tolist() == [1, 4]
+    assert torch.equal(mask[:, 1], mask[:, 4])
+    assert 0.05 <= mask.float().mean() <= 0.05 + 14 / mask.numel()
+    assert list_runs(mask[:, 1:2]).start.diff().min() > 0
+    assert min((list_runs(mask).stop - list_runs(mask).start).tolist()) >= 7
+
+
+SOURCES = [
+    "dlc/multi_animal/*.csv", "dlc/single_animal/*.csv", "dlc/**/*.h5", "sleap/*.slp", "sleap/*.h5", "trc/**/*.trc",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [p for s in SOURCES for p in real_files(s)[:1]], ids=str)
+def test_a_broken_file_differs_where_its_labels_say(path, tmp_path):
+    if path.stat().st_size > 3_000_000:
+        pytest.skip(f"{path.name} takes long to write")
+    out = tmp_path / path.name
+    corrupt_file(path, out, mode="test", seed=2)
+    before, after = (torch.cat([m.positions for m in read(p).actors], 1) for p in (path, out))
+    with np.load(labels_path(out)) as f:
+        assert np.array_equal(f["label"], differs(before, after))
+        assert np.array_equal(f["label"], f["kind"] > 0)
+        assert f["true_positions"].tobytes() == before.numpy().tobytes()
+        assert 0.01 < f["label"].mean() < 0.4
+        assert f["points"].dtype.kind == "U" and len(f["points"]) == before.shape[1]

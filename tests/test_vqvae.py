@@ -12,6 +12,7 @@ import torch
 from helpers import ROOT
 
 from motionbook.core.files import BadFile
+from motionbook.models.vqvae.bodies import robot_to_read
 from motionbook.models.vqvae.codebook import Codebook
 from motionbook.models.vqvae.coding import decode_clip, encode_clip, read_codes, write_codes
 from motionbook.models.vqvae.convolutions import VQVAEConfig
@@ -84,6 +85,41 @@ def test_train_from_a_motion_file(tmp_path, flag):
     assert model.about["held_out"] and not set(model.about["held_out"]) & set(
         model.about["trained_on"]
     )
+
+
+def crane(path):
+    "A robot that nobody knows by name: six joints, one after another."
+    limit = '<limit lower="-2" upper="2" velocity="20"/>'
+    links = [f'<link name="part{k}"/>' for k in range(7)]
+    joints = [
+        f'<joint name="turn{k}" type="revolute"><parent link="part{k}"/><child link="part{k + 1}"/>'
+        f'<origin xyz="0 0 0.2"/><axis xyz="{int(k % 2 == 0)} {k % 2} 0"/>{limit}</joint>'
+        for k in range(6)
+    ]
+    path.write_text(f'<robot name="crane">{"".join(links + joints)}</robot>')
+    return path
+
+
+def test_a_robot_from_its_own_file(tmp_path, capsys):
+    from motionbook.cli import main
+
+    robot, data = crane(tmp_path / "crane.urdf"), tmp_path / "takes"
+    data.mkdir()
+    motion = trajectory(data / "motion.npy", joints=6)
+    (data / "notes.csv").write_text("frame,nose_x,nose_y\n0,1,2\n")
+    words = lambda *w: [str(x) for x in w]
+    small = "--preset tiny --steps 2 --batch-size 4 --draws 8 --window 32".split()
+    run = tmp_path / "run"
+    assert main(words("train", "vqvae", data, "-o", run, "--robot", robot, *small)) == 0
+    model = load_vqvae(run)
+    assert model.about["joints"] == [f"turn{k}" for k in range(6)]
+    robot.unlink()  # the checkpoint knows the robot
+    assert main(words("evaluate", "vqvae", run, motion)) == 0
+    assert "mm" in capsys.readouterr().out
+    again = load_library([motion], robot=robot_to_read(model.about))
+    assert again.joints == ("turn0", "turn1", "turn2", "turn3", "turn4", "turn5")
+    assert main(words("train", "vqvae", data, "-o", tmp_path / "no", "--robot", "g1_24")) == 2
+    assert "did you mean" in capsys.readouterr().err
 
 
 def test_statistics_are_those_of_the_training_clips(tmp_path):

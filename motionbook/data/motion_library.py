@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['State', 'slerp_quaternions', 'MotionLibrary', 'state_of', 'sample_motions', 'sample_times', 'motion_state',
-           'load_motion_library', 'read_clips']
+           'load_motion_library', 'motion_files', 'read_clips']
 
 # %% ../../nbs/data/motion_library.ipynb #cb9dca0e
 from collections.abc import Iterable, Sequence
@@ -180,7 +180,7 @@ def load_motion_library(
 ) -> MotionLibrary:
     "Every clip of some files."
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
-    files = [f for p in map(Path, paths) for f in (_motion_files(p) if p.is_dir() else [p])]
+    files = [f for p in map(Path, paths) for f in (motion_files(p) if p.is_dir() else [p])]
     clips = [c for f in files for c in read_clips(f, robot, fps)]
     if not clips:
         got = "a folder without any" if files == [] and paths else "none"
@@ -188,10 +188,14 @@ def load_motion_library(
     return MotionLibrary(clips, weights)
 
 
-def _motion_files(folder: Path) -> list[Path]:
+def motion_files(
+    folder: Path,
+    others: bool = True,  # also files that are named like a robot's motion and hold something else
+) -> list[Path]:
     "The files of robot motion below a folder."
     ends = format_named("motionlib").suffixes
-    return [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name.lower().endswith(ends)]
+    named = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name.lower().endswith(ends)]
+    return named if others else [p for p in named if find_format(p).name == "motionlib"]
 
 
 def read_clips(

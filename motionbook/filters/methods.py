@@ -17,8 +17,18 @@ METHODS.add("pchip", FILL + "classical:pchip", "a curve across the gap that does
 METHODS.add("cubic", FILL + "classical:cubic", "a cubic spline")
 METHODS.add("median", FILL + "classical:median", "a rolling median, gaps by a straight line")
 METHODS.add("savgol", FILL + "classical:savgol", "a local polynomial (Savitzky and Golay)")
+METHODS.add("loess", FILL + "loess:loess", "a parabola through the nearest known points")
 METHODS.add(
     "butterworth", FILL + "classical:butterworth", "a low-pass filter, cutoff by residual analysis"
+)
+METHODS.add("whittaker", FILL + "penalised:whittaker", "Whittaker and Henderson's smoother, 6 Hz")
+METHODS.add("gcv-spline", FILL + "penalised:gcv_spline", "a spline as stiff as the noise asks for")
+METHODS.add(
+    "one-euro", FILL + "one_euro:one_euro", "a causal filter: what a live system could know"
+)
+METHODS.add("donor", FILL + "donors:donor", "the path of a marker that keeps its distance")
+METHODS.add(
+    "rigid", FILL + "donors:rigid", "where the bone carries a marker, by three others on it"
 )
 METHODS.add("rts", FILL + "kalman:rts", "a Kalman smoother of accelerations")
 METHODS.add("rts-velocity", FILL + "kalman:rts_velocity", "a Kalman smoother of velocities")

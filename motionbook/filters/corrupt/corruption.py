@@ -6,7 +6,7 @@
 __all__ = ['CORRUPTIONS', 'PLANS', 'add_jumps', 'add_jitter', 'add_drift', 'freeze', 'swap_sides', 'swap_actors', 'dropout',
            'corrupt']
 
-# %% ../../../nbs/filters/corrupt/corruption.ipynb #82d484a8
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #1821f7e0
 import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -35,6 +35,13 @@ from motionbook.filters.corrupt.faults import (
     in_events,
     in_units,
     with_changes,
+)
+from .own_gaps import hide_like_own
+from motionbook.filters.corrupt.track_faults import (
+    draw_lines,
+    err_in_depth,
+    swap_neighbours,
+    wander_off,
 )
 
 # %% ../../../nbs/filters/corrupt/corruption.ipynb #fa4d1792
@@ -215,7 +222,7 @@ def _draw_places(m: Motion, e: Events, onto: float, g: torch.Generator) -> Tenso
     scatter = 0.01 * (high - low).norm() * torch.randn(t, j, c, generator=g)
     return torch.where(use[..., None], body, spot) + scatter
 
-# %% ../../../nbs/filters/corrupt/corruption.ipynb #0d728e7d
+# %% ../../../nbs/filters/corrupt/corruption.ipynb #05d76ab6
 CORRUPTIONS: dict[str, Callable[..., Corrupted]] = {
     f.__name__: f
     for f in (
@@ -230,6 +237,11 @@ CORRUPTIONS: dict[str, Callable[..., Corrupted]] = {
         swap_sides,
         swap_actors,
         dropout,
+        draw_lines,
+        wander_off,
+        err_in_depth,
+        swap_neighbours,
+        hide_like_own,
     )
 }
 PLANS: dict[str, dict[str, dict[str, Any]]] = {

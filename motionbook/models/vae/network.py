@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from ...data.windows import LabelMap
 from ...evaluation.reconstruction import PatchPCA
 from ...features.representation import Layout
-from .blocks import Condition, Stack, who_sees_whom
+from ..attention import who_sees_whom
+from .blocks import Condition, Stack
 from .convolution import ConvolutionIn, ConvolutionOut
 
 # %% ../../../nbs/models/vae/network.ipynb #b47b9be3

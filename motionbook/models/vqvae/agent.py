@@ -56,6 +56,10 @@ class AgentConfig(BaseModel):
     loss_vel: float = Field(0.5, ge=0, description="weight of the velocity")
     recons_loss: Distance = Field("l1_smooth", description="how frames are compared")
     num_joints: int | None = Field(None, ge=1, description="joints; null = as many as the file has")
+    robot: str | None = Field(
+        None,
+        description="the .urdf or .xml of the robot, or a known name; null = as the file shows",
+    )
     prefer_expmap: bool = Field(
         False, description="rotation vectors for joints of three axes: always so here"
     )
@@ -172,7 +176,7 @@ class MVQVAEAgent:
         path: str | Path,  # .npy, .pkl, .npz, .csv, .bvh … or a folder of them
     ) -> "MVQVAEAgent":
         "Read what is to be learned."
-        lib = load_library([path], self.config.fps)
+        lib = load_library([path], self.config.fps, robot=self.config.robot)
         check_joint_count(lib, self.config.num_joints)
         self.library = mapped_library(lib, self.config)
         return self

@@ -25,7 +25,7 @@ from motionbook.features.dof.dof_vectors import (
     turn_level,
     wrap_angle,
 )
-from .bodies import Body, plain_to_body
+from .bodies import Body, plain_to_body, robot_to_read
 from .motions import clip_frames, load_library, resample_clip
 from .network import MotionVQVAE, decode, encode
 from .recipe import load_vqvae
@@ -220,9 +220,11 @@ def read_codes(
 # %% ../../../nbs/models/vqvae/coding.ipynb #aee74a74
 def read_motions(
     path: str | Path,  # any recording with angles
+    model: MotionVQVAE,  # that is to take them
 ) -> list[RobotClip]:
     "The clips of a file."
-    return [found.clip for found in load_library([path], None).clips]
+    robot = robot_to_read(model.about)
+    return [found.clip for found in load_library([path], None, robot=robot).clips]
 
 
 def write_motion(
@@ -244,7 +246,7 @@ def reconstruct_file(
 ) -> DecodedMotion:
     "A recording through codes and back to a file."
     model = load_vqvae(folder)
-    clips = read_motions(source)
+    clips = read_motions(source, model)
     if len(clips) != 1:
         raise bad_file(
             source, "a file with one motion", f"{len(clips)} motions", fix="write them apart first"
@@ -260,7 +262,8 @@ def encode_file(
     out: str | Path,  # an .npz of codes
 ) -> CodedMotion:
     "Write a recording as codes."
-    model, clips = load_vqvae(folder), read_motions(source)
+    model = load_vqvae(folder)
+    clips = read_motions(source, model)
     if len(clips) != 1:
         raise bad_file(
             source, "a file with one motion", f"{len(clips)} motions", fix="write them apart first"

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...core.robot_clip import RobotClip
 from ...evaluation.motion import rate_ratios
-from .bodies import Body, plain_to_body
+from .bodies import Body, plain_to_body, robot_to_read
 from .codebook import code_usage
 from motionbook.models.vqvae.coding import (
     CodedMotion,
@@ -184,7 +184,7 @@ def evaluate_vqvae(
 ) -> dict[str, Any]:  # with "lines" for people
     "What a trained network is worth on recordings."
     model = load_vqvae(folder)
-    lib = load_library(paths, model.config.fps)
+    lib = load_library(paths, model.config.fps, robot=robot_to_read(model.about))
     found = judge_library(model, lib)
     seen = {str(n) for n in model.about.get("trained_on", ())} & {c.name for c in lib.clips}
     return found | {"trained_on": sorted(seen), "lines": figure_lines(found, sorted(seen))}

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['BARE', 'body_to_clip', 'bending_joints', 'clip_to_person', 'clip_to_body', 'resample_clip', 'Recorded', 'Library',
            'clip_frames', 'motion_clips', 'scene_clip', 'cut_motion', 'library_of', 'check_clip', 'load_library',
-           'bare_files', 'has_others', 'with_robot', 'motion_family', 'shared_keys', 'library_split', 'Crops']
+           'clips_of_robot', 'clips_of_any', 'bare_files', 'with_robot', 'motion_family', 'shared_keys',
+           'library_split', 'Crops']
 
 # %% ../../../nbs/models/vqvae/motions.ipynb #955582cf
 import re
@@ -19,7 +20,9 @@ from torch import Tensor
 from ...core.axes import from_y_up, to_y_up, y_up_matrix
 from ...core.files import bad_file
 from ...core.motion import Motion, Scene, fk
+from ...core.robot import Robot
 from ...core.robot_clip import RobotClip
+from ...core.robot_files import as_robot
 from motionbook.core.rotation import (
     matrix_to_quaternion,
     matrix_to_rotvec,
@@ -222,30 +225,51 @@ def load_library(
     paths: Sequence[str | Path],  # recordings, folders of them, datasets
     fps: float | None = 30.0,  # frames per second; None = the first clip's
     least: int = 1,  # frames of the shortest clip that is used
+    robot: Robot | str | Path | None = None,  # whose angles files hold; None = by the joints
     **options,  # passed to the readers
 ) -> Library:
     "Everything to learn from; ValueError says what does not fit."
-    from motionbook.converters.base import scenes
-    from motionbook.data.motion_library import read_clips
-
     found: list[tuple[RobotClip, Motion | None]] = []
     for path in map(Path, paths):
         if not path.exists():
             raise bad_file(path, "recordings to learn from", "nothing at this path")
-        bare = bare_files(path)
-        for file in bare:
-            found += map(with_robot, read_clips(file))
-        if path.is_dir() or not bare:
-            for scene in scenes(path, **options) if has_others(path, bare) else ():
-                found += motion_clips(scene)
+        found += clips_of_robot(path, robot) if robot else clips_of_any(path, **options)
     if not found:
         raise ValueError(
             f"expected recordings with angles, got none in {', '.join(map(str, paths))}"
         )
     return library_of(found, fps, least)
 
+
+def clips_of_robot(
+    path: Path,  # a file or a folder
+    robot: Robot | str | Path,  # a robot, a known name, a URDF or MJCF
+) -> list[tuple[RobotClip, Motion | None]]:
+    "What files hold of a robot that is named; other files of a folder are passed over."
+    from motionbook.data.motion_library import motion_files, read_clips
+
+    robot = as_robot(robot)
+    files = motion_files(path, others=False) if path.is_dir() else [path]
+    return [with_robot(c, robot) for f in files for c in read_clips(f, robot)]
+
 # %% ../../../nbs/models/vqvae/motions.ipynb #159732ae
 BARE = (".npy", ".pkl")  # motion libraries, which a format may know as well
+
+
+def clips_of_any(
+    path: Path,  # a file, a folder or a dataset
+    **options,  # passed to the readers
+) -> Iterator[tuple[RobotClip, Motion | None]]:
+    "What recordings hold, each of the body or robot that it says or shows."
+    from motionbook.converters.base import scenes
+    from motionbook.data.motion_library import read_clips
+
+    bare = bare_files(path)
+    for file in bare:
+        yield from map(with_robot, read_clips(file))
+    others = path.is_dir() and any(p.is_file() and p not in bare for p in path.rglob("*"))
+    for scene in scenes(path, **options) if others or not (path.is_dir() or bare) else ():
+        yield from motion_clips(scene)
 
 
 def bare_files(
@@ -257,20 +281,16 @@ def bare_files(
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     return [f for f in files if f.suffix.lower() in BARE and not recognised(f)]
 
-
-def has_others(path: Path, bare: Sequence[Path]) -> bool:
-    "Whether a folder holds anything else."
-    return path.is_file() or any(p.is_file() and p not in bare for p in path.rglob("*"))
-
-
+# %% ../../../nbs/models/vqvae/motions.ipynb #a0b1c2d3
 def with_robot(
     clip: RobotClip,
+    robot: Robot | None = None,  # None = the known one with as many joints
 ) -> tuple[RobotClip, Motion | None]:
-    "A clip with the names of its joints, and the robot's bodies, where their number tells which robot it is."
+    "A clip with the names of its joints, and the robot's bodies where the robot is known."
     from motionbook.core.robot import clip_to_motion
     from motionbook.core.robots import robot_of_width
 
-    robot = robot_of_width(len(clip.joints))
+    robot = robot or robot_of_width(len(clip.joints))
     if robot is None:
         return clip, None
     clip = clip.replace(joints=robot.joints)

@@ -62,6 +62,10 @@ class VQVAETraining(Parts):
     valid_share: float = Field(
         0.1, ge=0, lt=1, description="share of the clips to validate on, by family; 0 = none"
     )
+    robot: str | None = Field(
+        None,
+        description="whose angles the files hold: its .urdf or .xml, or a known name; null = as the files show",
+    )
     distance: Distance = Field("l1_smooth", description="how frames are compared")
 
 # %% ../../../nbs/models/vqvae/recipe.ipynb #d68f9f63
@@ -186,7 +190,8 @@ def train_vqvae(
     resume: bool = True,
 ) -> TrainedVQVAE:
     "Train on recordings."
-    return train_on_library(load_library(paths, config.fps), folder, config, resume)
+    lib = load_library(paths, config.fps, robot=config.robot)
+    return train_on_library(lib, folder, config, resume)
 
 # %% ../../../nbs/models/vqvae/recipe.ipynb #d76cf351
 KIND = "vqvae"
