@@ -213,7 +213,7 @@ def test_what_cannot_be_exported_is_refused_before_the_work(broken, tmp_path, ca
     out, table, film = tmp_path / "o.csv", tmp_path / "new" / "t.csv", tmp_path / "film.mp4"
     film.write_bytes(b"a film")
     cases = {
-        ("--video", film): "goes with --export-frames",
+        ("--video", film): "goes with --report or --export-frames",
         ("--export-frames", table, "--video", tmp_path / "none.mp4"): "is not there",
         ("--export-frames", tmp_path / "t.txt"): "ends in .csv",
     }

@@ -82,6 +82,25 @@
     return track;
   }
 
+  // ---------------------------------------------------------------- the video under the tracks
+  // While it plays, it is the clock; else it stands in the middle of the frame that is shown.
+  let film = null;
+  const filmRate = () => (rate * fps * spec.step) / spec.video.fps;
+  const filmTime = (i) => (i * spec.step + spec.first + 0.5) / spec.video.fps;
+  const filmReady = () => film && film.readyState >= 2 && !film.error;
+  if (spec.video) {
+    film = document.createElement("video");
+    film.muted = film.playsInline = true;
+    film.preload = "auto";
+    for (const name of ["loadeddata", "seeked"]) film.addEventListener(name, () => ask());
+    film.addEventListener("loadedmetadata", () => seek(at));
+    film.addEventListener("error", () => {
+      spec.remarks.push("the video cannot be shown: " + spec.video.name);
+      ask();
+    });
+    film.src = spec.video.src;
+  }
+
   // ---------------------------------------------------------------- page
   function el(tag, props, ...children) {
     const e = document.createElement(tag);
@@ -106,6 +125,8 @@
     trail: "M3 18c4 0 3-9 8-9s3 6 7 6M20 15m-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0",
     reset: "M4 12a8 8 0 1 0 2.6-5.9M4 4v5h5",
     full: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",
+    next: "M5 5l9 7-9 7zM18 5v14",
+    edit: "M4 20l1-5L16 4l4 4L9 19zM13 7l4 4",
     help: "M9.2 9a3 3 0 1 1 4.2 2.8c-.9.4-1.4 1-1.4 2.2M12 17.5v.01M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20",
   };
   function button(name, label, act, pressed) {
@@ -140,11 +161,13 @@
   const follow = button("follow", "Follow the figures (F)", () => press("follow"), spec.follow);
   const trail = button("trail", "Trail of the last second (T)", () => press("trail"), false);
   const reset = button("reset", "Reset the view (R)", () => home());
+  const next = button("next", "Next suspicious place (N; P: the one before)", () => go(1));
+  const edit = button("edit", "Drag points (E)", () => press("edit"), false);
   const info = button("help", "Help (?)", () => press("help"), false);
   const full = button("full", "Full screen", () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen()));
   full.className = "full";
   full.hidden = !document.fullscreenEnabled;
-  const bar = el("div", { className: "bar" }, play, el("div", { className: "scrub" }, strip, range), time, speed, loop, follow, trail, reset, full, info);
+  const bar = el("div", { className: "bar" }, play, el("div", { className: "scrub" }, strip, range), next, time, speed, edit, loop, follow, trail, reset, full, info);
   bar.setAttribute("role", "group");
   bar.setAttribute("aria-label", "Playback");
   root.replaceChildren(stage, bar);
@@ -157,7 +180,9 @@
     ["← →", "one frame"], ["Shift ← →", "ten frames"], ["Home End", "first, last frame"], ["[ ]", "slower, faster"],
     ["L F T R", "loop, follow, trail, reset the view"],
   ];
-  help.append(el("dl", {}, ...rows.flatMap(([k, v]) => [el("dt", {}, k), el("dd", {}, v)])), ...spec.notes.map((n) => el("p", {}, n)));
+  const editable = layers.filter((l) => l.edit && l.fps === fps);
+  edit.hidden = !editable.length;
+  if (editable.length) rows.push(["E", "drag points: " + editable.map((l) => l.label).join(", ")], ["X", "reject the repair under the pointer, or take it back"]);
 
   // ---------------------------------------------------------------- colours
   let C = {}, mixed = new Map();
@@ -379,13 +404,15 @@
     ctx.clearRect(0, 0, W, H);
     axes();
     aim();
+    if (flat && filmReady() && project(0, 0, 0)) ctx.drawImage(film, P[0], P[1], spec.video.width * view.k, spec.video.height * view.k);
     const step = flat ? pixels() : floor();
     const shown = layers.filter((l) => l.shown);
     if (!flat) shadows(shown);
     if (trail.getAttribute("aria-pressed") === "true") shown.forEach(trails);
     bones(shown);
     if (!flat) compass();
-    foot.textContent = (flat ? "pixels, y down · grid " : "grid ") + length(step) + spec.remarks.map((t) => " · " + t).join("");
+    const said = placeName();
+    foot.textContent = (said && said + " · ") + (flat ? "pixels, y down · grid " : "grid ") + length(step) + spec.remarks.map((t) => " · " + t).join("");
     hook.drawn++;
   }
   // Far bones first. Recordings that lie on each other keep their order, the first one broad and the last one slim.
@@ -504,6 +531,42 @@
     }
   }
 
+  // Where points are flagged: runs of frames, at the worst of each; a tenth of a second between two does not part them.
+  const places = [];
+  const wrong = new Float32Array(frames);
+  for (const l of layers) {
+    for (let i = 0; i < frames; i++) {
+      const k = frameOf(l, i);
+      if (k >= 0) wrong[i] = Math.max(wrong[i], l.badShare[k]);
+    }
+  }
+  for (let i = 0, end = -Infinity; i < frames; i++) {
+    if (!wrong[i]) continue;
+    const place = i - end <= Math.max(1, fps / 10) ? places[places.length - 1] : null;
+    if (!place) places.push(i);
+    else if (wrong[i] > wrong[place]) places[places.length - 1] = i;
+    end = i;
+  }
+  next.hidden = !places.length;
+  if (places.length) rows.push(["N P", "next, last suspicious place"]);
+  function go(by) {
+    if (!places.length) return;
+    const to = by > 0 ? places.find((i) => i > at) : places.filter((i) => i < at).pop();
+    toggle(false);
+    seek(to ?? (by > 0 ? places[0] : places[places.length - 1]));
+  }
+  function placeName() {
+    const i = places.indexOf(at);
+    if (i < 0) return "";
+    const names = new Set();
+    for (const l of layers) {
+      const k = frameOf(l, at), J = l.joints.length;
+      for (let j = 0; k >= 0 && j < J; j++) if (isFlagged(l, k * J + j)) names.add(l.joints[j]);
+    }
+    const some = [...names].slice(0, 4).join(", ") + (names.size > 4 ? " and " + (names.size - 4) + " more" : "");
+    return "suspicious place " + (i + 1) + " of " + places.length + ": " + some;
+  }
+
   // ---------------------------------------------------------------- time
   let at = 0, clock = 0, playing = false, last = 0, rate = spec.speed, asked = false, onscreen = true;
   function ask() {
@@ -514,11 +577,16 @@
   function tick(now) {
     asked = false;
     if (playing && onscreen) {
-      clock += Math.min(0.25, Math.max(0, (now - last) / 1000)) * rate;
+      if (filmReady()) {
+        if (film.paused) run();
+        clock = film.ended ? duration : Math.max(0, film.currentTime * spec.video.fps - spec.first) / spec.step / fps;
+      } else clock += Math.min(0.25, Math.max(0, (now - last) / 1000)) * rate;
       last = now;
       if (clock >= duration) {
-        if (loop.getAttribute("aria-pressed") === "true") clock %= duration;
-        else {
+        if (loop.getAttribute("aria-pressed") === "true") {
+          clock %= duration;
+          if (film) film.currentTime = filmTime(Math.floor(clock * fps));
+        } else {
           clock = (frames - 1) / fps;
           toggle(false);
         }
@@ -538,15 +606,24 @@
     range.setAttribute("aria-valuetext", s.toFixed(2) + " seconds, frame " + n);
     time.replaceChildren(clockText(s + spec.start) + " s ", el("small", {}, "· frame " + n + " / " + end));
   }
+  function run() {
+    film.playbackRate = clamp(filmRate(), 0.0625, 16);
+    film.play().catch(() => {});
+  }
   function seek(i) {
     at = clamp(Math.round(Number(i) || 0), 0, frames - 1);
     clock = at / fps;
+    if (film && film.readyState >= 1) film.currentTime = filmTime(at);
     showTime();
     ask();
   }
   function toggle(on = !playing) {
     if (on && clock >= (frames - 1) / fps) clock = 0;
     playing = on && frames > 1;
+    if (film && !playing) {
+      film.pause();
+      if (film.readyState >= 1) film.currentTime = filmTime(at);
+    }
     last = performance.now();
     play.replaceChildren(icon(ICON[playing ? "pause" : "play"]));
     play.title = playing ? "Pause (space)" : "Play (space)";
@@ -557,14 +634,21 @@
     rate = clamp(Number(v) || 1, 0.01, 16);
     if (![...speed.options].some((o) => Number(o.value) === rate)) speed.append(el("option", { value: rate }, rate + "×"));
     speed.value = rate;
+    if (film) film.playbackRate = clamp(filmRate(), 0.0625, 16);
   }
   function press(name, on) {
-    const b = { loop, follow, trail, help: info }[name];
+    const b = { loop, follow, trail, edit, help: info }[name];
     b.setAttribute("aria-pressed", on ?? b.getAttribute("aria-pressed") !== "true");
     if (name === "help") help.hidden = b.getAttribute("aria-pressed") !== "true";
     if (name === "follow") fit();
+    if (name === "edit") {
+      canvas.classList.toggle("editing", editing());
+      if (editing()) toggle(false);
+    }
     ask();
   }
+
+  help.append(el("dl", {}, ...rows.flatMap(([k, v]) => [el("dt", {}, k), el("dd", {}, v)])), ...spec.notes.map((n) => el("p", {}, n)));
 
   // ---------------------------------------------------------------- legend
   function show(layer, on) {
@@ -622,7 +706,57 @@
     const b = canvas.getBoundingClientRect();
     return { x: e.clientX - b.left, y: e.clientY - b.top };
   };
+  // A point that is dragged moves in the plane of the picture. The page around learns where it was put.
+  const editing = () => edit.getAttribute("aria-pressed") === "true";
+  const tell = (what, l, j, more) => window.parent.postMessage({ motionbook: what, actor: l.actor, joint: j, frame: at * spec.step + spec.first, ...more }, "*");
+  let held = null;
+  function nearest({ x, y }, among, reach) {
+    let best = reach, found = null;
+    for (const l of among) {
+      for (let j = 0; l.shown && j < l.joints.length; j++) {
+        const d = Math.hypot(l.dots[3 * j] - x, l.dots[3 * j + 1] - y);
+        if (d < best) [best, found] = [d, [l, j]];
+      }
+    }
+    return found;
+  }
+  function drag(dx, dy) {
+    const [l, j] = held.point, o = (frameOf(l, at) * l.joints.length + j) * spec.dim, s = view.k / (flat ? 1 : 1 - l.dots[3 * j + 2] / D);
+    for (let a = 0; a < spec.dim; a++) l.x[o + a] += flat ? [dx, dy][a] / s : (R[a] * dx - R[3 + a] * dy) / s;
+    held.moved = true;
+    ask();
+  }
+  const valueOf = (l, j) => {
+    const o = (frameOf(l, at) * l.joints.length + j) * spec.dim;
+    return [...l.x.slice(o, o + spec.dim)];
+  };
+  function letGo() {
+    const [l, j] = held.point;
+    if (held.moved) tell("moved", l, j, { value: valueOf(l, j), from: held.from });
+    held = null;
+  }
+  // The page around may ask for a frame, for a mode, and for other places of points: {actor, joint, frames, values}.
+  window.addEventListener("message", (e) => {
+    if (e.source !== window.parent || !embedded || !e.data) return;
+    const d = e.data;
+    if (d.motionbook === "seek") {
+      toggle(false);
+      seek(Math.round((d.frame - spec.first) / spec.step));
+    } else if (d.motionbook === "edit") press("edit", Boolean(d.on));
+    else if (d.motionbook === "put") {
+      for (const l of editable.filter((l) => l.actor === d.actor)) {
+        d.frames.forEach((f, i) => {
+          const k = (f - spec.first) / spec.step;
+          if (Number.isInteger(k) && k >= 0 && k < l.n) l.x.set(d.values[i].map((v) => v ?? NaN), (k * l.joints.length + d.joint) * spec.dim);
+        });
+      }
+      track = null;
+      ask();
+    }
+  });
   canvas.addEventListener("pointerdown", (e) => {
+    const grabbed = editing() && e.button === 0 && !e.shiftKey && pointers.size === 0 ? nearest(where(e), editable, 16) : null;
+    held = grabbed && { point: grabbed, from: valueOf(...grabbed), moved: false };
     canvas.setPointerCapture(e.pointerId);
     pointers.set(e.pointerId, { ...where(e), pan: flat || e.shiftKey || e.button !== 0 });
     gap = pointers.size === 2 ? span() : 0;
@@ -637,7 +771,8 @@
     const dx = now.x - p.x, dy = now.y - p.y;
     p.x = now.x;
     p.y = now.y;
-    if (pointers.size === 2) {
+    if (held) drag(dx, dy);
+    else if (pointers.size === 2) {
       const g = span(), [a, b] = [...pointers.values()];
       if (gap) zoom(g / gap, (a.x + b.x) / 2, (a.y + b.y) / 2);
       gap = g;
@@ -648,6 +783,7 @@
   for (const name of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(name, (e) => {
       pointers.delete(e.pointerId);
+      if (held) letGo();
       gap = 0;
       canvas.classList.toggle("moving", pointers.size > 0);
     });
@@ -674,15 +810,10 @@
   }, { passive: false });
 
   // The name and place of the joint under the pointer.
-  function hover({ x, y }) {
-    let best = 11, found = null;
-    for (const l of layers) {
-      if (!l.shown) continue;
-      for (let j = 0; j < l.joints.length; j++) {
-        const d = Math.hypot(l.dots[3 * j] - x, l.dots[3 * j + 1] - y);
-        if (d < best) [best, found] = [d, [l, j]];
-      }
-    }
+  let under = null;
+  function hover(point) {
+    const { x, y } = point, found = nearest(point, layers, 11);
+    under = nearest(point, editable, 11);
     tip.hidden = !found;
     if (!found) return;
     const [l, j] = found, k = frameOf(l, at), o = (k * l.joints.length + j) * spec.dim;
@@ -704,6 +835,7 @@
       " ": () => toggle(), ArrowLeft: () => step(-far), ArrowRight: () => step(far), Home: () => seek(0), End: () => seek(frames - 1),
       "[": () => setSpeed(speeds.filter((s) => s < rate).pop() ?? rate), "]": () => setSpeed(speeds.find((s) => s > rate) ?? rate),
       l: () => press("loop"), f: () => press("follow"), t: () => press("trail"), r: home, "?": () => press("help"),
+      n: () => go(e.shiftKey ? -1 : 1), p: () => go(-1), e: () => editable.length && press("edit"), x: () => under && tell("reject", ...under),
       "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), Escape: () => press("help", false),
     };
     const act = acts[e.key.length === 1 ? e.key.toLowerCase() : e.key];
@@ -729,6 +861,10 @@
     get size() { return [W, H, canvas.width, canvas.height]; },
     get speed() { return rate; },
     get view() { return { yaw: view.yaw, pitch: view.pitch, zoom: view.k }; },
+    get places() { return [...places]; },
+    get editing() { return editing(); },
+    get film() { return film && { time: film.currentTime, ready: filmReady(), error: Boolean(film.error) }; },
+    next: () => go(1), edit: (on) => press("edit", on),
     get theme() { return document.documentElement.dataset.theme; },
     get layers() { return layers.map((l) => ({ label: l.label, joints: [...l.joints], visible: l.shown, color: l.color })); },
     // Per visible layer: the joints' pixels [[x, y] or null] in the current frame, as drawn.

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CLEAN_OPTIONS', 'CLEAN', 'COMPARE', 'DEMO', 'run_demo']
 
-# %% ../../nbs/cleanup/command.ipynb #6eeab94a
+# %% ../../nbs/cleanup/command.ipynb #c14333a3
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +42,7 @@ REPORT = option(
     help="write an HTML report; without a name, beside each output",
 )
 
-# %% ../../nbs/cleanup/command.ipynb #1bc0ac78
+# %% ../../nbs/cleanup/command.ipynb #49f69e1a
 CLEAN_OPTIONS = (
     option("path", role="input", help="a recording or a folder"),
     option("-o", "--out", help="the repaired recording, or a folder for a folder (default: NAME.clean.SUFFIX)"),
@@ -54,11 +54,11 @@ CLEAN_OPTIONS = (
     option("--max-gap", type=above_zero, metavar="SECONDS", help="leave longer gaps open"),
     option("--minutes", type=float, default=0.0, help="time that method auto may spend on comparing the methods first (default: none)"),
     option("--export-frames", metavar="CSV", help="list the frames worth labelling again, as DeepLabCut reads them (2-D recordings)"),
-    option("--video", role="input", help="the recording's video: pictures of those frames beside the CSV"),
+    option("--video", role="input", help="the recording's video: under the tracks in the report, and pictures of those frames beside the CSV"),
     *READING,
 )  # fmt: skip
 
-# %% ../../nbs/cleanup/command.ipynb #370f4a54
+# %% ../../nbs/cleanup/command.ipynb #a711d3e9
 def plan_clean(args: Namespace) -> Files:
     "Complete the names, and refuse what cannot be."
     src = Path(args.path)
@@ -77,7 +77,7 @@ def plan_clean(args: Namespace) -> Files:
     )
     if src.is_dir():
         refuse_among_frames(src, files)
-    if args.video:
+    if args.video and args.export_frames:
         refuse_pictures(files, args.export_frames)
     return files
 
@@ -98,13 +98,14 @@ def check_method(name: str):
     if name not in (known := ("auto", *METHODS)) and not Path(name).exists():
         raise ValueError(unknown_name("method or a checkpoint's folder", name, known))
 
-# %% ../../nbs/cleanup/command.ipynb #35260e66
+# %% ../../nbs/cleanup/command.ipynb #f4bf2e72
 def _refuse_single(args: Namespace):
     "What takes one recording, and was asked of a folder."
     single = {
         "--apply": args.apply,
         "--export-frames": args.export_frames,
         "--report with a name": args.report,
+        "--video": args.video,
     }
     for flag, given in single.items():
         if given:
@@ -113,14 +114,14 @@ def _refuse_single(args: Namespace):
 
 def _refuse_frames(args: Namespace):
     "What cannot be exported."
-    if args.video and not args.export_frames:
+    if args.video and not (args.export_frames or args.report is not None):
         raise ValueError(
-            f"--video {args.video} goes with --export-frames CSV; add the option or leave it out"
+            f"--video {args.video} goes with --report or --export-frames CSV; add one or leave it out"
         )
     if args.export_frames and Path(args.export_frames).suffix.lower() != ".csv":
         raise ValueError(f"--export-frames {args.export_frames}: expected a name that ends in .csv")
 
-# %% ../../nbs/cleanup/command.ipynb #234599e3
+# %% ../../nbs/cleanup/command.ipynb #8efe858d
 def run_clean(args: Namespace) -> dict:
     "One file, or a folder into a folder."
     options = dict(
@@ -134,7 +135,13 @@ def run_clean(args: Namespace) -> dict:
     if args.export_frames and not is_flat(args.path):
         _refuse_spatial(args)
     cleaned = clean_file(
-        args.path, args.out, report=args.report, apply=args.apply, progress=args.progress, **options
+        args.path,
+        args.out,
+        report=args.report,
+        apply=args.apply,
+        progress=args.progress,
+        video=args.video if args.report else None,
+        **options,
     )
     made = {
         "out": str(args.out),
@@ -216,7 +223,7 @@ CLEAN = Command(
     plan_clean,
 )
 
-# %% ../../nbs/cleanup/command.ipynb #6b0604ee
+# %% ../../nbs/cleanup/command.ipynb #2cd37424
 def plan_compare(args: Namespace) -> Files:
     "The page, and the checkpoints among the methods."
     args.methods = args.methods.split(",") if args.methods else None
@@ -251,7 +258,7 @@ def say_compare(made: dict) -> Iterator[str]:
     if made["report"]:
         yield f"report: {made['report']}"
 
-# %% ../../nbs/cleanup/command.ipynb #d3587315
+# %% ../../nbs/cleanup/command.ipynb #812f6039
 COMPARE = Command(
     "compare",
     "find out which method repairs this recording best",

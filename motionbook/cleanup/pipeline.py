@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['read_sequences', 'side_by_side', 'clean_file', 'summarize']
 
-# %% ../../nbs/cleanup/pipeline.ipynb #f85efce3
+# %% ../../nbs/cleanup/pipeline.ipynb #cf0a2e19
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from .clean import clean
 from .corrections import apply_corrections, read_corrections, write_corrections
 from .outputs import clean_files, corrections_path, refuse_among_frames
-from .report import write_report
+from .report import ReportFiles, write_report
 from ..core.command import check_apart
 from ..core.files import bad_file
 from ..core.landing import landing
@@ -73,7 +73,7 @@ def pick_worst(cleaned: Cleaned) -> Cleaned:
     both = dict(scene=few(cleaned.scene), original=few(cleaned.original))
     return replace(cleaned, **both, **each).with_notes((said,))
 
-# %% ../../nbs/cleanup/pipeline.ipynb #fc086d83
+# %% ../../nbs/cleanup/pipeline.ipynb #97e8dae9
 def repair(scene: Scene, method: str, fidelity: str, max_gap, minutes: float) -> Cleaned:
     "One recording, by the method that was asked for or that `compare` names."
     if method != "auto" or fidelity == "all" or not minutes or own_method(scene):
@@ -83,15 +83,16 @@ def repair(scene: Scene, method: str, fidelity: str, max_gap, minutes: float) ->
     named, why = auto_method(scene, 60 * minutes)
     return clean(scene, named or method, fidelity, max_gap).with_notes((why,))
 
-# %% ../../nbs/cleanup/pipeline.ipynb #7e07dfb4
-def land(cleaned: Cleaned, scenes: list[Scene], out: Path, report: str | Path | None, title: str):
+# %% ../../nbs/cleanup/pipeline.ipynb #8f4e9c66
+def land(cleaned: Cleaned, scenes: list[Scene], out: Path, report: ReportFiles | None, title: str):
     "The recording, its table and its report, or none of them."
-    targets = [out, corrections_path(out), *([report] if report else [])]
+    targets = [out, corrections_path(out), *([report.page] if report else [])]
     frames = bool(ending(out) not in WRITTEN)  # a folder of them
     with landing(*targets, see=BESIDE, folder=frames) as (recording, table, *page):
         write_corrections(cleaned, table)
         if page:
-            write_report(pick_worst(cleaned), page[0], title)
+            shown = pick_worst(cleaned)
+            write_report(shown, page[0], title, report, edit=shown is cleaned)
         if len(scenes) == 1:
             write(cleaned.scene, recording)
         else:
@@ -99,7 +100,7 @@ def land(cleaned: Cleaned, scenes: list[Scene], out: Path, report: str | Path | 
             mine = [s.replace(actors=tuple(next(actors) for _ in s.actors)) for s in scenes]
             write_all(mine, recording)
 
-# %% ../../nbs/cleanup/pipeline.ipynb #76759b57
+# %% ../../nbs/cleanup/pipeline.ipynb #ed386285
 def clean_file(
     src: str | Path,  # a recording in any format that `read` knows
     out: str | Path,  # the repaired recording; its name decides the format
@@ -110,11 +111,12 @@ def clean_file(
     max_gap: float | None = None,  # seconds; longer gaps stay open
     minutes: float = 0.0,  # that method "auto" may spend on comparing the methods first
     progress: bool = False,  # show a bar when it takes longer
+    video: str | Path | None = None,  # that was tracked: shown under the tracks in the report
     **options,  # passed to the reader, such as fps
 ) -> Cleaned:  # of a marker dataset: its sequences are the actors
     "Repair a recording; write it, its corrections table (`OUT.corrections.csv`) and, if asked for, a report."
     src, out = Path(src), Path(out)
-    files = clean_files(src, out, report, apply, method, single=True)
+    files = clean_files(src, out, report, apply, method, video=video, single=True)
     check_apart(files)
     if src.is_dir():
         refuse_among_frames(src, files)
@@ -129,9 +131,17 @@ def clean_file(
         else:
             cleaned = join_cleaned([repair(s, method, fidelity, max_gap, minutes) for s in scenes])
         step()
-        land(cleaned, scenes, out, report, src.name)
+        land(cleaned, scenes, out, page_files(src, out, report, options, video), src.name)
         step()
     return cleaned
+
+# %% ../../nbs/cleanup/pipeline.ipynb #fa010817
+def page_files(src: Path, out: Path, report, options: dict, video) -> ReportFiles | None:
+    "What the report links to."
+    if not report:
+        return None
+    movie = Path(video) if video else None
+    return ReportFiles(src, out, corrections_path(out), Path(report), options, movie)
 
 # %% ../../nbs/cleanup/pipeline.ipynb #a5093777
 def refuse_scene(src: Path, out: Path, scenes: list[Scene]):
@@ -158,7 +168,7 @@ def show_steps(total: int, shown: bool):
     with tqdm(total=total, unit="step", delay=2, leave=False) as bar:
         yield bar.update
 
-# %% ../../nbs/cleanup/pipeline.ipynb #0c108651
+# %% ../../nbs/cleanup/pipeline.ipynb #0f4d3d76
 def summarize(cleaned: Cleaned) -> dict:
     "Counts of what was found and of what became of it."
     pairs = list(zip(cleaned.flagged, cleaned.changed()))

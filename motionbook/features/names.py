@@ -18,6 +18,7 @@ for _name, _where, _about in (
     ("motion135", "ms272.motion135:Motion135", "where the pelvis is and 22 rotations, 30 fps"),
     ("keypoints", "points.body_points:Keypoints", "any skeleton around its root, with a label"),
     ("dlc", "points.dlc_features:DLCFeatures", "tracks of animals around a reference part"),
+    ("smpl364", "dof.smpl364:SMPL364", "motion libraries' 364 numbers of an SMPL body, 30 fps"),
     ("dof", "dof.dof:Dof", "robots by their joints: steps, turn, angles, velocities, 30 fps"),
     ("markers", "points.markers:MarkerFeatures", "marker sets around the hip, in body heights"),
 ):

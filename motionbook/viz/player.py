@@ -5,24 +5,24 @@
 # %% auto #0
 __all__ = ['MAX_ERROR', 'MISSING', 'quantize', 'thinning', 'player_html', 'Player']
 
-# %% ../../nbs/viz/player.ipynb #bd5d4de2
+# %% ../../nbs/viz/player.ipynb #4bf9d418
 import base64
 import hashlib
 import html
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.files import atomic_write
+from ..core.files import atomic_write, bad_file
 from ..core.motion import Motion
 from motionbook.viz.layers import (
     SIDE_COLORS,
@@ -39,6 +39,7 @@ from motionbook.viz.layers import (
     layer_flags,
     layers,
 )
+from .movie import check_fit, open_movie
 
 # %% ../../nbs/viz/player.ipynb #bacee87e
 MAX_ERROR = {
@@ -184,7 +185,55 @@ def _notes(shown: list[Layer], entries: list[dict], thinned: str) -> list[str]:
     )
     return [f"Points are shown {points}.", f"{frames}."]
 
-# %% ../../nbs/viz/player.ipynb #0162d4bb
+# %% ../../nbs/viz/player.ipynb #d1d072a5
+def _editable(recordings: Recordings, edit: str | None) -> int | None:
+    "The number of the recording whose points may be dragged."
+    if edit is None:
+        return None
+    names = list(map(str, recordings)) if isinstance(recordings, Mapping) else []
+    if edit not in names:
+        raise ValueError(f"edit: expected a label among {', '.join(names) or 'none'}, got {edit!r}")
+    return names.index(edit)
+
+
+def mark_actors(entries: list[dict], shown: list[Layer], editable: int | None):
+    "Which actor of its recording each layer is, and whether it may be dragged."
+    count: dict[int, int] = {}
+    for entry, la in zip(entries, shown):
+        entry["actor"] = count.get(la.group, 0)
+        entry["edit"] = la.group == editable
+        count[la.group] = entry["actor"] + 1
+
+# %% ../../nbs/viz/player.ipynb #49ce303f
+class Film(NamedTuple):
+    "A video, and where the page finds it."
+
+    path: Path
+    url: str  # from the page
+
+
+PLAYED = (".mp4", ".m4v", ".webm", ".mov", ".ogv")  # endings of videos that browsers play
+
+
+def film_spec(film: Film, shown: list[Layer]) -> dict[str, Any]:
+    "What the script knows of a video; ValueError where the tracks cannot come from it."
+    movie = open_movie(film.path)
+    check_fit(movie, shown)
+    if film.path.suffix.lower() not in PLAYED:
+        fix = f"convert it first, as in: ffmpeg -i {film.path.name} {film.path.stem}.mp4"
+        raise bad_file(
+            film.path,
+            f"a video that browsers play ({', '.join(PLAYED)})",
+            film.path.suffix,
+            fix=fix,
+        )
+    half = [movie.width / 2, movie.height / 2]
+    facts = dict(
+        src=film.url, name=film.path.name, fps=movie.fps, width=movie.width, height=movie.height
+    )
+    return dict(video=facts, center=half, half=half)
+
+# %% ../../nbs/viz/player.ipynb #f80f0f7b
 @lru_cache
 def read_asset(name: str) -> str:
     "A file of the package without indents, blank lines and whole-line comments."
@@ -198,7 +247,7 @@ def script_hash(script: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
-def _json(x) -> str:
+def safe_json(x) -> str:
     "JSON that cannot end a script element."
     text = json.dumps(x, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return re.sub("[<>&\u2028\u2029]", lambda c: f"\\u{ord(c[0]):04x}", text)
@@ -207,9 +256,12 @@ def _json(x) -> str:
 def _page(spec: dict[str, Any]) -> str:
     js, css, page = (read_asset(f"player.{kind}") for kind in ("js", "css", "html"))
     title = html.escape(spec["title"] or ", ".join(la["label"] for la in spec["layers"]))
-    return page.format(sha=script_hash(js), title=title, css=css, data=_json(spec), js=js)
+    media = "; media-src file: https: http: blob: data:" if spec["video"] else ""
+    return page.format(
+        sha=script_hash(js), media=media, title=title, css=css, data=safe_json(spec), js=js
+    )
 
-# %% ../../nbs/viz/player.ipynb #d9ac10ac
+# %% ../../nbs/viz/player.ipynb #bf54b8c3
 def player_html(
     recordings: Recordings,  # labelled ones are overlaid
     width: int | None = None,  # CSS pixels; None = the whole window
@@ -224,6 +276,8 @@ def player_html(
     autoplay: bool = True,  # not where the reader's system asks for less motion
     theme: str = "auto",  # "light", "dark", or as the page around it or the system has it
     max_bytes: int = 3_000_000,  # of data; more is thinned
+    edit: str | None = None,  # the label of the recording whose points a person may drag
+    film: Film | None = None,  # the video that was tracked, shown under 2-D tracks
 ) -> str:  # one HTML page
     "A page of its own that plays the recordings."
     shown = layers(recordings, colors)
@@ -238,6 +292,8 @@ def player_html(
     spec |= dict(title=str(title), width=width, height=height, theme=theme, speed=speed)
     spec |= dict(view=VIEWS[view] if isinstance(view, str) else view, autoplay=autoplay)
     spec |= dict(start=start, first=round(start * lead.fps))
+    spec |= dict(video=None) if film is None else film_spec(film, shown)
+    mark_actors(spec["layers"], shown, _editable(recordings, edit))
     return _page(spec if follow is None else spec | dict(follow=follow))
 
 # %% ../../nbs/viz/player.ipynb #5684ac7c
