@@ -16,10 +16,6 @@ way (points below likelihood 0.6 left out, straight lines, rolling median), and 
 a Hampel filter leaves. They find less and say nothing; the ratio says what the rest costs.
 """
 
-import argparse
-import os
-import resource
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -61,12 +57,16 @@ def make_dlc(data: Path, frames: int, path: Path):
         scene = motionbook.read(next(Path(folder).rglob("*.csv")))
     g, actors = np.random.default_rng(0), []
     names = (*scene.actors[0].skeleton.joints, "back")
-    body = Skeleton("mouse", names, tuple([-1] + [0] * 7), mirror_pairs=scene.actors[0].skeleton.mirror_pairs)
+    body = Skeleton(
+        "mouse", names, tuple([-1] + [0] * 7), mirror_pairs=scene.actors[0].skeleton.mirror_pairs
+    )
     for m in scene.actors:
         x, likely = m.positions.numpy(), m.confidence.numpy()
         back = (x[:, 3] + x[:, 6]) / 2 + g.normal(0, 0.5, x[:, 0].shape)
         x = back_and_forth(np.concatenate([x, back[:, None]], 1), frames).copy()
-        likely = back_and_forth(np.concatenate([likely, likely.min(1, keepdims=True)], 1), frames).copy()
+        likely = back_and_forth(
+            np.concatenate([likely, likely.min(1, keepdims=True)], 1), frames
+        ).copy()
         leap = hidden(likely.shape, 0.02, 1, 5, g)
         x += leap[..., None] * g.normal(0, 40, x.shape)
         lost = hidden(likely.shape, 0.02, 1, 30, g)

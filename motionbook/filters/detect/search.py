@@ -7,15 +7,15 @@ __all__ = ['LONGEST', 'OPEN', 'EACH', 'EDGE', 'INSIDE', 'RETURN', 'LOST', 'END',
            'rarity', 'link_cost', 'Prices', 'walk_costs', 'price_points', 'link_price', 'cheapest_way', 'best_ways',
            'cheapest_paths', 'worth_of_disbelief', 'search_paths']
 
-# %% ../../../nbs/filters/detect/search.ipynb #1d765057
+# %% ../../../nbs/filters/detect/search.ipynb #a011078b
 import math
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
+from ...core.compiled import compiled
 from ...core.gaps import neighbours
 from motionbook.filters.detect.steps import (
     BODY,
@@ -72,8 +72,8 @@ def as_tracks(steps: StepModel) -> Tracks:
         steps.seen.numpy().astype(np.float64), TREMOR * steps.size,
     )  # fmt: skip
 
-# %% ../../../nbs/filters/detect/search.ipynb #ef4dcedb
-@njit(cache=True, error_model="numpy")
+# %% ../../../nbs/filters/detect/search.ipynb #5dfd2b3d
+@compiled
 def forecast(p: Tracks, j: int, k: int, gap: int) -> float:
     "Squared distance of a point of frame k from what the own track foretells `gap` frames before."
     x, a = p.x, k - gap
@@ -91,7 +91,7 @@ def forecast(p: Tracks, j: int, k: int, gap: int) -> float:
     return both if both < still else still
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def link_error(p: Tracks, j: int, k: int, gap: int) -> float:
     "The error of the step over `gap` frames that ends at frame k; NaN where a point is missing."
     x, a = p.x, k - gap
@@ -108,8 +108,8 @@ def link_error(p: Tracks, j: int, k: int, gap: int) -> float:
         best = along if along < best else best
     return math.sqrt(best)
 
-# %% ../../../nbs/filters/detect/search.ipynb #cec18ebf
-@njit(cache=True, error_model="numpy")
+# %% ../../../nbs/filters/detect/search.ipynb #f61da509
+@compiled
 def rarity(p: Tracks, j: int, tail: int, e: float) -> float:
     "-log of the share of errors at least as large as e, by their quantiles."
     q, levels = p.tails, p.levels
@@ -126,7 +126,7 @@ def rarity(p: Tracks, j: int, tail: int, e: float) -> float:
     return inside + 3 * math.log(max(e / max(q[tail, j, q.shape[2] - 1], 1e-9), 1.0))
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def link_cost(p: Tracks, j: int, k: int, gap: int, e: float) -> float:
     "What a step of that error costs."
     s = max(p.scale[j, k], p.scale[j, k - gap]) * p.growth[j, gap - 1]
@@ -136,7 +136,7 @@ def link_cost(p: Tracks, j: int, k: int, gap: int, e: float) -> float:
     both = (n * rare + PRIOR_FRAMES * far**-6.0) / (n + PRIOR_FRAMES)
     return min(max(2 * (-math.log(both) - 3), 0.0), COST_CAP)
 
-# %% ../../../nbs/filters/detect/search.ipynb #7f826d2b
+# %% ../../../nbs/filters/detect/search.ipynb #01f6271a
 class Prices(NamedTuple):
     "What links pay, [j t] each."
 
@@ -152,7 +152,7 @@ class Prices(NamedTuple):
     paid: np.ndarray  # those summed over time
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def walk_costs(p: Tracks, seen: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "[j t] cost and length of the step from the frame seen before to each."
     cost, hop = np.full(last.shape, np.inf, np.float32), np.full(last.shape, np.inf, np.float32)
@@ -169,7 +169,7 @@ def walk_costs(p: Tracks, seen: np.ndarray, last: np.ndarray) -> tuple[np.ndarra
                 cost[j, k] = link_cost(p, j, k, gap, link_error(p, j, k, gap))
     return cost, hop
 
-# %% ../../../nbs/filters/detect/search.ipynb #63c2e998
+# %% ../../../nbs/filters/detect/search.ipynb #57dd7b46
 def price_points(
     p: Tracks,
     each: Tensor,  # [t j] price of disbelieving a point
@@ -184,7 +184,7 @@ def price_points(
     return Prices(*(v.numpy() for v in (last, after, walk, hop, lack, inside, own, own.cumsum(1))))
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def link_price(p: Tracks, m: Prices, j: int, k: int, gap: int) -> float:
     "Price of a step with all that it skips; infinite where there is none."
     e, first = link_error(p, j, k, gap), m.after[j, k - gap]
@@ -198,8 +198,8 @@ def link_price(p: Tracks, m: Prices, j: int, k: int, gap: int) -> float:
     back = min(math.log1p((e / jumps) ** 2), 4.0)
     return cost + OPEN + points + m.lack[j, first] + m.lack[j, k] + RETURN * back
 
-# %% ../../../nbs/filters/detect/search.ipynb #1e895fcf
-@njit(cache=True, error_model="numpy")
+# %% ../../../nbs/filters/detect/search.ipynb #a5204aac
+@compiled
 def cheapest_way(
     p: Tracks, m: Prices, j: int, k: int, best: np.ndarray, limit: float
 ) -> tuple[float, int, int]:
@@ -218,8 +218,8 @@ def cheapest_way(
                 limit, came = cost, a
     return limit, came, asked
 
-# %% ../../../nbs/filters/detect/search.ipynb #ee893470
-@njit(cache=True, error_model="numpy")
+# %% ../../../nbs/filters/detect/search.ipynb #a686ebfb
+@compiled
 def best_ways(
     p: Tracks, m: Prices, against: np.ndarray, j: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
@@ -243,7 +243,7 @@ def best_ways(
     return best, came, asked
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def cheapest_paths(p: Tracks, m: Prices, against: np.ndarray) -> tuple[np.ndarray, int]:
     "[j t] bool, the points on the cheapest path of every joint, and how many links were priced."
     believed, asked = np.zeros(against.shape, np.bool_), 0
@@ -260,8 +260,8 @@ def cheapest_paths(p: Tracks, m: Prices, against: np.ndarray) -> tuple[np.ndarra
             at = came[at]
     return believed, asked
 
-# %% ../../../nbs/filters/detect/search.ipynb #add3da1b
-@njit(cache=True, error_model="numpy")
+# %% ../../../nbs/filters/detect/search.ipynb #3d7a31e0
+@compiled
 def worth_of_disbelief(
     p: Tracks, m: Prices, against: np.ndarray, last: np.ndarray, after: np.ndarray
 ) -> np.ndarray:
