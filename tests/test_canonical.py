@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +16,9 @@ import numpy as np
 import pytest
 import torch
 
+from motionbook.converters.base import scenes
+from motionbook.converters.labels import labels_of
+from motionbook.converters.style100 import load_style100
 from motionbook.data.canonical import CanonicalOptions, convert_dataset
 from motionbook.schema.sample import load_canonical
 from motionbook.synthetic.raw_style100 import write_style100
@@ -213,9 +217,57 @@ def test_nothing_good_leaves_no_file(raw, tmp_path):
     assert "Robot_FW" in (tmp_path / "out/quarantine.jsonl").read_text()
 
 
-def test_samples_seen_from_the_side_are_taken_again(raw, tmp_path):
-    "A flat figure has no limbs in space whose lengths could be judged."
-    side = CanonicalOptions(views=("side",))
-    assert convert_dataset(raw, tmp_path / "side", options=side)["samples"] == 9
-    again = convert_dataset(tmp_path / "side" / "canonical.pt", tmp_path / "again")
-    assert again["samples"] > 0 and "limbs" not in again["rules"], again["first"]
+@pytest.mark.parametrize("view", ["side", "three_quarter", "auto", 30.0])
+def test_samples_are_taken_again_as_they_are(raw, tmp_path, view):
+    "A picture has no other side: whatever view is asked for, every sample comes out as it went in."
+    first = CanonicalOptions(views=(view,))
+    assert convert_dataset(raw, tmp_path / "one", options=first)["samples"] == 9
+    more = CanonicalOptions(views=("front", "auto"))
+    again = convert_dataset(tmp_path / "one" / "canonical.pt", tmp_path / "two", options=more)
+    assert (again["samples"], again["left_out"]) == (9, 0), again["first"]
+    one, two = (load_canonical(tmp_path / n / "canonical.pt") for n in ("one", "two"))
+    for a, b in zip(one, two, strict=True):
+        assert torch.equal(a["motion"], b["motion"]) and a["meta"]["view"] == b["meta"]["view"]
+
+
+def test_dances_stay_on_the_floor_when_taken_again(real_data, tmp_path):
+    convert_dataset(real_data / "aistpp", tmp_path / "one")
+    convert_dataset(tmp_path / "one" / "canonical.pt", tmp_path / "two")
+    one, two = (load_canonical(tmp_path / n / "canonical.pt") for n in ("one", "two"))
+    for a, b in zip(one, two, strict=True):
+        assert torch.equal(a["motion"], b["motion"]) and torch.equal(a["camera"], b["camera"])
+
+
+def test_a_canonical_file_is_mapped_and_not_read(raw, tmp_path):
+    convert_dataset(raw, tmp_path)
+    path = tmp_path / "canonical.pt"
+    plain = load_canonical(path)
+    maps = Path("/proc/self/maps")
+    assert not maps.exists() or str(path) in maps.read_text(), "its pages belong to the file"
+    packed = tmp_path / "packed.pt"
+    with zipfile.ZipFile(path) as a, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as b:
+        for name in a.namelist():
+            b.writestr(name, a.read(name))
+    for x, y in zip(plain, load_canonical(packed), strict=True):
+        assert torch.equal(x["motion"], y["motion"]), "an archive that is packed is read as ever"
+
+
+@pytest.mark.parametrize("root", ["Root", "Chest0", "J\u00f6int", "reference", "b_root"])
+def test_a_style_may_call_its_root_anything(tmp_path, root):
+    home = write_style100(tmp_path, ("Aeroplane",), ("FW",), seconds=1.5)
+    file = home / "Aeroplane" / "Aeroplane_FW.bvh"
+    usual = load_style100(str(file))
+    text = file.read_text(encoding="utf-8").replace("ROOT Hips", f"ROOT {root}")
+    file.write_text(text, encoding="utf-8")
+    odd = load_style100(str(file))
+    assert odd.actors[0].skeleton == usual.actors[0].skeleton
+    assert torch.equal(odd.actors[0].positions, usual.actors[0].positions)
+    assert any(repr(root) in n for n in odd.meta["notes"])
+    assert not any("root" in n for n in usual.meta["notes"])
+
+
+def test_basic_dances_last_whole_phrases(real_data, tmp_path):
+    "What the name says of the tempo fits the sequence's length: sixteen beats or a multiple of it."
+    for scene in scenes(real_data / "aistpp"):
+        beats = len(scene) / scene.fps * labels_of(scene).bpm / 60
+        assert abs(beats - 16 * round(beats / 16)) < 0.05

@@ -18,6 +18,7 @@ import pytest
 from motionbook.converters.base import SOURCES, find_source
 from motionbook.converters.doctor import examine
 from motionbook.data.canonical import convert_dataset
+from motionbook.data.to_features import features_command
 from motionbook.schema.sample import load_canonical
 from motionbook.synthetic.raw_joints import pack_files, write_humanml3d, write_mvhumannet
 from motionbook.synthetic.raw_smpl import write_aist, write_amass
@@ -218,6 +219,20 @@ def test_people_stand_with_human_limbs(name, tmp_path):
         assert 1.2 < tall < 2.0, (s["meta"]["key"], tall)
         head, ankle = s["motion"][:, 3], s["motion"][:, 35]
         assert (head > ankle).all() and abs(float(y.amin(1).quantile(0.1))) < 0.25
+
+
+def test_features_of_packed_parts(tmp_path):
+    "They are unpacked as they are for `convert`, and not again."
+    root = write_mvhumannet(tmp_path / "raw", packed=True)
+    plain = write_mvhumannet(tmp_path / "plain")
+    out = {n: tmp_path / f"{n}-out" for n in ("raw", "plain")}
+    made, same = (features_command("rifke", tmp_path / n, out[n]) for n in ("raw", "plain"))
+    assert made["made"] == same["made"] > 0 and made["frames"] == same["frames"]
+    pages = [sorted(p.read_bytes() for p in out[n].rglob("*.npy")) for n in ("raw", "plain")]
+    assert pages[0] == pages[1] and root != plain
+    first = {p: p.stat().st_mtime_ns for p in out["raw"].rglob("*.pkl")}
+    assert first and features_command("rifke", root, out["raw"])["made"] == made["made"]
+    assert first == {p: p.stat().st_mtime_ns for p in out["raw"].rglob("*.pkl")}
 
 
 def test_packed_parts_with_a_hostile_one_among_them(tmp_path):

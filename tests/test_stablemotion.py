@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import motionbook.models.registry  # noqa: F401 (adds the recipes)
 from motionbook.models.stablemotion.network import DiTConfig, StableMotionDiT
 
 torch.set_num_threads(1)
@@ -43,7 +44,9 @@ def test_zero_init_is_the_identity_and_learns():
         loss.backward()
         rule.step()
         losses.append(float(loss.detach()))
-    assert losses[-1] < 0.5 * losses[0] and all(float(b.table.abs().max()) > 0 for b in net.blocks)
+    assert losses[-1] < 0.5 * losses[0] and all(
+        float(b.table.detach().abs().max()) > 0 for b in net.blocks
+    )
 
 
 def test_checkpointing_changes_nothing():
@@ -74,3 +77,79 @@ def test_the_published_size():
     with torch.device("meta"):
         net = StableMotionDiT(233, 0, DiTConfig(**PUBLISHED))
     assert count_parameters(net) == pytest.approx(35.94e6, rel=2e-3)
+
+
+TINY = dict(
+    steps=6, layers=1, width=16, heads=2, window=32, stretch=64, holes=1, doubts=1, draws=16
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    import motionbook
+    from motionbook.synthetic.animals import mouse
+    from motionbook.training.command import train
+
+    folder = tmp_path_factory.mktemp("tracks")
+    scene = mouse(seconds=5.0, seed=2)
+    motionbook.write(scene, folder / "mouse.csv")
+    fields = TINY | dict(batch_size=8, mixed_precision="no", progress=False)
+    made = train("stablemotion", [folder / "mouse.csv"], folder / "run", fields)
+    return folder, scene, made, fields
+
+
+def test_one_file_becomes_a_method(trained):
+    import motionbook
+    from motionbook.synthetic.animals import mouse
+
+    folder, _, made, _ = trained
+    assert made["steps"] == 6 and made["ended_by"] == "steps"
+    broken = mouse(seconds=2.0, seed=4)
+    x = broken.actors[0].positions.clone()
+    x[20:30, 1] = torch.nan
+    scene = broken.replace(actors=(broken.actors[0].replace(positions=x),))
+    done = motionbook.clean(scene, method=folder / "run", fidelity="missing")
+    flagged = done.flagged[0]
+    assert torch.equal(done.scene.actors[0].positions[~flagged], x[~flagged])
+    assert done.scene.actors[0].positions.isfinite().all() and (done.sigma[0][flagged] > 0).all()
+
+
+def test_training_goes_on_and_refuses_other_settings(trained):
+    from motionbook.training.command import train
+
+    folder, _, _, fields = trained
+    again = train("stablemotion", [folder / "mouse.csv"], folder / "run", fields | {"steps": 8})
+    assert again["steps"] == 8
+    with pytest.raises(ValueError, match="width"):
+        train("stablemotion", [folder / "mouse.csv"], folder / "run", fields | {"width": 32})
+
+
+def test_other_points_and_altered_weights_are_refused(trained, tmp_path):
+    import shutil
+
+    import motionbook
+    from motionbook.core.motion import Motion, Scene
+    from motionbook.core.skeleton import Skeleton
+
+    folder, scene, _, _ = trained
+    other = Scene((Motion(torch.zeros(40, 2, 2), Skeleton("fly", ("wing", "eye")), 30.0),))
+    with pytest.raises(ValueError, match="wing"):
+        motionbook.clean(other, method=folder / "run")
+    shutil.copytree(folder / "run", tmp_path / "run")
+    (tmp_path / "run/model/model.safetensors").write_bytes(b"no")
+    with pytest.raises(ValueError, match="checksum"):
+        motionbook.clean(scene, method=tmp_path / "run")
+
+
+def test_nothing_to_trust_is_said(tmp_path):
+    import motionbook
+    from motionbook.synthetic.animals import mouse
+    from motionbook.training.command import train
+
+    scene = mouse(seconds=4.0)
+    m = scene.actors[0]
+    x = m.positions.clone()
+    x[:, 1:] = torch.nan
+    motionbook.write(scene.replace(actors=(m.replace(positions=x),)), tmp_path / "bad.csv")
+    with pytest.raises(ValueError, match="can be trusted"):
+        train("stablemotion", [tmp_path / "bad.csv"], tmp_path / "run")

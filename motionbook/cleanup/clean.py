@@ -7,20 +7,24 @@ __all__ = ['trained_method', 'methods', 'fit_or_refuse', 'make_cleaner', 'refuse
 
 # %% ../../nbs/cleanup/clean.ipynb #1388d110
 from pathlib import Path
+from typing import Any
 
 from ..core.motion import Motion, Scene
 from ..core.registry import unknown_name
 from ..filters import auto
 from ..filters.auto import trained_fillers, with_findings
 from ..filters.cleaner import Cleaned, Cleaner, Fidelity, Trained
+from ..filters.methods import make_filler, split_method
+from ..filters.settings import CleanSettings, clean_settings, fit_settings
 from ..models.registry import METHODS, method_in
 
 # %% ../../nbs/cleanup/clean.ipynb #0ee74b50
 def trained_method(
-    method: str | Path,  # "auto", a name of `methods()`, or a checkpoint's folder
+    method: str
+    | Path,  # "auto", a name of `methods()` with or without settings, or a checkpoint's folder
 ) -> Trained | None:
     "What was trained, by name or from a folder; None for `auto` and what needs no training."
-    name = str(method)
+    name, _ = split_method(str(method))
     if name == "auto" or name in METHODS:
         found = None if name == "auto" else METHODS[name]
         return found if isinstance(found, Trained) else None
@@ -51,14 +55,14 @@ def fit_or_refuse(
 # %% ../../nbs/cleanup/clean.ipynb #9566c0ea
 def make_cleaner(
     method: str | Path = "auto",  # "auto", a name of `methods()`, or a checkpoint's folder
-    fidelity: Fidelity = "outliers",  # what the cleaner will be asked for
-    max_gap: float | None = None,  # seconds; longer gaps stay open
+    settings: CleanSettings | None = None,
 ) -> Cleaner:
     "A cleaner by name or from a checkpoint."
-    auto.checked_gap(max_gap)
     if found := trained_method(method):
-        return found.cleaner(max_gap)
-    return auto.make_cleaner(str(method), fidelity, max_gap, trained_fillers)
+        if split_method(str(method))[1]:
+            make_filler(str(method))  # says that it has no settings
+        return found.cleaner(clean_settings(settings))
+    return auto.make_cleaner(str(method), settings, trained_fillers)
 
 
 def refuse_hand_labels(scene: Scene):
@@ -71,12 +75,15 @@ def refuse_hand_labels(scene: Scene):
 
 def clean(
     scene: Scene | Motion,
-    method: str | Path = "auto",  # "auto", a name of `methods()`, or a checkpoint's folder
-    fidelity: Fidelity = "outliers",  # what may change: "missing", "outliers" or "all"
-    max_gap: float | None = None,  # seconds; longer gaps stay open
+    method: str
+    | Path = "auto",  # "auto", a name of `methods()`, one with settings such as "pca:rank=4", or a checkpoint's folder
+    fidelity: Fidelity | None = None,  # what may change: "missing", "outliers" (usual) or "all"
+    settings: CleanSettings | str | Path | None = None,  # or a YAML file that holds them
+    **reins: Any,  # fields of `CleanSettings`, stronger than those: likelihood, joints, max_gap, …
 ) -> Cleaned:
     "Find what is wrong in a recording and repair that; the rest stays bit for bit."
     scene = Scene((scene,)) if isinstance(scene, Motion) else scene
     refuse_hand_labels(scene)
-    done = make_cleaner(method, fidelity, max_gap).clean(scene, fidelity)
-    return with_findings(done, scene, fidelity)
+    made = fit_settings(clean_settings(settings, fidelity=fidelity, **reins), scene)
+    done = make_cleaner(method, made).clean(scene, made.may_change)
+    return with_findings(done, scene, made)

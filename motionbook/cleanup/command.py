@@ -7,8 +7,10 @@ __all__ = ['CLEAN_OPTIONS', 'CLEAN', 'COMPARE', 'DEMO', 'run_demo']
 
 # %% ../../nbs/cleanup/command.ipynb #c14333a3
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import Field, fields
 from pathlib import Path
+from typing import Any
 
 from motionbook.cleanup.outputs import (
     clean_files,
@@ -17,23 +19,14 @@ from motionbook.cleanup.outputs import (
     refuse_among_frames,
     refuse_pictures,
 )
-from ..core.command import READING, Command, Files, one_of, option, reading_options
+from ..core.command import READING, Command, Files, Option, option, reading_options
 from ..core.registry import unknown_name
+from ..filters.methods import split_method
+from ..filters.settings import CleanSettings, clean_settings
 from ..formats.at_once import files_beside, is_flat, refuse_ending, repaired_name
 from ..models.registry import METHODS
 
 # %% ../../nbs/cleanup/command.ipynb #3a3eebc8
-def above_zero(text: str) -> float:
-    "A number above 0."
-    try:
-        if (x := float(text)) > 0 and x < float("inf"):
-            return x
-    except ValueError:
-        pass
-    raise ArgumentTypeError(f"expected a number above 0, got {text!r}")
-
-
-FIDELITIES = ("missing", "outliers", "all")
 REPORT = option(
     "--report",
     nargs="?",
@@ -42,16 +35,46 @@ REPORT = option(
     help="write an HTML report; without a name, beside each output",
 )
 
+# %% ../../nbs/cleanup/command.ipynb #xbf8c8bd6
+def _typed(f: Field) -> Callable[[str], Any]:
+    "What reads a field's value, with its complaint."
+
+    def check(text: str) -> Any:
+        try:
+            return f.metadata["check"](text)
+        except ValueError as err:
+            raise ArgumentTypeError(str(err)) from None
+
+    return check
+
+
+def _rein_option(f: Field) -> Option:
+    "The option that gives a field."
+    flag = "--" + f.name.replace("_", "-")
+    kind = (
+        dict(type=_typed(f), metavar=f.metadata["shown"])
+        if f.metadata["shown"]
+        else dict(action="store_true", default=None)
+    )
+    return option(flag, help=f.metadata["about"].replace("%", "%%"), **kind)
+
+
+REINS = tuple(map(_rein_option, fields(CleanSettings)))
+
+
+def given_reins(args: Namespace) -> dict[str, Any]:
+    "The fields that were typed."
+    return {f.name: v for f in fields(CleanSettings) if (v := getattr(args, f.name)) is not None}
+
 # %% ../../nbs/cleanup/command.ipynb #49f69e1a
 CLEAN_OPTIONS = (
     option("path", role="input", help="a recording or a folder"),
     option("-o", "--out", help="the repaired recording, or a folder for a folder (default: NAME.clean.SUFFIX)"),
-    option("--method", default="auto", role="maybe", help="auto, a method by name, or a checkpoint's folder"),
-    option("--fidelity", default="outliers", type=one_of("fidelity", FIDELITIES), metavar="{" + ",".join(FIDELITIES) + "}",
-           help="what may change: gaps only, gaps and wrong points (default), or everything"),
+    option("--method", default="auto", role="maybe", help="auto, a method by name, with settings if it has some (pca:rank=4), or a checkpoint's folder"),
+    *REINS,
+    option("--config", role="input", metavar="YAML", help="a file with some of these, one `name: value` a line; what is typed wins"),
     REPORT,
     option("--apply", role="input", metavar="CSV", help="apply an edited corrections table instead of cleaning"),
-    option("--max-gap", type=above_zero, metavar="SECONDS", help="leave longer gaps open"),
     option("--minutes", type=float, default=0.0, help="time that method auto may spend on comparing the methods first (default: none)"),
     option("--export-frames", metavar="CSV", help="list the frames worth labelling again, as DeepLabCut reads them (2-D recordings)"),
     option("--video", role="input", help="the recording's video: under the tracks in the report, and pictures of those frames beside the CSV"),
@@ -63,7 +86,13 @@ def plan_clean(args: Namespace) -> Files:
     "Complete the names, and refuse what cannot be."
     src = Path(args.path)
     check_method(args.method)
+    args.settings = clean_settings(args.config, **given_reins(args))
     args.out = Path(args.out or repaired_name(src))
+    if args.apply and args.settings.given():
+        name = min(args.settings.given())
+        raise ValueError(
+            f"--apply takes the table as it stands, got {name} besides; leave one of them out"
+        )
     args.many = src.is_dir() and not _is_one(src)
     if args.many:
         _refuse_single(args)
@@ -95,8 +124,9 @@ def _is_one(folder: Path) -> bool:
 
 def check_method(name: str):
     "ValueError for what is neither a method nor a checkpoint's folder."
-    if name not in (known := ("auto", *METHODS)) and not Path(name).exists():
-        raise ValueError(unknown_name("method or a checkpoint's folder", name, known))
+    bare = split_method(name)[0]
+    if bare not in (known := ("auto", *METHODS)) and not Path(name).exists():
+        raise ValueError(unknown_name("method or a checkpoint's folder", bare, known))
 
 # %% ../../nbs/cleanup/command.ipynb #f4bf2e72
 def _refuse_single(args: Namespace):
@@ -124,9 +154,7 @@ def _refuse_frames(args: Namespace):
 # %% ../../nbs/cleanup/command.ipynb #8efe858d
 def run_clean(args: Namespace) -> dict:
     "One file, or a folder into a folder."
-    options = dict(
-        method=args.method, fidelity=args.fidelity, max_gap=args.max_gap, minutes=args.minutes
-    )
+    options = dict(method=args.method, settings=args.settings, minutes=args.minutes)
     options |= reading_options(args)
     if args.many:
         return clean_tree(args, options)

@@ -20,6 +20,7 @@ from ..core.landing import landing
 from ..core.motion import Scene
 from ..filters.auto import own_method
 from ..filters.cleaner import Cleaned
+from ..filters.settings import CleanSettings, clean_settings, taken_reins
 from ..formats.at_once import BESIDE, WRITTEN, ending, refuse_ending
 from ..formats.registry import read, read_all, write, write_all
 
@@ -74,14 +75,14 @@ def pick_worst(cleaned: Cleaned) -> Cleaned:
     return replace(cleaned, **both, **each).with_notes((said,))
 
 # %% ../../nbs/cleanup/pipeline.ipynb #97e8dae9
-def repair(scene: Scene, method: str, fidelity: str, max_gap, minutes: float) -> Cleaned:
+def repair(scene: Scene, method: str, settings: CleanSettings, minutes: float) -> Cleaned:
     "One recording, by the method that was asked for or that `compare` names."
-    if method != "auto" or fidelity == "all" or not minutes or own_method(scene):
-        return clean(scene, method, fidelity, max_gap)
+    if method != "auto" or settings.may_change == "all" or not minutes or own_method(scene):
+        return clean(scene, method, settings=settings)
     from motionbook.cleanup.compare.compare import auto_method
 
     named, why = auto_method(scene, 60 * minutes)
-    return clean(scene, named or method, fidelity, max_gap).with_notes((why,))
+    return clean(scene, named or method, settings=settings).with_notes((why,))
 
 # %% ../../nbs/cleanup/pipeline.ipynb #8f4e9c66
 def land(cleaned: Cleaned, scenes: list[Scene], out: Path, report: ReportFiles | None, title: str):
@@ -105,17 +106,16 @@ def clean_file(
     src: str | Path,  # a recording in any format that `read` knows
     out: str | Path,  # the repaired recording; its name decides the format
     method: str = "auto",
-    fidelity: str = "outliers",
     report: str | Path | None = None,  # .html
     apply: str | Path | None = None,  # a corrections table to apply instead of cleaning
-    max_gap: float | None = None,  # seconds; longer gaps stay open
     minutes: float = 0.0,  # that method "auto" may spend on comparing the methods first
     progress: bool = False,  # show a bar when it takes longer
     video: str | Path | None = None,  # that was tracked: shown under the tracks in the report
-    **options,  # passed to the reader, such as fps
+    settings: CleanSettings | str | Path | None = None,  # or a YAML file that holds them
+    **options,  # fields of `CleanSettings`, stronger than `settings`; the rest goes to the reader, such as fps
 ) -> Cleaned:  # of a marker dataset: its sequences are the actors
     "Repair a recording; write it, its corrections table (`OUT.corrections.csv`) and, if asked for, a report."
-    src, out = Path(src), Path(out)
+    src, out, made = Path(src), Path(out), clean_settings(settings, **taken_reins(options))
     files = clean_files(src, out, report, apply, method, video=video, single=True)
     check_apart(files)
     if src.is_dir():
@@ -129,7 +129,7 @@ def clean_file(
             scene = side_by_side(scenes)
             cleaned = apply_corrections(scene, read_corrections(apply, scene))
         else:
-            cleaned = join_cleaned([repair(s, method, fidelity, max_gap, minutes) for s in scenes])
+            cleaned = join_cleaned([repair(s, method, made, minutes) for s in scenes])
         step()
         land(cleaned, scenes, out, page_files(src, out, report, options, video), src.name)
         step()

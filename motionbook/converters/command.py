@@ -38,6 +38,8 @@ def info(
 # %% ../../nbs/converters/command.ipynb #19b8bd46
 def actor_facts(m) -> dict:
     "What is said of one body."
+    from motionbook.core.size import scenery
+
     seen = m.observed
     facts = {
         "name": m.name,
@@ -49,7 +51,12 @@ def actor_facts(m) -> dict:
     if m.confidence is not None:
         facts["low_likelihood"] = round(float((m.confidence < 0.6).float().mean()), 6)
     never = [n for n, there in zip(m.skeleton.joints, seen.any(0).tolist()) if not there]
-    return facts | {"joint_names": list(m.skeleton.joints), "never_seen": never}
+    still = [n for n, s in zip(m.skeleton.joints, scenery(m.positions).tolist()) if s]
+    return facts | {
+        "joint_names": list(m.skeleton.joints),
+        "never_seen": never,
+        "never_move": still,
+    }
 
 # %% ../../nbs/converters/command.ipynb #a3d59c27
 def info_lines(facts: dict) -> Iterator[str]:
@@ -64,8 +71,9 @@ def info_lines(facts: dict) -> Iterator[str]:
         low = "" if low is None else f", {100 * low:.1f} % below likelihood 0.6"
         yield f"  {a['name'] or 'actor'}: {a['joints']} points in {a['dimensions']}-D, {100 * a['missing']:.1f} % missing{low}"
         yield "    " + ", ".join(a["joint_names"][:12]) + ", …" * (a["joints"] > 12)
-        if a["never_seen"]:
-            yield "    never seen: " + ", ".join(a["never_seen"])
+        for key in ("never_seen", "never_move"):
+            if a[key]:
+                yield f"    {key.replace('_', ' ')}: " + ", ".join(a[key])
 
 # %% ../../nbs/converters/command.ipynb #85b4a707
 def run_info(args: Namespace) -> dict:

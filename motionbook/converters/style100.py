@@ -138,7 +138,9 @@ def load_style100(
     facts = {"style": style, "movement": move, "cut": [start, stop], "about": about}
     text = f"a person {does} in the style {_spaced(style)}" + (f": {about}" if about else "")
     actors = tuple(_cut_actor(with_usual_root(m), start, stop) for m in scene.actors)
-    notes = () if cut else ("no cut in Frame_Cuts.csv: the whole file",)
+    notes = [] if cut else ["no cut in Frame_Cuts.csv: the whole file"]
+    tops = {s.joints[s.parents.index(-1)] for s in (m.skeleton for m in scene.actors)}
+    notes += [f"the root is called {top!r} here: taken for {ROOT}" for top in sorted(tops - {ROOT})]
     meta = {"labels": Labels(action=action, more=facts), "original": None}
     meta |= {"notes": (*scene.meta.get("notes", ()), *notes)}
     return scene.replace(actors=actors, text=(text,), meta={**scene.meta, **meta})

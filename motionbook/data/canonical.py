@@ -43,7 +43,7 @@ from motionbook.schema.enrich import (
 )
 from ..schema.metadata import EnhancedSampleMetadata, move_frames
 from ..schema.sample import checked_sample, fit_frames, make_sample, write_samples
-from ..schema.stick import project, segment_lengths, stick_joints
+from ..schema.stick import is_picture, project, segment_lengths, stick_joints
 from ..schema.validate import DataValidator
 
 # %% ../../nbs/data/canonical.ipynb #a701a459
@@ -113,10 +113,8 @@ def put_on_floor(
 
 def check_limbs(scene: Scene, validator: DataValidator):
     "Rejected where a limb in space does not keep its length; what is flat is a picture, judged later."
-    for m in scene.actors:
+    for m in () if is_picture(scene) else scene.actors:
         joints = stick_joints(m)
-        if (joints.flatten(0, 1).amax(0) - joints.flatten(0, 1).amin(0)).min() < 1e-6:
-            continue
         lengths = segment_lengths(joints)
         verdict = validator.check_skeleton_consistency(torch.zeros(len(lengths), 4), lengths)
         if not verdict:
@@ -245,7 +243,7 @@ def _viewed(
     if any(m.meta.get("approximate") for m in scene.actors):
         facts["rest_joints"] = "approximate"
     enhanced, action = _known_of(scene, slow, dataset), _action(slow, told)
-    for view in options.views:
+    for view in options.views[:1] if is_picture(scene) else options.views:
         made = make_sample(
             slow, dataset, view, action, source_fps=scene.fps, enhanced=enhanced, **facts
         )

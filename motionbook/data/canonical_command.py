@@ -148,12 +148,9 @@ def run_export(args: Namespace) -> dict:
 
 def _as_figure(scene, view):
     "The scene as a flat figure; one that is flat already stays as it is."
-    from motionbook.schema.stick import figure_to_scene, stick_figure
+    from motionbook.schema.stick import figure_to_scene, is_picture, stick_figure
 
-    if all(
-        m.positions.shape[-1] == 3 and not m.positions[..., 2].nan_to_num().any()
-        for m in scene.actors
-    ):
+    if is_picture(scene):
         return scene
     flat = stick_figure(scene, view)
     return figure_to_scene(

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..converters.base import Item, Source, dataset_items
+from ..converters.base import Item, Source, dataset_items, find_source
 from ..converters.split_lists import SIDES, find_split, read_split, select, side_name
 from ..core.config import settings
 from ..core.files import atomic_write, read_text, sha256
@@ -200,9 +200,9 @@ def features_command(
     if form:
         STATS.entry(form)
     side = side_name(split) if split not in (None, "make") else None
-    source, items = dataset_items(src, dataset, side)
+    out = Path(out or settings().cache / name / find_source(src, dataset).name)
+    source, items = dataset_items(src, dataset, side, out / "unpacked")
     items = items[:limit]
-    out = Path(out) if out is not None else settings().cache / name / source.name
     r, like = chosen_representation(name, source, items, out, **options)
     index = precompute(items, r, out, source.load, workers, progress)
     facts = _counted(name, source, out, index, like)

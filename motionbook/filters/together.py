@@ -139,15 +139,23 @@ def _fill_wrong_frames(x: Tensor, wrong: Tensor, fps: float) -> Tensor:
     return torch.where((wrong & y.isfinite().all(-1))[:, None], y, x)
 
 # %% ../../nbs/filters/together.ipynb #af1e0b51
-def mend_rotations(motion: Motion) -> Mended:
+def mend_rotations(
+    motion: Motion,
+    free: Tensor | None = None,  # [t j] bool: whose numbers may change; None = all
+) -> Mended:
     "Replace rotations and places that leap; every other number stays to the bit."
     t, j = motion.positions.shape[:2]
     if motion.rotations is None or t < 8:
         return Mended(motion, torch.zeros(t, j, dtype=torch.bool))
     back, traded = untraded(motion)
+    if free is not None and not free.all():
+        traded = traded & free & free[:, motion.skeleton.mirror]
+        back = torch.where(traded[..., None, None], back, motion.rotations)
     posed = motion if not traded.any() else _pose_again(motion, back, motion.offsets)
     turned, shifted = _leaps(posed)
     turned = turned & motion.rotations.isfinite().flatten(2).all(-1)
+    if free is not None:
+        turned, shifted = turned & free, shifted & free
     if turned.all(0).any():
         turned, shifted = torch.zeros_like(turned), torch.zeros_like(shifted)
     if not (turned | shifted | traded).any():

@@ -89,4 +89,5 @@ def files_beside(
     "Other files that reading a recording reads."
     path, end = Path(path), ending(path)
     patterns = BESIDE[:2] if end == ".amc" else BESIDE[2:] if end in (".h5", ".hdf5") else ()
+    patterns += ("config.yaml",) * (end in (".csv", ".h5", ".hdf5"))  # of a DeepLabCut project
     return sorted({p for pattern in patterns for p in path.parent.glob(pattern)})

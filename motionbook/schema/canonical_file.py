@@ -42,7 +42,8 @@ def sample_scene(
     "A sample as a scene: the frames that are valid, with actions and camera."
     n = sample["meta"].get("valid_frames", len(sample["motion"]))
     actions = sample["actions"][:n]
-    labels = labels_from(sample["meta"].get("labels", {}))
+    told = {k: v for k, v in sample["meta"].get("labels", {}).items() if k != "floor"}  # it is at 0
+    about = {"labels": labels_from(told), "view": sample["meta"].get("view")}
     return figure_to_scene(
         sample["motion"][:n],
         sample["meta"].get("fps", 25.0),
@@ -50,7 +51,7 @@ def sample_scene(
         source=source,
         camera=sample["camera"][:n],
         actions=actions[:, None] if actions.ndim == 1 else actions,
-        meta={"format": "canonical", "units": "m", "up": "y", "labels": labels} | meta,
+        meta={"format": "canonical", "units": "m", "up": "y"} | about | meta,
     )
 
 # %% ../../nbs/schema/canonical_file.ipynb #38d8a045

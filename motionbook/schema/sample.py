@@ -11,6 +11,7 @@ import io
 import json
 import pickle
 import sys
+import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -317,10 +318,19 @@ def save_canonical(
     return write_samples(path, [lambda: stored])
 
 
+def _loaded(path: str | Path) -> Any:
+    "What is in the file; arrays that are stored as they are stay there until somebody looks at them."
+    read_bytes(path, head=1)
+    with zipfile.ZipFile(path) as z:
+        stored = all(i.compress_type == zipfile.ZIP_STORED for i in z.infolist())
+    from_where = str(path) if stored else io.BytesIO(read_bytes(path))
+    return torch.load(from_where, mmap=stored, weights_only=True, map_location="cpu")
+
+
 def load_canonical(path: str | Path) -> list[dict[str, Any]]:
     "The samples of a canonical file; BadFile names the sample and the key that do not fit."
     try:
-        found = torch.load(io.BytesIO(read_bytes(path)), weights_only=True, map_location="cpu")
+        found = _loaded(path)
     except Exception as err:
         raise bad_file(
             path,

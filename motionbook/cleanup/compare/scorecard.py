@@ -18,10 +18,9 @@ from ... import __version__
 from ..clean import make_cleaner
 from .trials import Contender
 from ...core.files import atomic_write
-from ...filters.auto import chosen_detector
-from ...filters.cleaner import Cleaner, FilterCleaner
-from ...filters.detect.swaps import identity_swaps
-from ...filters.together import mend_rotations
+from ...filters.cleaner import Cleaner
+from ...filters.methods import method_text
+from ...filters.settings import CleanSettings
 
 # %% ../../../nbs/cleanup/compare/scorecard.ipynb #3cd424d0
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class ScoreCard(Verdict):
         "Write one HTML file that needs nothing else."
         return atomic_write(path, report_page(self))
 
-    def cleaner(self, max_gap: float | None = None) -> Cleaner:
+    def cleaner(self, settings: CleanSettings | None = None) -> Cleaner:
         "The winner with its settings, ready to clean."
         if self.contender is None:
             raise ValueError(
@@ -103,11 +102,7 @@ class ScoreCard(Verdict):
         c = self.contender
         if c.cleaner is not None:
             return c.cleaner
-        if not c.settings:
-            return make_cleaner(c.method, max_gap=max_gap)
-        return FilterCleaner(
-            c.method, chosen_detector, c.filler, identity_swaps, max_gap, mend_rotations
-        )
+        return make_cleaner(method_text(c.method, dict(c.settings)), settings)
 
 # %% ../../../nbs/cleanup/compare/scorecard.ipynb #2e8de8ee
 def headline(card: ScoreCard) -> str:

@@ -8,7 +8,7 @@ __all__ = ['SETTINGS', 'CELLS', 'LEAST', 'MOST', 'SPAN', 'SHARE', 'Contender', '
 
 # %% ../../../nbs/cleanup/compare/trials.ipynb #d2ac2959
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -29,20 +29,19 @@ from ...core.registry import unknown_name
 from ...filters.auto import chosen_detector
 from ...filters.cleaner import REASON, Cleaner, Filler, Trained, detect, unswapped
 from ...filters.detect.swaps import identity_swaps
-from ...filters.fill.classical import butterworth, median, noise_floor, savgol
-from ...filters.fill.coupled import coupled
-from ...filters.fill.lowrank import best_filler, low_rank, pca_prior
-from ...filters.methods import METHODS
+from ...filters.fill.classical import noise_floor
+from ...filters.fill.lowrank import best_filler
+from ...filters.methods import METHODS, make_filler
 
 # %% ../../../nbs/cleanup/compare/trials.ipynb #230fff3e
-SETTINGS: dict[str, tuple[Callable[..., Filler], tuple[dict, ...]]] = {
-    "median": (median, ({"window": 3}, {"window": 9})),
-    "savgol": (savgol, ({"window_seconds": 0.2}, {"window_seconds": 0.8, "order": 3})),
-    "butterworth": (butterworth, ({"cutoff": 4.0}, {"cutoff": 10.0})),
-    "low-rank": (low_rank, ({"rank": 4}, {"rank": 12}, {"hidden_weight": 0.005})),
-    "pca": (pca_prior, ({"rank": 4}, {"rank": 14})),
-    "coupled": (coupled, ({"noise": 0.0},)),
-}  # method -> filler factory, settings to try besides its own
+SETTINGS: dict[str, tuple[dict, ...]] = {
+    "median": ({"window": 3}, {"window": 9}),
+    "savgol": ({"window_seconds": 0.2}, {"window_seconds": 0.8, "order": 3}),
+    "butterworth": ({"cutoff": 4.0}, {"cutoff": 10.0}),
+    "low-rank": ({"rank": 4}, {"rank": 12}, {"hidden_weight": 0.005}),
+    "pca": ({"rank": 4}, {"rank": 14}),
+    "coupled": ({"noise": 0.0},),
+}  # method -> settings to try besides its own
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,8 @@ def contenders(
     made = []
     for n in sorted(names, key=known.index):
         made.append(Contender(n, filler=chosen if n == "auto" else METHODS[n]()))
-        factory, settings = SETTINGS.get(n, (None, ()))
-        made += [Contender(n, tuple(s.items()), factory(**s)) for s in settings if tune]
+        tried = SETTINGS.get(n, ()) if tune else ()
+        made += [Contender(n, tuple(s.items()), make_filler(n, **s)) for s in tried]
     return made + [Contender(n, cleaner=c) for n, c in (cleaners or {}).items()]
 
 # %% ../../../nbs/cleanup/compare/trials.ipynb #4b51e1e2

@@ -345,6 +345,10 @@ def savgol(
     order: int = 2,  # of the polynomial
 ) -> Filler:
     "Savitzky–Golay smoothing after linear filling."
+    if not (window_seconds > 0 and order >= 0):
+        raise ValueError(
+            f"expected a window above 0 s and an order of at least 0, got {window_seconds} and {order}"
+        )
 
     def estimate(x, known, fps):
         from scipy.signal import savgol_coeffs, savgol_filter

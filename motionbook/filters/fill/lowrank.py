@@ -79,6 +79,8 @@ def low_rank(
     "Low-rank completion of frames × coordinates, relative to the middle of the body."
     if rank < 1:
         raise ValueError(f"expected a rank of at least 1, got {rank}")
+    if not hidden_weight >= 0:
+        raise ValueError(f"expected a weight of at least 0, got {hidden_weight}")
 
     def estimate(x, known, fps):
         filled = fill_linear(x, known)
@@ -143,6 +145,8 @@ def pca_prior(
     space: PoseSpace | None = None,  # learned from clean recordings; None = from this one
 ) -> Filler:
     "Kalman smoothing, then a pull towards the space of poses."
+    if rank < 1:
+        raise ValueError(f"expected a rank of at least 1, got {rank}")
 
     def fill(positions: Tensor, fps: float, errors: bool = True) -> Filled:
         return pulled(rts()(positions, fps, errors), known_points(positions), rank, space)

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['JERK', 'TRUST', 'UNSURE', 'ROBOT', 'usual_jerk', 'drawn_numbers', 'within_reach', 'mend_clip', 'own_reasons',
-           'passed_on', 'mend_motion', 'RobotCleaner', 'check_robot_motion']
+           'passed_on', 'mend_motion', 'held_numbers', 'RobotCleaner', 'check_robot_motion']
 
 # %% ../../../nbs/filters/robot/robot_cleaner.ipynb #6d8017fe
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -33,6 +33,7 @@ from motionbook.filters.cleaner import (
     Fidelity,
     Trained,
     checked_fidelity,
+    free_points,
     sigma_to_confidence,
 )
 from motionbook.filters.robot.joint_faults import (
@@ -45,6 +46,7 @@ from motionbook.filters.robot.joint_faults import (
     local_tremble,
     stops_of,
 )
+from ..settings import AS_USUAL, CleanSettings
 
 # %% ../../../nbs/filters/robot/robot_cleaner.ipynb #f0726ceb
 JERK = (2e-5, 0.005)  # least and most a frame³ that is believed of a column
@@ -103,6 +105,7 @@ def mend_clip(
     clip: RobotClip,
     fidelity: Fidelity = "outliers",  # what may change: "missing", "outliers" or "all"
     max_gap: float | None = None,  # seconds; longer gaps stay open
+    held: Tensor | None = None,  # [t, n + 7] bool: numbers that must not change
 ) -> tuple[RobotClip, Faults]:  # mended, and the reasons of the numbers that changed or are missing
     "A clip with its faults repaired."
     z, faults = clip_channels(clip), find_faults(robot, clip)
@@ -110,6 +113,8 @@ def mend_clip(
         faults = faults._replace(reason=faults.reason * (faults.reason == REASON["missing"]))
     if fidelity == "all":
         faults = _everything(z, faults, robot, clip.fps)
+    if held is not None:
+        faults = faults._replace(reason=faults.reason * ~held)
     flagged = faults.reason > 0
     if not flagged.any():
         return clip, faults
@@ -172,10 +177,11 @@ def mend_motion(
     robot: Robot,
     motion: Motion,  # with rotations
     fidelity: Fidelity = "outliers",
-    max_gap: float | None = None,
+    settings: CleanSettings = AS_USUAL,
 ) -> tuple[Motion, Tensor, RobotClip]:  # mended, reasons [t j], the clip
     "A robot's motion with its faults repaired."
-    clip, faults = mend_clip(robot, motion_to_clip(robot, motion), fidelity, max_gap)
+    held = held_numbers(motion, settings)
+    clip, faults = mend_clip(robot, motion_to_clip(robot, motion), fidelity, settings.max_gap, held)
     own = own_reasons(faults, len(robot))
     if not (own > 0).any():
         return motion, own, clip
@@ -188,6 +194,17 @@ def mend_motion(
     new = motion.replace(positions=positions, rotations=rotations, offsets=offsets)
     return new, passed_on(own, moved, motion.skeleton.parents), clip
 
+# %% ../../../nbs/filters/robot/robot_cleaner.ipynb #xc681a68c
+def held_numbers(
+    motion: Motion,  # of a robot, the base first
+    settings: CleanSettings,
+) -> Tensor | None:  # [t, n + 7] bool; None = nothing is held
+    "The numbers of a clip that must not change."
+    free = free_points(motion, settings)
+    if settings.keep_first_frame:
+        free[0] = False
+    return None if free.all() else ~torch.cat([free[:, 1:], free[:, :1].expand(-1, 7)], 1)
+
 # %% ../../../nbs/filters/robot/robot_cleaner.ipynb #1d54d1a7
 UNSURE = 0.02  # metres that a repaired point may be off in a gap of one frame
 
@@ -196,7 +213,7 @@ UNSURE = 0.02  # metres that a repaired point may be off in a gap of one frame
 class RobotCleaner:
     "Repairs joint angles and the root of robots."
 
-    max_gap: float | None = None  # seconds; longer gaps stay open
+    settings: CleanSettings = AS_USUAL
     name: str = "robot"
 
     def fit(self, scenes: Iterable[Scene]) -> Self:
@@ -206,6 +223,10 @@ class RobotCleaner:
     def clean(self, scene: Scene, fidelity: Fidelity = "outliers") -> Cleaned:
         "Repair every robot of a scene, motion by motion."
         checked_fidelity(fidelity)
+        if self.settings.sensitivity != 1:
+            raise ValueError(
+                f"sensitivity {self.settings.sensitivity:g}: a robot's faults are told by its limits, not by odds; leave it out"
+            )
         starts = [s for s in scene.meta.get("starts", (0,)) if s < len(scene)]
         parts = [self._actor(m, starts, fidelity) for m in scene.actors]
         actors, reason, sigma, notes = zip(*parts)
@@ -230,7 +251,12 @@ class RobotCleaner:
         bounds = list(zip(starts, [*starts[1:], len(motion)]))
         whole = len(bounds) == 1
         done = [
-            mend_motion(robot, motion if whole else _frames(motion, a, b), fidelity, self.max_gap)
+            mend_motion(
+                robot,
+                motion if whole else _frames(motion, a, b),
+                fidelity,
+                self.settings if a == 0 else replace(self.settings, keep_first_frame=False),
+            )
             for a, b in bounds
         ]
         reason = torch.cat([r for _, r, _ in done])
@@ -294,7 +320,7 @@ def _notes(robot: Robot, before: Motion, clips: list[RobotClip], reason: Tensor)
 
 # %% ../../../nbs/filters/robot/robot_cleaner.ipynb #a8f336f9
 ROBOT = Trained(
-    lambda max_gap: RobotCleaner(max_gap),
+    lambda settings: RobotCleaner(settings),
     check_robot_motion,
     lambda motion: lambda joints: {},
     alone=True,

@@ -10,7 +10,7 @@ __all__ = ['H5_SUFFIXES', 'read_dlc_h5', 'write_dlc_h5', 'table_keys', 'has_tabl
 import contextlib
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from motionbook.formats.dlc.dlc_table import (
     find_tracks,
     level_of,
     scene_to_table,
+    split_by_prefix,
     table_file,
     with_scale,
 )
@@ -168,6 +169,7 @@ def parse_h5(
     path="tracks.h5",  # for messages
     fps: float | None = None,  # frames per second; None = 30, assumed
     key: str | None = None,  # which table; None = the first that fits
+    prefixes: Sequence[str] = (),  # of parts that are an animal of their own
 ) -> H5File:
     "Read a DeepLabCut table from an HDF5 file; BadFile says what is wrong with it."
     with opened(io.BytesIO(raw), path) as f:
@@ -180,10 +182,12 @@ def parse_h5(
         for k in chosen:
             try:
                 table, pieces = _read_table(f, k, path)
+                table = replace(table, tracks=split_by_prefix(table.tracks, prefixes, path))
             except BadFile as err:
                 errors.append(err)
             else:
-                return table_file(H5File, raw, table, path, fps, pieces=pieces, options={"key": k})
+                told = {"key": k, "prefixes": prefixes} if prefixes else {"key": k}
+                return table_file(H5File, raw, table, path, fps, pieces=pieces, options=told)
         raise errors[0]
 
 # %% ../../../nbs/formats/dlc/dlc_h5.ipynb #b3672269

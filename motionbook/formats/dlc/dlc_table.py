@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['MAX_HOLE', 'TRUSTED', 'MAX_SPREAD', 'SCORER', 'LEVEL_NAMES', 'Track', 'Table', 'coordinate_of', 'level_of',
            'flat_name', 'find_tracks', 'compact', 'read_points', 'numbered_frames', 'timed_frames', 'index_frames',
-           'frame_labels', 'index_rate', 'index_notes', 'are_images', 'with_scale', 'infer_edges', 'TableFile',
-           'table_file', 'table_to_scene', 'update_values', 'scene_to_table']
+           'frame_labels', 'index_rate', 'index_notes', 'are_images', 'with_scale', 'split_by_prefix', 'infer_edges',
+           'TableFile', 'table_file', 'table_to_scene', 'update_values', 'scene_to_table']
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #e40a14a6
 import functools
@@ -327,6 +327,46 @@ def _table_notes(table: Table) -> tuple[str, ...]:
     if are_images(table.labels):
         notes.append("the index names images: labels by hand, not a track")
     return (*notes, *index_notes(table.labels))
+
+# %% ../../../nbs/formats/dlc/dlc_table.ipynb #x85470f90
+def split_by_prefix(
+    tracks: tuple[Track, ...],
+    prefixes: Sequence[str],  # such as ("B_", "W_"); () = as they are
+    path="",  # for messages
+) -> tuple[Track, ...]:
+    "Tracks whose parts of a prefix are an animal of their own, named by it."
+    prefixes = tuple(
+        p
+        for w in ([prefixes] if isinstance(prefixes, str) else prefixes)
+        for p in w.split(",")
+        if p
+    )
+    every = [p for t in tracks for p in t.parts]
+    for prefix in prefixes:
+        if not any(p.startswith(prefix) and p != prefix for p in every):
+            raise bad_file(
+                path,
+                f"body parts that begin with {prefix!r}",
+                ", ".join(every[:8]),
+                fix="give the prefixes as the names have them, such as B_,W_",
+            )
+    out = []
+    for t in tracks if prefixes else ():
+        owner = [next((p for p in prefixes if n.startswith(p) and n != p), "") for n in t.parts]
+        for prefix in (*prefixes, ""):
+            at = [k for k, o in enumerate(owner) if o == prefix]
+            name = "/".join(filter(None, (t.name, prefix.strip("_-. "))))
+            if at:
+                out.append(
+                    replace(
+                        t,
+                        name=name,
+                        parts=tuple(t.parts[k][len(prefix) :] for k in at),
+                        at=t.at[at],
+                        likelihood=t.likelihood[at],
+                    )
+                )
+    return tuple(out) or tracks
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #18aa5d51
 TRUSTED = 0.6  # likelihood above which a point counts, DeepLabCut's own habit

@@ -23,7 +23,7 @@ from ...core.files import bad_file
 from ...core.gaps import run_lengths
 from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton
-from ...filters.auto import chosen_detector
+from ...filters.auto import detector_for
 from motionbook.filters.cleaner import (
     Cleaned,
     Fidelity,
@@ -37,6 +37,7 @@ from ...filters.fill.classical import known_points
 from ...filters.fill.coupled import coupled
 from ...filters.fill.kalman import rts
 from ...filters.fill.mixed import mixed
+from ...filters.settings import AS_USUAL, CleanSettings
 from ...filters.together import mend_rotations
 from .estimates import noise_levels
 from .network import SkeletonCorrector, correct, places_for
@@ -274,7 +275,7 @@ class LearnedCleaner:
 
     model: SkeletonCorrector = field(repr=False)
     name: str = "learned"
-    max_gap: float | None = None  # seconds; longer gaps stay open
+    settings: CleanSettings = AS_USUAL
 
     def fit(self, scenes: Iterable[Scene]) -> Self:
         "It is trained already."
@@ -293,6 +294,12 @@ class LearnedCleaner:
             learned_filler(self.model, m.skeleton, m.positions.shape[-1]), self.name
         )
         cleaner = FilterCleaner(
-            self.name, chosen_detector, coupled(), identity_swaps, self.max_gap, mend_rotations, own
+            self.name,
+            detector_for(self.settings),
+            coupled(),
+            identity_swaps,
+            self.settings,
+            mend_rotations,
+            own,
         )
         return cleaner.clean(scene, fidelity)

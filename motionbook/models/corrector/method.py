@@ -31,7 +31,7 @@ def corrector_method(
         alone = lambda joints: learned_filler(*given, joints)
         return lambda joints: {name: mixed(alone(None), name) if joints is None else alone(joints)}
 
-    return Trained(lambda max_gap: LearnedCleaner(load(), name, max_gap), check, fillers)
+    return Trained(lambda settings: LearnedCleaner(load(), name, settings), check, fillers)
 
 
 def checkpoint_method(
