@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['code_folder', 'compiled']
 
-# %% ../../nbs/core/compiled.ipynb #65b1b549
+# %% ../../nbs/core/compiled.ipynb #44ac0b71
+import functools
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-# %% ../../nbs/core/compiled.ipynb #1eb00972
+# %% ../../nbs/core/compiled.ipynb #fb2c5581
 def code_folder() -> Path:
     "Where machine code is kept: NUMBA_CACHE_DIR where it is set, else the user's cache."
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
@@ -21,16 +22,33 @@ def code_folder() -> Path:
     return Path(base).expanduser() / "motionbook" / "compiled"
 
 
-def compiled(
-    f: Callable,  # on numbers, arrays and named tuples of them
-) -> Callable:
-    "The function as machine code, compiled at its first call; kept where something can be kept."
-    from numba import config, njit
+class compiled:
+    "A function as machine code from its first call on; so are the others of its module that it may call."
 
-    before, config.CACHE_DIR = config.CACHE_DIR, str(code_folder())
-    try:
-        return njit(cache=True, error_model="numpy")(f)
-    except (RuntimeError, OSError):  # no folder that can be written, or no file that it stands in
-        return njit(error_model="numpy")(f)
-    finally:
-        config.CACHE_DIR = before
+    def __init__(
+        self,
+        f: Callable,  # on numbers, arrays and named tuples of them
+    ):
+        functools.update_wrapper(self, f)
+        self.f = f
+
+    @functools.cached_property
+    def code(self) -> Callable:
+        "What numba makes of it; kept where something can be kept."
+        from numba import config, njit
+
+        before, config.CACHE_DIR = config.CACHE_DIR, str(code_folder())
+        try:
+            return njit(cache=True, error_model="numpy")(self.f)
+        except (
+            RuntimeError,
+            OSError,
+        ):  # no folder that can be written, or no file that it stands in
+            return njit(error_model="numpy")(self.f)
+        finally:
+            config.CACHE_DIR = before
+
+    def __call__(self, *args):
+        scope = self.f.__globals__  # numba looks there for the functions that this one calls
+        scope.update({n: v.code for n, v in scope.items() if isinstance(v, compiled)})
+        return self.code(*args)

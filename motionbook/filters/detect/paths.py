@@ -176,7 +176,10 @@ def proven_gate(
     return detect
 
 
-def best_detector(motion: Motion) -> tuple[Detector, str]:  # the detector, and why this one
+def best_detector(
+    motion: Motion,
+    low: float = LOW,  # likelihood below which points are candidates
+) -> tuple[Detector, str]:  # the detector, and why this one
     "Choose the detectors for a recording by what it has."
     parts, why = [], []
     if len(motion) >= SHORTEST:
@@ -186,12 +189,12 @@ def best_detector(motion: Motion) -> tuple[Detector, str]:  # the detector, and 
                 f"{len(motion.skeleton.mirror_pairs)} mirror pairs: swaps by continuity and sides"
             )
         if motion.confidence is not None:
-            parts.append(proven_gate())
-            every = f"likelihood below {LOW:g} is left out"
-            some = f"likelihood weighed, and below {LOW:g} left out where a point leaps"
-            why.append(every if gate_pays(motion) else some)
+            parts.append(proven_gate(low))
+            every = f"likelihood below {low:g} is left out"
+            some = f"likelihood weighed, and below {low:g} left out where a point leaps"
+            why.append(every if gate_pays(motion, low) else some)
         parts.append(path_gate())
         why.append(f"most plausible paths over {LONGEST:g} s at {motion.fps:g} fps")
     elif motion.confidence is not None:
-        parts, why = [likelihood_gate(LOW)], ["too short for anything but the likelihood"]
+        parts, why = [likelihood_gate(low)], ["too short for anything but the likelihood"]
     return combine(*parts), "; ".join(why) or "too short to judge"
