@@ -5,8 +5,7 @@
 Three files are made from real recordings, which are played forwards and backwards until they are long enough:
 a DeepLabCut table of two mice with eight points each at 30 frames a second, a BVH of 57 joints at 120, and a
 C3D of 50 markers at 120. Faults are planted all along: jumps, lost points, and exchanged sides. Every
-length is asked for twice, whole and a quarter of it, so that the table shows how the cost grows: 1.0 is a cost
-in proportion to the length.
+length is asked for twice, whole and a quarter of it, so that the table shows how the cost grows.
 
 Each run is a process of its own, on one thread; its CPU seconds (user and system, the start of Python
 included) and its largest memory are what the operating system counts. Clock time would depend on what else
@@ -119,6 +118,100 @@ def make_c3d(data: Path, frames: int, path: Path):
 
 MAKERS = {"dlc": (make_dlc, ".csv"), "bvh": (make_bvh, ".bvh"), "c3d": (make_c3d, ".c3d")}
 
+
+def table(path: Path) -> np.ndarray:
+    "[t n] every number of a file, by the plainest reader."
+    import pandas as pd
+
+    if path.suffix == ".csv":
+        return pd.read_csv(path, header=[0, 1, 2, 3], index_col=0).to_numpy(float)
+    if path.suffix == ".bvh":
+        rows = path.read_text().split("Frame Time:")[1].split("\n", 1)[1]
+        return np.array(rows.split(), float).reshape(len(rows.strip().splitlines()), -1)
+    import ezc3d
+
+    points = ezc3d.c3d(str(path))["data"]["points"][:3]
+    return points.reshape(-1, points.shape[-1]).T
+
+
+def medfilt(x: np.ndarray) -> np.ndarray:
+    "What DeepLabCut's `filterpredictions` does with every column."
+    from scipy.signal import medfilt
+
+    return np.stack([medfilt(c, 5) for c in x.T], 1)
+
+
+def rolling(x: np.ndarray) -> np.ndarray:
+    "Straight lines over what is missing, then a rolling median."
+    import pandas as pd
+
+    return pd.DataFrame(x).interpolate().rolling(5, center=True, min_periods=1).median().to_numpy()
+
+
+def hampel_pchip(x: np.ndarray) -> np.ndarray:
+    "What lies five deviations from the rolling median is left out, then curves are drawn."
+    import pandas as pd
+    from scipy.interpolate import PchipInterpolator
+
+    d, y = pd.DataFrame(x), x.copy()
+    middle = d.rolling(11, center=True, min_periods=1).median()
+    off = (d - middle).abs()
+    spread = off.rolling(11, center=True, min_periods=1).median() * 1.4826
+    keep = (off <= 5 * spread.clip(lower=1e-9)).to_numpy() & np.isfinite(x)
+    t = np.arange(len(x))
+    for c in range(x.shape[1]):
+        if keep[:, c].sum() > 1:
+            y[:, c] = PchipInterpolator(t[keep[:, c]], x[keep[:, c], c])(t)
+    return y
+
+
+PEERS = {
+    "median filter": medfilt,
+    "lines and rolling median": rolling,
+    "Hampel and PCHIP": hampel_pchip,
+}
+
+
+def cost(*words) -> tuple[float, float]:
+    "CPU seconds and GB of a process on one thread."
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    child = subprocess.Popen([sys.executable, *map(str, words)], env=env, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(child.pid, 0)
+    if status:
+        raise SystemExit(f"failed: {words}")
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20
+
+
+def main(data: Path, frames: int, only: list[str]):
+    "Print the table."
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in only:
+            make, ending = MAKERS[kind]
+            part, whole = (Path(folder) / f"{kind}{n}{ending}" for n in (frames // 4, frames))
+            make(data, frames // 4, part)
+            make(data, frames, whole)
+            clean = lambda p: cost(
+                "-m", "motionbook.cli", "clean", p, "-o", p.with_name("out_" + p.name)
+            )
+            clean(part)  # compiles
+            short, (cpu, memory) = clean(part)[0], clean(whole)
+            print(
+                f"{kind}: {frames:,} frames, {cpu:.1f} s CPU, {memory:.2f} GB; a quarter {short:.1f} s, so {(cpu - short) / (0.75 * frames) * 36_000:.1f} s for 36,000 frames more"
+            )
+            for name in PEERS:
+                other, _ = cost(__file__, "--peer", name, whole)
+                print(f"  {name:26} {other:6.1f} s; we take {cpu / other:.1f} times that")
+
+
 if __name__ == "__main__":
-    kind, frames, out = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-    MAKERS[kind][0](Path("../shared/data"), frames, Path(out))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--frames", type=int, default=36_000)
+    parser.add_argument("--only", nargs="+", choices=MAKERS, default=list(MAKERS))
+    parser.add_argument("--peer", nargs=2, metavar=("NAME", "FILE"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.peer:
+        out = PEERS[args.peer[0]](table(Path(args.peer[1])))
+        np.savetxt(args.peer[1] + ".peer", out, "%.4f")
+    else:
+        main(args.data, args.frames, args.only)
