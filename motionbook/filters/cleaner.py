@@ -75,6 +75,7 @@ class Cleaned:
     method: str = ""
     fidelity: str = "outliers"
     notes: tuple[str, ...] = ()
+    numbers: tuple[Tensor, ...] = field(default=(), repr=False)  # [t j 3] as in NUMBERS
 
     @classmethod
     def of(cls, original: Scene, parts: Iterable[tuple], **more) -> "Cleaned":
@@ -111,7 +112,7 @@ class Cleaner(Protocol):
     def clean(self, scene: Scene, fidelity: Fidelity = "outliers") -> Cleaned: ...
 
 # %% ../../nbs/filters/cleaner.ipynb #b888d6af
-MENDED = 0.5  # confidence in a point that a mended rotation moved; its error is not known
+MENDED = 0.5  # the most confidence in a repair whose error cannot be tried
 TOLERANCE = 0.05  # share of the body's size within which a repaired point counts as right
 
 
@@ -132,23 +133,23 @@ class ActorRepair:
     filler: Filler
     scene_detector: Callable[[Scene], tuple[Found, ...]] | None = None  # for swapped individuals
     settings: CleanSettings = AS_USUAL  # what may change, and how far
-    mender: Callable[[Motion, Tensor], tuple[Motion, Tensor]] | None = (
-        None  # of rotations that may change; [t j] moved
+    mender: Callable[[Motion, Tensor], tuple[Motion, Tensor, Tensor]] | None = (
+        None  # of rotations that may change; [t j] moved, [t j] standard error
     )
     own: Callable[[Motion], Filler] | None = None  # a filler for each motion, instead of `filler`
 
     def _actor(self, motion: Motion, given: Found | None, fidelity: str):
         free = free_points(motion, self.settings)
         if self.mender and motion.rotations is not None and fidelity != "missing":
-            mended, moved = self.mender(motion, free)
-            return _add_mended(self._points(mended, given, fidelity, free), moved)
+            mended, *how = self.mender(motion, free)
+            return _add_mended(self._points(mended, given, fidelity, free), *how)
         return self._points(motion, given, fidelity, free)
 
     def _points(self, motion: Motion, given: Found | None, fidelity: str, free: Tensor):
         found = missing(motion) if fidelity == "missing" else detect(motion, self.detector, given)
         found = hold_back(found, motion, free)
         if fidelity != "all" and not (found.reason > 0).any():
-            return motion, found.reason, 1 - found.score, torch.zeros_like(found.score), ()
+            return _leave_alone(motion, found)
         trusted = (found.reason == 0) | (found.reason == REASON["swap"])
         filler = self.filler if self.own is None else self.own(motion)
         filled = filler(found.positions.masked_fill(~trusted[..., None], float("nan")), motion.fps)
@@ -176,8 +177,9 @@ class FilterCleaner(ActorRepair):
             parts.insert(0, [_leave_alone(cut_motion(m, 0, opening)) for m in scene.actors])
         whole = list(map(_join_answers, zip(*parts), scene.actors))
         said = describe_takes(0 if keep else opening, starts) + (KEPT_FRAME,) * keep
-        notes = (*said, *dict.fromkeys(n for w in whole for n in w[4]))
-        told = dict(method=self.name, fidelity=fidelity, notes=notes)
+        notes = (*said, *dict.fromkeys(n for w in whole for n in w[5]))
+        numbers = tuple(w[4] for w in whole)
+        told = dict(method=self.name, fidelity=fidelity, notes=notes, numbers=numbers)
         return Cleaned.of(scene, (w[:4] for w in whole), **told)
 
     def _take(self, scene: Scene, given: list, start: int, stop: int, fidelity: str) -> list:
@@ -194,10 +196,17 @@ def _restore_names(scene: Scene, given: list[Found | None]) -> Scene:
     return Scene(tuple(m.replace(positions=g.positions) if g else m for m, g in pairs))
 
 
-def _leave_alone(motion: Motion) -> tuple:
+def _leave_alone(motion: Motion, found: Found | None = None) -> tuple:
     "An answer for an actor that changes nothing."
-    found = missing(motion)
-    return motion, found.reason, 1 - found.score, torch.zeros_like(found.score), ()
+    found = missing(motion) if found is None else found
+    same = motion, found.reason, 1 - found.score, torch.zeros_like(found.score)
+    return *same, _get_numbers(found), ()
+
+
+def _get_numbers(found: Found) -> Tensor:
+    "[t j 3] what speaks against each point, 0 where the detector does not say."
+    none = torch.zeros(*found.reason.shape, len(NUMBERS))
+    return none if found.numbers is None else found.numbers
 
 
 def _join_answers(parts: tuple, motion: Motion) -> tuple:
@@ -307,10 +316,14 @@ def hold_names(
 # %% ../../nbs/filters/cleaner.ipynb #f3836cca
 def _put_values(motion, found, trusted, filled, fidelity, free, max_gap):
     "The motion with the filler's values where they may go, and the evidence."
+    from motionbook.filters.predictable import inside_picture
+
+    near = inside_picture(filled.positions, found.positions, trusted)
+    filled = filled._replace(positions=torch.where(trusted[..., None], filled.positions, near))
     known = filled.positions.isfinite().all(-1)
     take = known & free & (torch.ones_like(trusted) if fidelity == "all" else ~trusted)
-    if max_gap is not None:
-        take &= trusted | (run_lengths(~trusted) <= max_gap * motion.fps)
+    open_, left = _stay_open(motion, found, trusted, max_gap)
+    take &= trusted | ~open_
     moved = found.reason == REASON["swap"]
     positions = torch.where(
         take[..., None],
@@ -325,30 +338,50 @@ def _put_values(motion, found, trusted, filled, fidelity, free, max_gap):
     fixed, notes = _rebuild_motion(
         motion, positions, _new_likelihood(motion, found, moved, take, conf)
     )
+    notes += left
     notes += _note_unfilled(motion, reason, take) + _note_guesses(motion, trusted, take)
     notes += (filled.note,) if filled.note else ()
-    return fixed, reason, conf, filled.sigma * take, notes
+    numbers = _get_numbers(found) * (reason > 0)[..., None]
+    return fixed, reason, conf, filled.sigma * take, numbers, notes
+
+# %% ../../nbs/filters/cleaner.ipynb #x3b7fe883
+def _stay_open(motion, found, trusted, max_gap) -> tuple[Tensor, tuple[str, ...]]:
+    "[t j] bool: the points that are not filled, and what is said of it."
+    if max_gap is not None:
+        return run_lengths(~trusted) > max_gap * motion.fps, ()
+    from motionbook.filters.predictable import beyond_reach
+
+    limits = beyond_reach(found.positions, trusted, motion.fps)
+    away, n = int(limits.away.sum()), int((limits.open & ~limits.away[:, None]).sum())
+    said, all_of_it = (), "--max-gap inf fills all of it"
+    if away:
+        said += (
+            f"{away} frames before the body enters or after it leaves stay empty; {all_of_it}",
+        )
+    if n:
+        bound = f"; the whole body beyond {limits.whole / motion.fps:.1f} s" * (
+            limits.whole < float("inf")
+        )
+        said += (
+            f"{n} points in gaps longer than this recording bears out stay open{bound}; {all_of_it}",
+        )
+    return limits.open, said
 
 # %% ../../nbs/filters/cleaner.ipynb #5651a977
-def _add_mended(part, moved: Tensor):
+def _add_mended(part, moved: Tensor, error: Tensor):
     "A part of the answer, with the points that mended rotations moved."
-    motion, reason, confidence, sigma, notes = part
+    motion, reason, confidence, sigma, numbers, notes = part
     new = moved & (reason == 0)
-    confidence = torch.where(new, torch.minimum(confidence, torch.tensor(MENDED)), confidence)
-    n = int(moved.any(1).sum())
-    said = (
-        (
-            f"{motion.name or motion.skeleton.name}: angles or places leap in {n} frames and are drawn anew",
-        )
-        if n
-        else ()
-    )
+    sure = sigma_to_confidence(error, body_size(motion.positions))
+    n, who = int(moved.any(1).sum()), motion.name or motion.skeleton.name
+    said = f"{who}: angles or places leap in {n} frames and are drawn anew"
     return (
         motion,
         torch.where(new, REASON["jump"], reason).to(torch.uint8),
-        confidence,
-        sigma,
-        said + notes,
+        torch.where(new, torch.minimum(confidence, sure), confidence),
+        torch.where(new, error, sigma),
+        numbers,
+        ((said,) if n else ()) + notes,
     )
 
 # %% ../../nbs/filters/cleaner.ipynb #2c30e804
