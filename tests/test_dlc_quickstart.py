@@ -26,7 +26,7 @@ def lab(tmp_path_factory):
     lab = tmp_path_factory.mktemp("lab")
     for seed in range(4):
         write(mouse(seconds=5, fps=30, seed=seed, animals=2), lab / "tracks" / f"pair{seed}.csv")
-    write(mouse(seconds=12, fps=30, seed=9, animals=2), lab / "whole.csv")
+    write(mouse(seconds=6, fps=30, seed=9, animals=2), lab / "whole.csv")
     return lab
 
 

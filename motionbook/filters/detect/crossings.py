@@ -88,17 +88,22 @@ class Crossings(NamedTuple):
 
 Cost = Callable[[Tensor, Tensor, Tensor], Tensor]  # of frames, tracks, and what these go on as
 
-# %% ../../../nbs/filters/detect/crossings.ipynb #c8d0fd1c
+# %% ../../../nbs/filters/detect/crossings.ipynb #3bd60264
+def _each_gains(own: Tensor, go: Tensor, least: float) -> tuple[Tensor, Tensor]:
+    "Whether each of k tracks [k m] goes on better, and as well as usual; and what all of them gain, [m]."
+    gain, worst = own.sum(0) - go.sum(0), go.amax(0)
+    return (worst < own.amin(0)) & (worst < EXACT) & (gain > least), gain
+
+
 def _pairs(frame, track, own, i, j, there, back) -> Crossings:
     "Pairs of entries that cross over, given the costs of going on as oneself, there and back."
-    gain, worst = own[i] + own[j] - there - back, torch.maximum(there, back)
-    ok = (worst < torch.minimum(own[i], own[j])) & (worst < EXACT) & (gain > LEAST)
+    ok, gain = _each_gains(torch.stack([own[i], own[j]]), torch.stack([there, back]), LEAST)
     i, j = i[ok], j[ok]
     return Crossings(
         frame[i], torch.stack([track[i], track[j], torch.full_like(i, -1)], 1), gain[ok]
     )
 
-# %% ../../../nbs/filters/detect/crossings.ipynb #4cc0b736
+# %% ../../../nbs/filters/detect/crossings.ipynb #754edb19
 def _rings(frame, track, own, i, j, there, back) -> Crossings:
     "Rings of three: following the cheapest way on three times leads back."
     source, target, cost = torch.cat([i, j]), torch.cat([j, i]), torch.cat([there, back])
@@ -113,9 +118,8 @@ def _rings(frame, track, own, i, j, there, back) -> Crossings:
     ring = torch.stack([first, on, on[on]], 1)
     closed = (on[ring[:, 2]] == first) & (ring[:, 1:] > first[:, None]).all(1)
     ring = ring[closed & (ring[:, 1] != ring[:, 2])]
-    stay, go = own[ring], price[ring]
-    ok = (go.amax(1) < stay.amin(1)) & (go.amax(1) < EXACT)
-    return Crossings(frame[ring[ok, 0]], track[ring[ok]], (stay - go).sum(1)[ok])
+    ok, gain = _each_gains(own[ring].T, price[ring].T, LEAST)
+    return Crossings(frame[ring[ok, 0]], track[ring[ok]], gain[ok])
 
 
 def _crossings_among(cost: Cost, frame: Tensor, track: Tensor) -> Crossings:
@@ -148,7 +152,7 @@ def drop_rivals(
         keep, left = keep | top, left & ~(taken[key] & real).any(1)
     return Crossings(*(v[keep] for v in c))
 
-# %% ../../../nbs/filters/detect/crossings.ipynb #d5223c15
+# %% ../../../nbs/filters/detect/crossings.ipynb #9847c1a9
 BLOCK = 2**20  # pairs at once
 FAINT = 0.3  # the least gain of a pair that is known to cross over
 
@@ -166,8 +170,7 @@ def fainter_crossings(
         frame = t[:, None].expand_as(a)
         own = torch.stack([s.cost(frame, a, a), s.cost(frame, b, b)])
         go = torch.stack([s.cost(frame, a, b), s.cost(frame, b, a)])
-        gain = own.sum(0) - go.sum(0)
-        ok = (go.amax(0) < own.amin(0)) & (go.amax(0) < EXACT) & (gain > FAINT)
+        ok, gain = _each_gains(own, go, FAINT)
         tracks = torch.stack([a[ok], b[ok], torch.full_like(a[ok], -1)], 1)
         parts.append(Crossings(frame[ok], tracks, gain[ok]))
     return Crossings(*map(torch.cat, zip(*parts)))
