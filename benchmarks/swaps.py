@@ -6,7 +6,7 @@ DATA_DIR holds dlc, sleap, animals_more, accad, uiprmd and biomech. Exchanges ar
 both seen at their borders: *pairs* (mirror pairs by name, neighbours, two within
 three steps of each other, any two), *rings* of three, whole
 *limbs* (three pairs at once), whole *animals*, and rings of three animals. A fifth lasts 1 or 2 frames, half 3 to
-20, the rest 20 to 100. Three animals are one recording three times, at other moments; their tracks begin and end.
+20, the rest 20 to 100, at most a third of the recording (nobody can tell which half of one is right). Three animals are one recording three times, at other moments; their tracks begin and end.
 With three animals or more, an animal may be away at a border.
 
 An exchange is *found* when at least 80 % of its points are again what they were, to the bit. Moved points with
@@ -39,7 +39,8 @@ from motionbook.core.motion import Motion, Scene
 from motionbook.core.size import body_size
 from motionbook.core.skeleton import Skeleton
 from motionbook.filters.cleaner import REASON, detect, unswapped
-from motionbook.filters.detect.swaps import identity_swaps, swap_viterbi
+from motionbook.filters.detect.exchanges import swap_viterbi
+from motionbook.filters.detect.swaps import identity_swaps
 
 sys.path.insert(0, str(Path(__file__).parent))
 import dropouts  # noqa: E402
@@ -255,7 +256,7 @@ def planted(scene: Scene, seed: int, every: int = 45) -> tuple[Scene, list[Event
             break
         kind = rng.choice(list(kinds), p=np.array(list(kinds.values())) / sum(kinds.values()))
         low, high = ((1, 2), (3, 20), (20, 100))[rng.choice(3, p=(0.2, 0.5, 0.3))]
-        length = int(rng.integers(low, high + 1))
+        length = min(int(rng.integers(low, high + 1)), t // 3)
         if length + 12 >= t:
             continue
         a = int(rng.integers(6, t - length - 5))

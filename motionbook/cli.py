@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BUILT_IN', 'parser', 'main']
 
-# %% ../nbs/cli.ipynb #8a4d60aa
+# %% ../nbs/cli.ipynb #17e0968d
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from dataclasses import replace
 from . import __version__
 from motionbook.core.command import (
     COMMANDS,
+    EVALUATIONS,
     Command,
     OneLineParser,
     add_command,
@@ -22,7 +23,7 @@ from motionbook.core.command import (
 )
 from .core.registry import unknown_name
 
-# %% ../nbs/cli.ipynb #0175a1ab
+# %% ../nbs/cli.ipynb #ac2b285c
 BUILT_IN = {
     "demo": "cleanup.command:DEMO",
     "info": "converters.command:INFO",
@@ -30,6 +31,7 @@ BUILT_IN = {
     "compare": "cleanup.command:COMPARE",
     "view": "cleanup.view_command:VIEW",
     "corrupt": "filters.corrupt.command:CORRUPT",
+    "setup": "data.setup_command:SETUP",
     "features": "data.command:FEATURES",
     "train": "models.command:TRAIN",
     "evaluate": "models.command:EVALUATE",
@@ -39,6 +41,9 @@ BUILT_IN = {
 }
 for _name, _where in BUILT_IN.items():
     COMMANDS.add(_name, f"motionbook.{_where}")
+EVALUATIONS.add(
+    "dlc", "motionbook.cleanup.evaluate_command:TRACKS", "a repair of tracks, before and after"
+)
 
 # %% ../nbs/cli.ipynb #fb00efae
 def parser(
@@ -75,7 +80,7 @@ def refuse_extra(top: OneLineParser, command: Command, extra: Sequence[str]):
         unknown_name(f"{command.name} option", word, known) if known else f"nothing takes {word!r}"
     )
 
-# %% ../nbs/cli.ipynb #7616d874
+# %% ../nbs/cli.ipynb #36761ffc
 def main(
     argv: list[str] | None = None,  # arguments without the program's name; None = sys.argv
 ) -> int:  # exit code: 0, 2 for bad input, 130 for Ctrl-C

@@ -215,6 +215,16 @@ def people_in_videos() -> dict[str, Files]:
     return {"wham": {"wham.pkl": pickle.dumps({0: one, 3: one}, 4)}, "tram": {"hps.npy": array.getvalue()}}  # fmt: skip
 
 
+def people_library() -> dict[str, Files]:
+    "What PHC saves of two clips, and of one without SMPL's own translation."
+    rng = np.random.default_rng(0)
+    clip = {"pose_aa": rng.normal(0, 0.1, (20, 72)), "beta": np.zeros(16), "gender": "neutral", "fps": 30}  # fmt: skip
+    place = rng.normal(0, 1, (20, 3))
+    two = {f"0-{n}": clip | {"trans_orig": place} for n in ("walk", "run")}
+    bare = {"0-walk": clip | {"root_trans_offset": place}}
+    return {"two": {"two.pkl": pickle.dumps(two, 4)}, "bare": {"bare.pkl": pickle.dumps(bare, 4)}}
+
+
 def aist_keypoints() -> dict[str, Files]:
     "Points of a dancer in space, and in the pictures of nine cameras."
     rng = np.random.default_rng(0)
@@ -383,6 +393,7 @@ DIALECTS: dict[str, Callable[[], dict[str, Files]]] = {
     "deepmimic": deepmimic,
     "sleap_csv": sleap_csv,
     "video_smpl": people_in_videos,
+    "smpl_library": people_library,
     "aist_keypoints": aist_keypoints,
     "openpose": openpose,
     "canonical": canonical,

@@ -15,7 +15,7 @@ from motionbook.cleanup.compare.compare import (
     interval,
 )
 from motionbook.cleanup.compare.planting import FAMILIES, find_runs, plant, shown_failures
-from motionbook.cleanup.compare.scorecard import ScoreCard, headline
+from motionbook.cleanup.compare.scorecard import ScoreCard, apply_line, headline
 from motionbook.cleanup.compare.trials import Contender, contenders, open_case, run_trial, windows
 from motionbook.cleanup.compare.vouch import vouch
 from motionbook.core.motion import Motion, Scene
@@ -208,6 +208,25 @@ def test_the_card_is_complete(card, tmp_path):
     page = card.report(tmp_path / "r.html").read_text(encoding="utf-8")
     assert card.winner in page and "http" not in page
     assert len(card.plot().axes) == 1
+
+
+def test_the_answer_is_a_command(card, broken):
+    words = apply_line(card, "my mouse.csv").split("'")
+    assert words[:2] == ["motionbook clean ", "my mouse.csv"]
+    assert apply_line(compare(broken.map(lambda m: cut(m, 40)), progress=False), "m.csv") == ""
+
+
+def test_auto_on_the_card_is_what_clean_does(broken):
+    from motionbook.filters.auto import chosen_filler
+
+    case = open_case(broken)
+    x = broken.actors[0].positions.masked_fill(case.failed[0][..., None], torch.nan)
+    a = case.auto[0](x, broken.fps, errors=False).positions
+    assert torch.equal(a, chosen_filler(False)(x, broken.fps, errors=False).positions)
+
+
+def cut(m: Motion, n: int) -> Motion:
+    return m.replace(positions=m.positions[:n], confidence=m.confidence[:n])
 
 
 def test_the_same_seed_is_the_same_card(broken):

@@ -566,6 +566,19 @@ def test_an_index_that_leaves_frames_out_leaves_a_hole(tmp_path):
     assert len(read_dlc(path)) == 3
 
 
+@pytest.mark.parametrize("places", [0, 3])
+def test_an_index_in_milliseconds_says_the_rate(places, tmp_path):
+    path, frame = tmp_path / "stamps.csv", table(3).iloc[:12]
+    stamps = [f"{1000 * t / 30:.{places}f}" for t in (0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13)]
+    frame.set_axis(stamps, axis=0).to_csv(path)
+    scene = read_dlc(path)
+    assert (len(scene), scene.fps, scene.meta["fps_stated"]) == (14, 30, True)
+    assert not scene.actors[0].observed[6:8].any() and scene.actors[0].observed[8].any()
+    assert any("milliseconds: 30 frames per second" in n for n in scene.meta["notes"])
+    write_dlc(scene, tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_bytes() == path.read_bytes()
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".h5"])
 def test_an_index_in_seconds_says_the_rate(suffix, tmp_path):
     path, frame = tmp_path / f"seconds{suffix}", table(3).iloc[:12]

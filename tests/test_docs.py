@@ -58,6 +58,16 @@ def test_comments_in_code_show_no_addresses(site):
     assert found == []
 
 
+def test_classes_are_shown_as_classes(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    from proc import classed
+
+    shown = "\n### {0}\n\n```python\ndef {0}(\n    width:int=3\n):\n```\n"
+    assert "\nclass Player(" in classed(shown.format("Player"))
+    for name in ("read", "IK263_LAYOUT", "Player.save"):
+        assert classed(shown.format(name)) == shown.format(name)
+
+
 def test_every_notebook_has_a_page(site):
     want = {
         p.relative_to(ROOT / "nbs").with_suffix(".html") for p in (ROOT / "nbs").rglob("*.ipynb")

@@ -124,6 +124,11 @@ def test_the_examples_are_read(name, tmp_path):
         assert survives(lambda p: read(p, format=name), path, files[path.name]), label
 
 
+@pytest.mark.parametrize("name, number", [("marker_h5", 514)])  # a coordinate near float32's end
+def test_mutants_that_once_failed(name, number, tmp_path):
+    assert check(name, number, tmp_path)
+
+
 def test_looking_into_a_file_never_fails(tmp_path):
     "Any head under any name: a format, or the one error."
     rng = random.Random(0)

@@ -16,6 +16,7 @@ from motionbook.filters.corrupt.corruption import (
     swap_actors,
     swap_sides,
 )
+from motionbook.filters.detect.exchanges import swap_viterbi
 from motionbook.filters.detect.outliers import (
     bone_gate,
     combine,
@@ -25,7 +26,7 @@ from motionbook.filters.detect.outliers import (
     likelihood_gate,
 )
 from motionbook.filters.detect.paths import best_detector, gate_pays, path_gate
-from motionbook.filters.detect.swaps import identity_swaps, swap_viterbi
+from motionbook.filters.detect.swaps import identity_swaps
 from motionbook.formats.registry import read
 from motionbook.synthetic.animals import mouse
 from motionbook.synthetic.people import person

@@ -249,3 +249,37 @@ def test_prefixes_are_animals_and_go_back_to_their_columns(broken, tmp_path):
     assert differ.nonzero().tolist() == [[5, 1]]
     write(one, tmp_path / "two.h5")
     assert len(read(tmp_path / "two.h5", prefixes="B_,W_").actors) == 3
+
+
+# ---------------------------------------------------------------- gaps that nobody could fill
+
+
+@pytest.fixture(scope="module")
+def gappy() -> Scene:
+    (m,) = mouse(seconds=40, seed=2).actors
+    x = m.positions.clone()
+    x[:10] = x[-6:] = torch.nan  # not there
+    x[100:110] = x[500:740] = torch.nan  # the body for a third of a second, and for eight
+    x[900:915, 2] = torch.nan
+    return Scene((m.replace(positions=x, confidence=None),))
+
+
+def test_what_nobody_could_fill_stays_open(gappy):
+    done = clean(gappy, "pchip", fill_only=True)
+    there = done.scene.actors[0].observed
+    assert there[100:110].all() and there[900:915].all()
+    assert not there[500:740].any() and not there[:10].any() and not there[-6:].any()
+    said = " ".join(done.notes)
+    assert "16 frames before the body enters" in said and "--max-gap inf" in said
+    filled = clean(gappy, "pchip", fill_only=True, max_gap=float("inf")).scene.actors[0]
+    assert filled.observed.all()
+
+
+def test_nothing_is_drawn_outside_of_what_was_seen(gappy):
+    x = gappy.actors[0].positions
+    done = clean(gappy, "cubic", fill_only=True, max_gap=float("inf")).scene.actors[0].positions
+    low, high = (
+        x.flatten(0, 1).nan_to_num(torch.inf).amin(0),
+        x.flatten(0, 1).nan_to_num(-torch.inf).amax(0),
+    )
+    assert (done >= low).all() and (done <= high).all()

@@ -91,7 +91,7 @@ def trained(tmp_path_factory):
     from motionbook.training.command import train
 
     folder = tmp_path_factory.mktemp("tracks")
-    scene = mouse(seconds=5.0, seed=2)
+    scene = mouse(seconds=4.2, seed=2)
     motionbook.write(scene, folder / "mouse.csv")
     fields = TINY | dict(batch_size=8, mixed_precision="no", progress=False)
     made = train("stablemotion", [folder / "mouse.csv"], folder / "run", fields)

@@ -8,6 +8,7 @@ from nbdev.quarto import refresh_quarto_yml
 from nbdev.serve import proc_nbs
 
 CODE = re.compile(r"```python\n.*?```", re.DOTALL)
+CLASS = re.compile(r"(\n#{2,4} ([A-Z]\w*[a-z]\w*)\n\n```python\n)def \2\(")
 LINK = re.compile(r"\[`([^`]+)`\]\([^)]*\)")
 
 
@@ -16,13 +17,20 @@ def unlinked(text: str) -> str:
     return CODE.sub(lambda block: LINK.sub(r"\1", block[0]), text)
 
 
+def classed(text: str) -> str:
+    "A class is shown as one, not as a function with its name."
+    return CLASS.sub(r"\1class \2(", text)
+
+
 def mend_signatures(path: Path):
     "In the outputs of a processed notebook."
     nb = json.loads(path.read_text(encoding="utf-8"))
     for out in (o for c in nb["cells"] for o in c.get("outputs", ())):
         lines = out.get("data", {}).get("text/markdown")
         if lines:
-            out["data"]["text/markdown"] = unlinked("".join(lines)).splitlines(keepends=True)
+            out["data"]["text/markdown"] = classed(unlinked("".join(lines))).splitlines(
+                keepends=True
+            )
     path.write_text(json.dumps(nb, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 

@@ -95,7 +95,7 @@ def _farthest(far: Tensor, run: Tensor, start: Tensor, stop: Tensor) -> tuple[Te
     known = most >= 0
     return most.masked_fill(~known, torch.nan), torch.where(known, at, (start + stop - 1) // 2)
 
-# %% ../../nbs/cleanup/repairs.ipynb #ddd420ed
+# %% ../../nbs/cleanup/repairs.ipynb #75f509d8
 def say_list(words: Sequence[str]) -> str:
     "Words as a person lists them."
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
@@ -107,11 +107,11 @@ def say_found(cleaned: Cleaned) -> str:
     if not counts:
         return "Nothing was found wrong."
     ranked = sorted(counts.items(), key=lambda c: -c[1])
-    kinds = say_list([f"{n:,} {PLAIN.get(r, r)}" for r, n in ranked])
+    kinds = say_list([f"{PLAIN.get(r, r)} ({n:,})" for r, n in ranked])
     share = f"{100 * sum(counts.values()) / total:.2g} %"
-    return f"{sum(counts.values()):,} of {total:,} points ({share}) were found wrong: {kinds}. {_say_parts(cleaned)}"
+    return f"{sum(counts.values()):,} of {total:,} points ({share}) were found wrong. What was wrong with them: {kinds}. {_say_parts(cleaned)}"
 
-# %% ../../nbs/cleanup/repairs.ipynb #5748e9ff
+# %% ../../nbs/cleanup/repairs.ipynb #7f08603e
 def _say_parts(cleaned: Cleaned) -> str:
     "Which points most of it was."
     several = len(cleaned.scene.actors) > 1
@@ -124,4 +124,9 @@ def _say_parts(cleaned: Cleaned) -> str:
     bad = [name for name, n in ranked if n]
     if len(bad) <= 3:
         return f"All of it is {say_list(bad)}."
-    return f"Most of it is {say_list(bad[:3])}; {len(count) - len(bad)} of {len(count)} points had nothing."
+    rest = (
+        f"; {len(count) - len(bad)} of {len(count)} points had nothing"
+        if len(bad) < len(count)
+        else ""
+    )
+    return f"Most of it is {say_list(bad[:3])}{rest}."

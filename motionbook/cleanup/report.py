@@ -335,9 +335,9 @@ def report_html(
     ]
     return html_page(f"{name}, cleaned", "".join(parts), *report_scripts(data, film))
 
-# %% ../../nbs/cleanup/report.ipynb #a341d59e
+# %% ../../nbs/cleanup/report.ipynb #af8a38ac
 HELP = (
-    "N or the button ⏭ leads to the next suspicious place. With E or the pencil the points of the repaired recording can be dragged; "
+    "N, or the button beside the slider, leads to the next suspicious place. With E or the pencil the points of the repaired recording can be dragged; "
     "X over a point rejects its repair. What you change is kept in this page until you save the table."
 )
 HELP_ANGLES = " The file stores angles: bones keep their lengths, so that a joint goes as near to where you put it as they allow."

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SOURCES', 'SHARED', 'SERIES', 'STILL', 'Item', 'Packed', 'Figures', 'Source', 'find_source', 'files_below',
-           'recording_files', 'item_key', 'clip_of', 'recordings', 'load_recording', 'without_rest_pose',
+           'recording_files', 'item_key', 'clip_of', 'recordings', 'load_recording', 'without_rest_pose', 'each_clip',
            'plain_number', 'said_percent', 'dataset_items', 'scenes']
 
 # %% ../../nbs/converters/base.ipynb #855a4ec4
@@ -24,7 +24,7 @@ from ..core.files import BadFile, bad_file
 from ..core.motion import Motion, Scene
 from ..core.registry import Registry
 from ..core.rotation import rotation_angle
-from ..formats.registry import find_format, formats, read, recognised
+from ..formats.registry import clip_names, find_format, formats, read, recognised
 
 # %% ../../nbs/converters/base.ipynb #ed9a0350
 class Item(NamedTuple):
@@ -91,17 +91,17 @@ SOURCES.add("recordings", f"{__name__}:RECORDINGS", "any files that motionbook r
 # %% ../../nbs/converters/base.ipynb #d71474c2
 def find_source(
     root: str | Path,  # a dataset's folder, or one recording
-    name: str | None = None,  # of SOURCES; None = by what lies in it
+    name: str | Source | None = None,  # of SOURCES, or one itself; None = by what lies in it
 ) -> Source:
     "The dataset that a folder is."
-    if name is not None:
+    if isinstance(name, str):
         SOURCES.entry(name)
     if not Path(root).exists():
         raise bad_file(
             root, "a dataset's folder or a recording", "nothing there", fix="check the path"
         )
     if name is not None:
-        return SOURCES[name]
+        return SOURCES[name] if isinstance(name, str) else name
     asked = sorted(SOURCES, key="recordings".__eq__)  # it takes any folder, so it comes last
     return next(s for s in map(SOURCES.__getitem__, asked) if s.fits(Path(root)))
 
@@ -214,11 +214,15 @@ def recordings(root: Path) -> list[Item]:
         ]
     who = [k.rpartition("/")[0] for k in keys]
     who = who if len(set(who)) > 1 else [""] * len(keys)
-    return [Item(k, str(p), w, clip_of(k)) for k, p, w in zip(keys, paths, who, strict=True)]
+    found = [Item(k, str(p), w, clip_of(k)) for k, p, w in zip(keys, paths, who, strict=True)]
+    return [one for item in found for one in each_clip(item)]
 
 
 def load_recording(path: str, **options) -> Scene:
-    "Any recording; a rest pose in front of it is dropped."
+    "Any recording, or one clip of a file as `FILE#NUMBER`; a rest pose in front of it is dropped."
+    file, _, k = path.rpartition("#")
+    if file and k.isdigit() and not Path(path).exists():
+        return without_rest_pose(read(file, seq=int(k), **options))
     return without_rest_pose(read(path, **options))
 
 
@@ -232,6 +236,19 @@ def without_rest_pose(scene: Scene) -> Scene:
         confidence=None if m.confidence is None else m.confidence[1:],
         offsets=None if m.offsets is None else m.offsets[1:],
     ))  # fmt: skip
+
+# %% ../../nbs/converters/base.ipynb #c11b0002
+def each_clip(
+    item: Item,  # a file
+) -> list[Item]:
+    "The clips of a file that holds several, by `FILE#NUMBER`; else the file."
+    names = [re.sub(r"[^\w.-]+", "_", n) for n in clip_names(item.path)]
+    if len(names) < 2:
+        return [item]
+    if len(set(names)) < len(names):
+        names = [f"{k}_{n}" for k, n in enumerate(names)]
+    keys = [f"{item.key}/{n}" for n in names]
+    return [Item(k, f"{item.path}#{i}", item.subject, clip_of(k)) for i, k in enumerate(keys)]
 
 # %% ../../nbs/converters/base.ipynb #7a5fe43c
 def _is_rest(m: Motion) -> bool:
@@ -258,7 +275,7 @@ def said_percent(x: float | None) -> str:
 # %% ../../nbs/converters/base.ipynb #fe7a04c9
 def dataset_items(
     root: str | Path,  # a dataset's folder, or one recording
-    dataset: str | None = None,  # its name; None = by what lies in it
+    dataset: str | Source | None = None,  # its name; None = by what lies in it
     split: str | None = None,  # "train", "val" or "test", by the lists in the folder; None = all
     work: str | Path | None = None,  # where packed parts are unpacked; None = nowhere
 ) -> tuple[Source, list[Item]]:
@@ -268,7 +285,8 @@ def dataset_items(
     if source.unpack and work is not None:
         items = source.unpack(items, Path(root), Path(work))
     if not items:
-        raise bad_file(root, f"recordings ({SOURCES.entry(source.name).about})", "none")
+        about = SOURCES.about().get(source.name, source.name)
+        raise bad_file(root, f"recordings ({about})", "none")
     sides = item_sides(items, root)
     items = [i._replace(split=sides.get(i.key, "")) for i in items]
     return source, items if split is None else split_items(items, split, root)

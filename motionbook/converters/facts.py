@@ -22,10 +22,10 @@ from motionbook.converters.base import (
     recording_files,
     said_percent,
 )
-from ..core.motion import Motion
+from ..core.motion import Motion, Scene
 from ..core.size import body_size, bone_variation
 from ..formats.kit.known_others import ENDINGS, known_other
-from ..formats.registry import read
+from ..formats.registry import clip_names, read, read_all
 
 # %% ../../nbs/converters/facts.ipynb #xb8e5fbf2
 LOW = 0.6  # likelihood below which DeepLabCut's users doubt a point
@@ -69,17 +69,20 @@ def _recording_rows(path: Path, root: Path, options: dict) -> list[dict]:
     "One row an actor, or one with the problem."
     name = path.name if path == root else path.relative_to(root).as_posix()
     try:
-        scene = read(path, **options)
+        scenes = list(read_all(path, **options)) if clip_names(path) else [read(path, **options)]
     except (ValueError, OSError) as err:
         return [{"file": name, "problem": " ".join(str(err).split())}]
-    own = {
-        "file": name,
+    return [{"file": name} | _scene_row(s) | _actor_row(m) for s in scenes for m in s.actors]
+
+
+def _scene_row(scene: Scene) -> dict:
+    "What is said of one recording."
+    return {
         "format": scene.meta.get("format", ""),
         "frames": len(scene),
         "fps": scene.fps,
         "seconds": len(scene) / scene.fps,
     }
-    return [own | _actor_row(m) for m in scene.actors]
 
 # %% ../../nbs/converters/facts.ipynb #66d8cf79
 def _recordings(root: Path, options: dict, known: Sequence[str] = ()) -> list[dict]:

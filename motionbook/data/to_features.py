@@ -58,7 +58,7 @@ def _held_in(out: Path, cls: type, options: dict[str, Any]) -> Representation | 
     except ValueError:
         return None
     told = describe(held)["options"]
-    same = type(held) is cls and all(told.get(k, plain(v)) == plain(v) for k, v in options.items())
+    same = type(held) is cls and all(k in told and told[k] == plain(v) for k, v in options.items())
     return held if same else None
 
 
@@ -188,7 +188,7 @@ def features_command(
     validate: bool = False,  # look at every file for NaN, a wrong width, too few frames
     stats: bool | str = False,  # a form of STATS, saved in stats.npz; True = by `group`
     split: str | None = None,  # "train", "val" or "test" to take that side; "make" to write lists
-    dataset: str | None = None,  # of SOURCES; None = by what lies there
+    dataset: str | Source | None = None,  # of SOURCES, or one itself; None = by what lies there
     group: str = "dimension",  # of the statistics: "part" = one spread for all features of a part
     blend: Sequence[str | Path] = (),  # more caches whose training frames count in the statistics
     limit: int | None = None,  # take only so many recordings

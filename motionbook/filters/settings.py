@@ -99,7 +99,10 @@ class Reins:
     )
     not_joints: tuple[str, ...] = _rein((), checked_names, "leave these as they are", "NAMES")
     max_gap: float | None = _rein(
-        None, lambda x: checked_number(x, 1e-9, inf, "seconds"), "leave longer gaps open", "SECONDS"
+        None,
+        lambda x: checked_number(x, 1e-9, inf, "seconds"),
+        "leave longer gaps open; inf fills all of them (default: as far as the recording itself bears out)",
+        "SECONDS",
     )
     keep_first_frame: bool = _rein(False, _checked_flag, "leave the first frame as it is")
 

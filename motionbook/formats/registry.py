@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FORMATS', 'Format', 'register', 'formats', 'format_named', 'find_format', 'recognised', 'only_known', 'read', 'write',
-           'read_all', 'write_all', 'formats_table']
+           'read_all', 'clip_names', 'write_all', 'formats_table']
 
 # %% ../../nbs/formats/registry.ipynb #2374ab22
 import importlib
@@ -126,6 +126,8 @@ _ours("smpl_npz", (".npz", ".pkl"), "smpl.smpl_npz", "SMPL, SMPL-H and SMPL-X po
       "every other array and type; poses and trans of all frames and joints that did not change")
 _ours("video_smpl", (".pkl", ".pt", ".pth", ".npy", ".npz"), "smpl.video_results", "people found in videos by WHAM, GVHMR, TRAM, 4DHumans and VIBE: SMPL poses by frame",
       "nothing: it is only read", variant_of="smpl_npz", writes=False)
+_ours("smpl_library", (".pkl",), "smpl.people_library", "motion libraries of simulated people (PHC): many clips of SMPL poses in one pickle",
+      "nothing: it is only read", variant_of="motionlib", many=True, writes=False)
 _ours("aist_keypoints", (".pkl",), "smpl.aist_keypoints", "AIST++ keypoints of dancers: pixels of nine cameras, or 3-D",
       "every other array and number")
 _ours("motionlib", (".pkl", ".npz", ".npy", ".csv"), "motionlib.motionlib", "robot motion as controllers are trained on: PHC, ASAP and GMR pickles, BeyondMimic and mjlab archives, MuJoCo rows, trajectories with flags, G1 tables",
@@ -240,6 +242,17 @@ def read_all(
     with reading(path), only_known(path, fmt.name, options):
         every = fmt.read_all(path, **options) if fmt.many else [fmt.read(Path(path), **options)]
         yield from map(note_first_frame, every)
+
+
+def clip_names(
+    path: str | os.PathLike,  # a file
+) -> list[str]:
+    "What the clips of a file are called that are read by number, `seq`; empty where it is one recording."
+    ends = tuple(e for f in formats() if f.many for e in f.suffixes)
+    if not Path(path).name.lower().endswith(ends):
+        return []
+    names = getattr(find_format(path), "clip_names", None)
+    return names(path) if names else []
 
 
 def write_all(

@@ -26,12 +26,11 @@ from motionbook.cleanup.compare.planting import (
 from .vouch import Vouched, vouch
 from ...core.motion import Motion, Scene
 from ...core.registry import unknown_name
-from ...filters.auto import chosen_detector
+from ...filters.auto import chosen_detector, settled_filler
 from ...filters.cleaner import REASON, Cleaner, Filler, Trained, detect, unswapped
 from ...filters.detect.swaps import identity_swaps
 from ...filters.fill.classical import noise_floor
-from ...filters.fill.lowrank import best_filler
-from ...filters.methods import METHODS, make_filler
+from ...filters.methods import METHODS, make_filler, split_method
 
 # %% ../../../nbs/cleanup/compare/trials.ipynb #230fff3e
 SETTINGS: dict[str, tuple[dict, ...]] = {
@@ -63,11 +62,11 @@ def contenders(
     known = [*(n for n, m in METHODS.items() if not isinstance(m, Trained)), "auto"]
     names = known if methods is None else list(dict.fromkeys(methods))
     for n in names:
-        if n not in known:
+        if split_method(n)[0] not in known:
             raise ValueError(unknown_name("method", n, tuple(known)))
     made = []
-    for n in sorted(names, key=known.index):
-        made.append(Contender(n, filler=chosen if n == "auto" else METHODS[n]()))
+    for n in sorted(names, key=lambda n: known.index(split_method(n)[0])):
+        made.append(Contender(n, filler=chosen if n == "auto" else make_filler(n)))
         tried = SETTINGS.get(n, ()) if tune else ()
         made += [Contender(n, tuple(s.items()), make_filler(n, **s)) for s in tried]
     return made + [Contender(n, cleaner=c) for n, c in (cleaners or {}).items()]
@@ -75,7 +74,7 @@ def contenders(
 # %% ../../../nbs/cleanup/compare/trials.ipynb #4b51e1e2
 def chosen(positions: Tensor, fps: float, errors: bool = True):
     "The filler that `auto` would take."
-    return best_filler(positions, fps)[0](positions, fps, errors)
+    return settled_filler(positions, fps)(positions, fps, errors)
 
 # %% ../../../nbs/cleanup/compare/trials.ipynb #ab810458
 CELLS = 2_500_000  # frames × joints × frames of the longest run that a detector looks at
@@ -112,7 +111,7 @@ class Case(NamedTuple):
     failed: tuple[Tensor, ...]  # [t j] bool, by the shared detector
     shown: tuple[Shown, ...]  # what is to be planted
     length: float  # of the body, metres or pixels: the median of the actors
-    auto: tuple[tuple[Filler, ...], ...] = ()  # what `auto` chooses on each half, for each actor
+    auto: tuple[Filler, ...] = ()  # what `auto` takes for each actor of this recording
 
 
 def open_case(scene: Scene, seed: int = 0) -> Case:
@@ -133,21 +132,8 @@ def open_case(scene: Scene, seed: int = 0) -> Case:
     few = [len(s.runs.joint) < FEWEST for s in shown]
     shown = [usual_failures(m, g) if f else s for m, s, f in zip(bare.actors, shown, few)]
     case = Case(bare, vouched, failed, tuple(shown), float(lengths.nanmedian()))
-    return case._replace(auto=tuple(_auto_choice(case, h, g) for h in (0, 1)))
-
-# %% ../../../nbs/cleanup/compare/trials.ipynb #19fb6f4a
-def _auto_choice(case: Case, half: int, g: torch.Generator) -> tuple[Filler, ...]:
-    "What `auto` takes for each actor, from the window of one half that has the most failures."
-    mine = [w for w in windows(case.scene) if w.half == half]
-    part = lambda x, w: x[w.start + w.low : w.start + w.high]
-    w = max(mine, key=lambda w: sum(int(part(f, w).sum()) for f in case.failed))
-    holes = []
-    for a, (m, failed) in enumerate(zip(case.scene.actors, case.failed)):
-        gone = part(failed, w)
-        if not case.shown[a].measured:  # few failures of its own: it is asked on planted ones
-            gone = gone | (_plant_window(case, a, w, g).family >= 0)[w.low : w.high]
-        holes.append(part(m.positions, w).masked_fill(gone[..., None], torch.nan))
-    return tuple(best_filler(x, case.scene.fps)[0] for x in holes)
+    holes = (m.positions.masked_fill(f[..., None], torch.nan) for m, f in zip(bare.actors, failed))
+    return case._replace(auto=tuple(settled_filler(x, bare.fps) for x in holes))
 
 # %% ../../../nbs/cleanup/compare/trials.ipynb #8986294e
 SPAN = 0.5  # seconds that count as one piece of evidence
@@ -180,7 +166,7 @@ def run_trial(case: Case, window: Window, several: list[Contender], seed: int) -
     columns, seconds = [], []
     for c in several:
         t0 = time.perf_counter()
-        fillers = case.auto[1 - window.half] if c.filler is chosen else (c.filler,) * len(found)
+        fillers = case.auto if c.filler is chosen else (c.filler,) * len(found)
         fixed = _repair_window(c, fillers, broken, found)
         seconds.append(time.perf_counter() - t0)
         columns.append(
@@ -275,9 +261,7 @@ def noise_errors(
             level = max(2 * noise_floor(x.double()), 0.003 * case.length)
             use = case.vouched[a].mask[w.start : w.stop] & x.isfinite().all(-1)
             noisy = x + level * torch.randn(x.shape, generator=g)
-            each = [
-                replace(c, filler=case.auto[0][a]) if c.filler is chosen else c for c in several
-            ]
+            each = [replace(c, filler=case.auto[a]) if c.filler is chosen else c for c in several]
             sums += torch.tensor([float(_measure_smoothing(c, noisy, x, use, m)) for c in each])
             n += int(use.sum())
     return sums / max(n, 1), level

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...core.gaps import gap_ends
 from ...core.motion import Motion
-from ..cleaner import REASON, Detector, Found, run_lengths
+from ..cleaner import NUMBERS, REASON, Detector, Found, run_lengths
 from .steps import NAN, nan_quantile, rolling_quantile, stable_neighbours
 
 # %% ../../../nbs/filters/detect/outliers.ipynb #bb665f6b
@@ -287,16 +287,20 @@ def combine(*detectors: Detector) -> Detector:
         reason = torch.zeros(motion.observed.shape, dtype=torch.uint8)
         doubt = torch.ones(motion.observed.shape)  # that a point is right
         gone = torch.zeros_like(motion.observed)
+        numbers = torch.zeros(*reason.shape, len(NUMBERS))
         for d in detectors:
             f = d(seen)
             x = torch.where(gone[..., None], x, f.positions)
             conf = conf if f.confidence is None else f.confidence
             first = (reason == 0) | (reason == REASON["swap"])
-            reason = torch.where(first & (f.reason > 0), f.reason, reason)
+            new = first & (f.reason > 0)
+            reason = torch.where(new, f.reason, reason)
+            if f.numbers is not None:
+                numbers = torch.where(new[..., None], f.numbers, numbers)
             doubt = doubt * (1 - f.score)
             gone = (reason > 0) & (reason != REASON["swap"])
             seen = motion.replace(positions=x.masked_fill(gone[..., None], NAN), confidence=conf)
         changed = conf is not motion.confidence
-        return Found(x, reason, 1 - doubt, conf if changed else None)
+        return Found(x, reason, 1 - doubt, conf if changed else None, numbers)
 
     return detect

@@ -292,7 +292,7 @@ def best_filler(
 
 # %% ../../../nbs/filters/fill/lowrank.ipynb #956e1567
 KIND_POINTS, KIND_GAIN = 100, 0.8
-FAVOUR = 1.0  # by how much a rival must beat the coupled smoother, per root of the holes tried
+FAVOUR = 0.25  # by how much a rival must beat the coupled smoother, per root of the holes tried
 
 
 def _by_trial(candidates, errors, kinds, facts, events):
@@ -310,6 +310,8 @@ def _by_trial(candidates, errors, kinds, facts, events):
         if here.shape[1] >= KIND_POINTS and here[best].mean() < KIND_GAIN * here[usual].mean():
             special[k] = best
     why = f"{names[usual]}: {facts}; error {mean[usual]:.3g} on {len(kinds)} points hidden in trial, next {names[runner]} with {mean[runner]:.3g}"
+    if mean[runner] < mean[usual]:
+        why += f", a lead within the luck of {events} holes"
     why += "".join(f"; {KIND_NAMES[k]}: {names[i]}" for k, i in special.items())
     filler = candidates[names[usual]]
     return (

@@ -6,10 +6,11 @@
 __all__ = ['MAX_HOLES', 'BETWEEN', 'NOBODY', 'BLOCK', 'frame_files', 'number_frames', 'FrameTexts', 'join_files', 'split_files',
            'find_people', 'people_in_blocks', 'parse', 'read', 'write', 'sniff']
 
-# %% ../../../nbs/formats/keypoints/openpose.ipynb #74897abb
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #f60f4762
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from ..kit.tokens import Tokens, json_tokens, text_body
 from ..kit.units import check_options, infer_units, up_axis
 from ..original import check_says, file_functions, is_own, original_scene
 
-# %% ../../../nbs/formats/keypoints/openpose.ipynb #f5e9836b
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #30f582b0
 _NUMBER = re.compile(r"\d+(?=\D*$)")
 _WORDS = {
     "people": ("pose_keypoints_2d", "person_id"),
@@ -57,7 +58,7 @@ def number_frames(
     notes = (f"the first frame is frame {found[0]} of the video",) * (found[0] > 0)
     return frames, notes + (f"frames that have no file: {holes}",) * (holes > 0)
 
-# %% ../../../nbs/formats/keypoints/openpose.ipynb #6967b3f6
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #f00f3e43
 BETWEEN = b"\r\t \r\t,\r\t \r\t\r"
 NOBODY = dict.fromkeys(_LISTS, b"[]") | {
     "people": b'{"version":1.3,"people":[]}',
@@ -88,7 +89,7 @@ class FrameTexts(PeopleText):
             return f'{{"{points}": [{rows(-1)}], "{self.key}": [{scores}]}}'
         return f'{{"{name}": {who}, "{points}": [{rows(None)}]}}'
 
-# %% ../../../nbs/formats/keypoints/openpose.ipynb #46a38a0b
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #a6ddfe6e
 def join_files(
     folder: Path,
 ) -> tuple[bytes, dict, tuple[str, ...]]:  # one text, the fields of `FrameTexts`, and notes
@@ -108,7 +109,9 @@ def join_files(
     absent = frozenset(n for t, n in enumerate(names) if t not in set(frames))
     if any(BETWEEN in x for x in texts):
         raise bad_file(folder, "plain JSON", "a file with odd blanks")
-    return b"[" + BETWEEN.join(texts) + b"]", {"files": tuple(names), "absent": absent}, notes
+    texts[0] = b"[" + texts[0]
+    texts[-1] += b"]"
+    return BETWEEN.join(texts), {"files": tuple(names), "absent": absent}, notes
 
 # %% ../../../nbs/formats/keypoints/openpose.ipynb #42aecbd5
 def split_files(
@@ -120,7 +123,7 @@ def split_files(
     pairs = zip(original.files, texts, strict=True)
     return {n: x for n, x in pairs if n not in original.absent or x != NOBODY[original.key]}
 
-# %% ../../../nbs/formats/keypoints/openpose.ipynb #e3d4035f
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #d4c2361d
 def some_of(files: Sequence[Path]) -> list[Path]:
     "The first, the middle and the last of them: in one of them is somebody."
     return [files[0], files[len(files) // 2], files[-1]]
@@ -143,7 +146,7 @@ def list_frames(
     kind = next((k for k in _LISTS if k in first), "people")
     return [f if isinstance(f, dict) else {kind: f} if isinstance(f, list) else {} for f in frames]
 
-# %% ../../../nbs/formats/keypoints/openpose.ipynb #865e4446
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #c38e7b3e
 def find_people(
     tree,  # of `json_tokens`: a frame or a list of them
     values: np.ndarray,  # of the tokens
@@ -176,7 +179,7 @@ def _track(node, values: np.ndarray) -> int | None:
     known = isinstance(node, int) and np.isfinite(values[node]) and values[node] >= 0
     return int(values[node]) if known else None
 
-# %% ../../../nbs/formats/keypoints/openpose.ipynb #b46094bf
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #41b86d40
 BLOCK = 256  # files that are parsed at a time
 
 
@@ -186,27 +189,40 @@ def people_in_blocks(
 ) -> tuple[str, list[Person], int, Tokens]:  # as `find_people`, and the numbers of the whole text
     "Everyone in every file."
     body, encoding = text_body(data)
-    texts, kind = body[1:-1].split(BETWEEN), _kind_of(body)
-    people, pieces, frames, numbers, byte = [], [], 0, 0, 0
-    for i in range(0, len(texts), BLOCK):
-        block = b"[" + BETWEEN.join(texts[i : i + BLOCK]) + b"]"
+    kind, small = _kind_of(body), np.int32 if len(body) < 2**31 else np.int64
+    people, frames, numbers, pieces = [], 0, 0, [[], [], []]
+    for byte, block in _blocks(body):
         tree, part = json_tokens(block, path)
         _, found, count = find_people(tree, part.values, path, kind)
-        people += [p._replace(frame=p.frame + frames, at=_packed(p.at, numbers)) for p in found]
-        pieces.append((part.start + byte, part.end + byte, part.values))
+        for p in found:
+            at = _packed(p.at, numbers, small)
+            people.append(p._replace(frame=p.frame + frames, at=at))
+        places = ((x + byte).astype(small) for x in (part.start, part.end))
+        for column, piece in zip(pieces, (*places, part.values)):
+            column.append(piece)
         frames, numbers = frames + count, numbers + len(part.values)
-        byte += len(block) - 2 + len(BETWEEN)
     known = all(p.who is not None for p in people)
     people = people if known else [p._replace(who=None) for p in people]
-    return kind, people, frames, Tokens(body, encoding, *map(np.concatenate, zip(*pieces)))
+    whole = (np.concatenate(pieces.pop(0)) for _ in range(3))  # each goes as soon as it is whole
+    return kind, people, frames, Tokens(body, encoding, *whole)
+
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #8f3a7c9a
+def _blocks(body: bytes) -> Iterator[tuple[int, bytes]]:
+    "Some files at a time, as a list of their own, and how many bytes later they stand in the whole."
+    begin = 1
+    for n, m in enumerate(chain(re.finditer(re.escape(BETWEEN), body), (None,)), 1):
+        if m is None or n % BLOCK == 0:
+            end = len(body) - 1 if m is None else m.start()
+            yield begin - 1, b"".join((b"[", memoryview(body)[begin:end], b"]"))
+            begin = end if m is None else m.end()
 
 
-def _packed(at: Sequence, shift: int) -> Sequence[int]:
+def _packed(at: Sequence, shift: int, kind: type) -> Sequence[int]:
     "Ordinals of a block as those of the whole text."
     whole = all(type(k) is int for k in at)
-    return np.array(at, np.int64) + shift if whole else at
+    return (np.array(at, np.int64) + shift).astype(kind) if whole else at
 
-# %% ../../../nbs/formats/keypoints/openpose.ipynb #bf37883e
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #361946fe
 def in_space(
     text: FrameTexts,  # in pixels
     units: str | None,
@@ -218,7 +234,7 @@ def in_space(
     frame = {"units": units or infer_units(None, x), "up": axis}
     return replace(text, notes=text.notes + notes, options={**text.options, **frame}, **frame)
 
-# %% ../../../nbs/formats/keypoints/openpose.ipynb #2edd09dc
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #7bfe8b03
 def parse(
     data: bytes,  # a file, or a folder's files as one text
     path="keypoints.json",  # for messages
@@ -244,7 +260,7 @@ def parse(
         return people_text(data, tokens, people, frames, path, fps, **about)
     return in_space(people_text(data, tokens, people, frames, path, fps, 4, **about), units, up)
 
-# %% ../../../nbs/formats/keypoints/openpose.ipynb #4ccf5cb4
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #d6f3fb97
 _read_file, _write_file = file_functions("openpose", FrameTexts, parse)
 
 
@@ -259,7 +275,7 @@ def read(
         data, fields, notes = join_files(Path(path))
         return original_scene(parse(data, path, notes=notes, **fields, **options), path, "openpose")
 
-# %% ../../../nbs/formats/keypoints/openpose.ipynb #4fba53f4
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #1f11a2bb
 def write(
     scene: Scene,
     path: str | Path,  # a .json, or a folder
@@ -280,7 +296,7 @@ def write(
     write_together({path / n: x for n, x in split_files(body, original).items()})
     return path
 
-# %% ../../../nbs/formats/keypoints/openpose.ipynb #dc2a8f73
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #ec1f0e85
 def sniff(path: Path, head: bytes) -> bool:
     "Whether it holds frames of people."
     if path.is_dir():

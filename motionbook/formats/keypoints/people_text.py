@@ -6,7 +6,7 @@
 __all__ = ['MAX_POINTS', 'UNTRACKED', 'COCO18', 'HALPE26', 'BODIES', 'Person', 'gather_people', 'people_skeleton', 'PeopleText',
            'numbers_of', 'printing_habit', 'words_of', 'new_people', 'list_ends', 'seen_points', 'people_text']
 
-# %% ../../../nbs/formats/keypoints/people_text.ipynb #e428f210
+# %% ../../../nbs/formats/keypoints/people_text.ipynb #94f52728
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -59,13 +59,13 @@ def gather_people(
     tracks = [i if kind else None for kind, i in actors]
     return tracks, _fill_grid(people, who, (len(actors), frames, n // width, width), path)
 
-# %% ../../../nbs/formats/keypoints/people_text.ipynb #3fc23ecd
+# %% ../../../nbs/formats/keypoints/people_text.ipynb #77830392
 def _fill_grid(people: Sequence[Person], who: np.ndarray, shape: tuple[int, ...], path):
     "Each person's ordinals at its actor and frame."
     rows, frame = np.array([p.at for p in people]), np.array([p.frame for p in people])
     if rows.dtype.kind != "i" or not ((frame >= 0) & (frame < shape[1])).all():
         raise bad_file(path, "joints as numbers", "something else")
-    at = np.full((*shape[:2], rows.shape[1]), -1)
+    at = np.full((*shape[:2], rows.shape[1]), -1, rows.dtype)
     at[who, frame] = rows
     if len(np.unique(who * shape[1] + frame)) < len(people):
         raise bad_file(path, "each track once in a frame", "one twice")
@@ -100,7 +100,7 @@ def people_skeleton(
     note = f"{joints} joints have no names"
     return Skeleton("people", tuple(f"joint{i}" for i in range(joints))), (note,)
 
-# %% ../../../nbs/formats/keypoints/people_text.ipynb #5d0ddb72
+# %% ../../../nbs/formats/keypoints/people_text.ipynb #af169462
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PeopleText(Original):
     "A text with people, and where their numbers stand."
@@ -146,7 +146,7 @@ def numbers_of(
     x = np.concatenate([np.where(gone[..., None], 0, c.values), score[..., None]], -1)
     return x, np.concatenate([c.where, put[..., None]], -1)
 
-# %% ../../../nbs/formats/keypoints/people_text.ipynb #c7cdb9b2
+# %% ../../../nbs/formats/keypoints/people_text.ipynb #ce862fe8
 def printing_habit(
     text: PeopleText,
     columns: slice,  # of a joint's numbers
@@ -191,7 +191,7 @@ def new_people(
     first = lambda k: text.tokens.body[:k].rstrip().endswith(b"[")
     return [(k, k, ", " * (not first(k)) + ", ".join(w)) for k, w in made.items()]
 
-# %% ../../../nbs/formats/keypoints/people_text.ipynb #09863686
+# %% ../../../nbs/formats/keypoints/people_text.ipynb #eeecea51
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]]', re.DOTALL)
 
 
@@ -229,7 +229,7 @@ def seen_points(
     sure = np.where(absent, 0, np.nan_to_num(score).clip(0, 1)).astype(np.float32)
     return np.where(absent[..., None], np.nan, xy), sure
 
-# %% ../../../nbs/formats/keypoints/people_text.ipynb #14ba3143
+# %% ../../../nbs/formats/keypoints/people_text.ipynb #19fc47fb
 def people_text(
     data: bytes,  # the file
     tokens: Tokens,  # its numbers
@@ -246,7 +246,9 @@ def people_text(
 ) -> PeopleText:
     "People as actors."
     tracks, at = gather_people(people, frames, width, path)
-    xy, sure = seen_points(np.where(at < 0, np.nan, tokens.values[at]), path)
+    x = tokens.values[at]
+    x[at < 0] = np.nan
+    xy, sure = seen_points(x, path)
     sure = sure if (at[..., -1] >= 0).any() else None
     body, unnamed = people_skeleton(at.shape[2], names)
     several = len(tracks) > 1

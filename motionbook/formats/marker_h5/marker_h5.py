@@ -399,6 +399,8 @@ def _check_rows(path: Path, changes: list[tuple[MarkerOriginal, Scene]]):
     with open_sequences(path) as d:
         share = 1e-3 if d.dtype.itemsize < 4 else 1e-6
         for doc, scene in changes:
+            if doc.new_row(scene) is None:
+                continue  # the file's own bytes
             got = to_metres(d[doc.row], doc.layout, doc.units, doc.up).positions
             want = scene.actors[0].positions
             if not np.allclose(got.numpy(), want.numpy(), share, 1e-6, equal_nan=True):

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['FREEMOCAP553', 'ASSUMED_FPS', 'read', 'write', 'skeleton_of_width', 'ArrayFile', 'parse', 'fresh', 'sniff']
 
-# %% ../../../nbs/formats/plain/npy.ipynb #5227ad21
+# %% ../../../nbs/formats/plain/npy.ipynb #0e38d36e
 import io
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from ...core.skeletons import MEDIAPIPE33, SKELETONS
 from ..kit.units import check_options, infer_units, up_axis
 from ..original import Original, Part, file_functions
 
-# %% ../../../nbs/formats/plain/npy.ipynb #3aabd417
+# %% ../../../nbs/formats/plain/npy.ipynb #8c5c587d
 _FINGERS = ("index_finger", "middle_finger", "ring_finger", "pinky")
 _HAND = ("wrist", *(f"thumb_{k}" for k in ("cmc", "mcp", "ip", "tip")),
          *(f"{n}_{k}" for n in _FINGERS for k in ("mcp", "pip", "dip", "tip")))  # fmt: skip
@@ -36,14 +37,25 @@ FREEMOCAP553 = Skeleton(
     roles=MEDIAPIPE33.roles,
 )
 
-# %% ../../../nbs/formats/plain/npy.ipynb #fc42c67c
+# %% ../../../nbs/formats/plain/npy.ipynb #7f26e459
 ASSUMED_FPS = 20.0  # of HumanML3D and of the models trained on it
 _BY_WIDTH = ("SMPL22", "SMPL24", "SMPLH52", "SMPLX55", "MMM21", "NTU25", "COCO17", "MEDIAPIPE33")
+
+
+def _freemocap_part(joints: int, file: str) -> Skeleton | None:
+    "A hand or the face, by the name of the file and its number of points; None = neither."
+    said = re.search(r"(right|left)[_-]?hand|(face)", file.lower())
+    begin = {"right": 33, "left": 54, "face": 75}.get(said and (said[1] or said[2]), 0)
+    if joints != {33: 21, 54: 21, 75: 478}.get(begin):
+        return None
+    names = FREEMOCAP553.joints[begin : begin + joints]
+    return Skeleton(f"FREEMOCAP{joints}", names, edges=_HAND_LINES if joints == 21 else ())
 
 
 def skeleton_of_width(
     joints: int,
     name: str | None = None,  # of a known skeleton; None = by the number of joints
+    file: str = "",  # its name, which tells a hand from a body of as many joints
 ) -> tuple[Skeleton, tuple[str, ...]]:  # the skeleton, and a note where it is assumed
     "The skeleton that a number of joints stands for."
     if name is not None:
@@ -52,6 +64,8 @@ def skeleton_of_width(
             known = ", ".join(f"{k} ({len(s)})" for k, s in SKELETONS.items())
             raise ValueError(f"expected a skeleton of {joints} joints among {known}; got {name!r}")
         return found, ()
+    if part := _freemocap_part(joints, file):
+        return part, (f"{joints} points in a file of this name are freemocap's",)
     found = next((k for k in _BY_WIDTH if len(SKELETONS[k]) == joints), None)
     if found:
         note = f"{joints} joints without names are assumed to be those of {found}"
@@ -78,7 +92,7 @@ class ArrayFile(Original):
         order = "F" if np.isfortran(out) else "C"
         return self.data[: len(self.data) - out.nbytes] + out.tobytes(order)
 
-# %% ../../../nbs/formats/plain/npy.ipynb #786547a7
+# %% ../../../nbs/formats/plain/npy.ipynb #277ab570
 def parse(
     data: bytes,  # the file
     path="joints.npy",  # for messages
@@ -93,7 +107,7 @@ def parse(
     if x.ndim != 3 or x.shape[-1] not in (2, 3) or not x.size or x.dtype.kind != "f":
         fix = "features are decoded by `motionbook.features`" if x.ndim == 2 else "c is 2 or 3"
         raise bad_file(path, "positions [t j c] as floats", f"{x.dtype} {list(x.shape)}", fix=fix)
-    body, notes = skeleton_of_width(x.shape[1], skeleton)
+    body, notes = skeleton_of_width(x.shape[1], skeleton, Path(path).stem)
     frame = {}
     if x.shape[-1] == 3:
         axis, more = (up, ()) if up else up_axis(body.joints, x)
@@ -106,7 +120,7 @@ def parse(
         notes=notes, options={"fps": rate, "skeleton": skeleton} | frame, stored=x, timed=False, **frame,
     )  # fmt: skip
 
-# %% ../../../nbs/formats/plain/npy.ipynb #ddbcc55c
+# %% ../../../nbs/formats/plain/npy.ipynb #b56c228d
 def fresh(
     scene: Scene,
     path="joints.npy",  # for messages

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Cleaning', 'in_places', 'learned_labels', 'detector_of', 'learned_filler', 'TrackCleaner', 'track_method']
 
-# %% ../../../nbs/models/stablemotion/cleaner.ipynb #dfef4293
+# %% ../../../nbs/models/stablemotion/cleaner.ipynb #0c21de85
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton
-from ...filters.auto import chosen_detector
+from ...filters.auto import detector_for
 from motionbook.filters.cleaner import (
     REASON,
     Cleaned,
@@ -34,6 +34,7 @@ from motionbook.filters.cleaner import (
 from ...filters.detect.swaps import identity_swaps
 from ...filters.fill.coupled import coupled
 from ...filters.fill.mixed import mixed
+from ...filters.settings import AS_USUAL, CleanSettings
 from ...filters.together import mend_rotations
 from motionbook.models.stablemotion.answers import (
     best_draws,
@@ -70,7 +71,7 @@ class Cleaning(BaseModel):
     )
     sample_steps: int = Field(6, ge=1, description="passes of the network for each draw")
 
-# %% ../../../nbs/models/stablemotion/cleaner.ipynb #7bbada3d
+# %% ../../../nbs/models/stablemotion/cleaner.ipynb #0b1e134a
 def in_places(x: Tensor, who: list[int], places: int) -> Tensor:  # [t j ...] -> [t places ...]
     "A recording's values in the model's places; NaN where it has no such point."
     out = x.new_full((len(x), places, *x.shape[2:]), torch.nan)
@@ -90,12 +91,13 @@ def learned_labels(
     ]
 
 
-def detector_of(model: TrackModel, c: Cleaning) -> Detector:
+def detector_of(model: TrackModel, c: Cleaning, settings: CleanSettings = AS_USUAL) -> Detector:
     "The classical detector, then the network on what is left."
+    first = detector_for(settings)
     limit = max(c.ProbDetTh, model.about.get("detection", {}).get("threshold", 0.0))
 
     def detect(motion: Motion) -> Found:
-        found = chosen_detector(motion)
+        found = first(motion)
         left = found.positions.masked_fill(
             ((found.reason > 0) & (found.reason != REASON["swap"]))[..., None], torch.nan
         )
@@ -140,14 +142,14 @@ def learned_filler(
 
     return fill
 
-# %% ../../../nbs/models/stablemotion/cleaner.ipynb #1aa64f31
+# %% ../../../nbs/models/stablemotion/cleaner.ipynb #66af5fa9
 @dataclass(frozen=True)
 class TrackCleaner:
     "A trained model behind the `Cleaner` protocol."
 
     model: TrackModel = field(repr=False)
     name: str = "stablemotion"
-    max_gap: float | None = None  # seconds; longer gaps stay open
+    settings: CleanSettings = AS_USUAL
     cleaning: Cleaning = Cleaning()
 
     def fit(self, scenes: Iterable[Scene]) -> Self:
@@ -173,13 +175,13 @@ class TrackCleaner:
                 raise ValueError(
                     f"{m.name or scene.source or 'the recording'}: expected a visible point, got none in {len(m)} frames"
                 )
-        detector = detector_of(self.model, self.cleaning)
+        detector = detector_of(self.model, self.cleaning, self.settings)
         usual = FilterCleaner(
             self.name,
             detector,
             coupled(),
             identity_swaps,
-            self.max_gap,
+            self.settings,
             mend_rotations,
             self.filler,
         )
@@ -187,7 +189,7 @@ class TrackCleaner:
         same = not any(c.any() for c in done.changed())
         return done.with_notes((), ("nothing to repair: every value is as it was",) if same else ())
 
-# %% ../../../nbs/models/stablemotion/cleaner.ipynb #b71cae32
+# %% ../../../nbs/models/stablemotion/cleaner.ipynb #0415e2cd
 def track_method(
     folder: str | Path,  # with a model, or a run's folder
     cleaning: Cleaning = Cleaning(),  # noqa: B008 (frozen)
@@ -201,7 +203,7 @@ def track_method(
         return lambda joints: {name: mixed(own, name)} if joints is None else {}
 
     return Trained(
-        lambda max_gap: TrackCleaner(model, name, max_gap, cleaning),
+        lambda settings: TrackCleaner(model, name, settings, cleaning),
         lambda m: (places_of(model, m.skeleton, m.positions.shape[-1]), None)[1],
         fillers,
     )

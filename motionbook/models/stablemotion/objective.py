@@ -50,7 +50,7 @@ def published_masks(
         detect[:, None, None], labels & there[..., None], ~labels & frames[..., None]
     )
 
-# %% ../../../nbs/models/stablemotion/objective.ipynb #7294b434
+# %% ../../../nbs/models/stablemotion/objective.ipynb #36269613
 LOSS_WEIGHTS = {"repair": 1.0, "detect": 1.0}
 
 
@@ -81,7 +81,6 @@ def stablemotion_loss(
     labels: Tensor,  # [d] bool: which features are labels
     schedule: Schedule,
     kind: Prediction = "x0",
-    power: int = 1,  # 1 = plain distance, 2 = its square
 ):
     "A loss for `fit`: (network, batch) -> named terms."
 
@@ -89,7 +88,8 @@ def stablemotion_loss(
         batch = Asked(*batch)
         times = torch.randint(len(schedule), (len(batch.x),), device=batch.x.device)
         own = labels.to(batch.x.device)
-        off = (noisy_answer(net, batch, own, schedule, kind, times) - batch.x).abs() ** power
+        off = (noisy_answer(net, batch, own, schedule, kind, times) - batch.x).abs()
+        off = torch.where(own, off.square(), off)
         judged = batch.ask & batch.valid
         mean = lambda m: (off * m).sum() / m.sum().clamp_min(1)
         return {"repair": mean(judged & ~own), "detect": mean(judged & own)}

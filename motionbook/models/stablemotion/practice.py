@@ -6,7 +6,7 @@
 __all__ = ['FAULTS', 'Practice', 'Source', 'own_holes', 'more_holes', 'hide_some', 'break_points', 'Bank', 'learn_levels',
            'hole_bank', 'doubt_bank', 'random_turns', 'Practised']
 
-# %% ../../../nbs/models/stablemotion/practice.ipynb #d61f707a
+# %% ../../../nbs/models/stablemotion/practice.ipynb #e2a05d0e
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from ...filters.takes import cut_motion
 from .objective import DETECTION
 from motionbook.models.stablemotion.tracks import (
     LEVELS,
+    LIMIT,
     Row,
     View,
     detection_view,
@@ -33,12 +34,12 @@ from motionbook.models.stablemotion.tracks import (
 )
 from ...training.feed import seed_from
 
-# %% ../../../nbs/models/stablemotion/practice.ipynb #9fcc7ae6
+# %% ../../../nbs/models/stablemotion/practice.ipynb #c63b2dce
 class Practice(BaseModel):
     "How a recording is broken."
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    window: int = Field(96, ge=16, description="frames of a window")
+    window: int = Field(64, ge=16, description="frames of a window")
     stretch: int = Field(480, ge=16, description="frames that are broken and filled at once")
     holes: int = Field(16, ge=1, description="stretches with holes")
     doubts: int = Field(12, ge=1, description="stretches with wrong points")
@@ -135,7 +136,7 @@ def _draw(sources: Sequence[Source], length: int, g: torch.Generator) -> Source:
     weights = torch.tensor([float(len(s.motion) - length + 1) for s in sources])
     return _stretch(sources[int(torch.multinomial(weights, 1, generator=g))], length, g)
 
-# %% ../../../nbs/models/stablemotion/practice.ipynb #e814d608
+# %% ../../../nbs/models/stablemotion/practice.ipynb #38ee424d
 def learn_levels(
     parts: Sequence[tuple],  # stretch [t j c], known [t j], filled [4 t j c]
 ) -> Tensor:  # [LEVELS] body sizes
@@ -180,8 +181,7 @@ def hole_bank(
 
 def _hole_row(m: Motion, known: Tensor, v: View) -> tuple:
     "What is asked for in a stretch with holes."
-    truth = v._replace(given=m.observed)
-    offset = ((m.positions - truth.base) / truth.scale[..., None]).nan_to_num().clamp(-4, 4)
+    offset = ((m.positions - v.base) / v.scale[..., None]).nan_to_num().clamp(-LIMIT, LIMIT)
     return offset, torch.zeros_like(known), ~known, m.observed, v.vectors, v.numbers
 
 # %% ../../../nbs/models/stablemotion/practice.ipynb #fbfd9c5b

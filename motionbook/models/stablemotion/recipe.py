@@ -44,18 +44,17 @@ from ...training.config import TrainConfig
 from ...training.feed import seed_from
 from ...training.loop import Fitted, fit
 
-# %% ../../../nbs/models/stablemotion/recipe.ipynb #8bd4289d
+# %% ../../../nbs/models/stablemotion/recipe.ipynb #2b7e5848
 TrackLoop = with_defaults(
     TrainConfig,
     "TrackLoop",
     epochs=None,
     minutes=3.0,
-    batch_size=32,
+    batch_size=24,
     lr=2e-3,
     warmup_steps=50,
     ema=0.99,
     weights=LOSS_WEIGHTS,
-    mixed_precision="auto",
     log_steps=50,
 )
 AS_PUBLISHED = PUBLISHED | dict(
