@@ -258,9 +258,18 @@ CLEAN = Command(
 )
 
 # %% ../../nbs/cleanup/command.ipynb #2cd37424
+def split_methods(text: str) -> list[str]:
+    "Methods with commas between them; `low-rank:rank=4,hidden_weight=0.1` is one."
+    out: list[str] = []
+    for word in text.split(","):
+        more = out and "=" in word and ":" not in word and ":" in out[-1]
+        out[-1:] = [f"{out[-1]},{word}"] if more else [*out[-1:], word]
+    return out
+
+
 def plan_compare(args: Namespace) -> Files:
     "The page, and the checkpoints among the methods."
-    args.methods = args.methods.split(",") if args.methods else None
+    args.methods = split_methods(args.methods) if args.methods else None
     if args.report == "":
         args.report = page_path(args.path, "compare")
     for method in args.methods or ():
@@ -273,6 +282,7 @@ def plan_compare(args: Namespace) -> Files:
 def run_compare(args: Namespace) -> dict:
     "A score card for one recording."
     from motionbook.cleanup.compare.compare import compare
+    from motionbook.cleanup.compare.scorecard import apply_line
     from motionbook.formats.registry import read
 
     scene = read(args.path, **reading_options(args))
@@ -283,7 +293,8 @@ def run_compare(args: Namespace) -> dict:
     card = compare(scene, args.methods, args.minutes, progress=args.progress)
     if args.report:
         card.report(args.report)
-    return card.to_dict() | {"report": str(args.report) if args.report else None, "card": str(card)}
+    made = card.to_dict() | {"report": str(args.report) if args.report else None, "card": str(card)}
+    return made | {"apply": apply_line(card, args.path)}
 
 
 def say_compare(made: dict) -> Iterator[str]:
@@ -291,6 +302,8 @@ def say_compare(made: dict) -> Iterator[str]:
     yield from made["card"].splitlines()
     if made["report"]:
         yield f"report: {made['report']}"
+    if made["apply"]:
+        yield f"apply:  {made['apply']}"
 
 # %% ../../nbs/cleanup/command.ipynb #812f6039
 COMPARE = Command(

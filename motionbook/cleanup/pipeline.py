@@ -42,7 +42,7 @@ def side_by_side(
     return scenes[0].replace(actors=tuple(m for s in scenes for m in s.actors))
 
 # %% ../../nbs/cleanup/pipeline.ipynb #d248a5a6
-EVIDENCE = ("flagged", "confidence", "reason", "sigma")  # of `Cleaned`: one entry an actor
+EVIDENCE = ("flagged", "confidence", "reason", "sigma", "numbers")  # one entry an actor, or none
 
 
 def join_cleaned(parts: list[Cleaned]) -> Cleaned:
@@ -70,7 +70,7 @@ def pick_worst(cleaned: Cleaned) -> Cleaned:
     keep = sorted(sorted(range(len(count)), key=lambda k: -count[k])[:MOST])
     pick = lambda xs: tuple(xs[k] for k in keep)
     few = lambda scene: scene.replace(actors=pick(scene.actors))
-    each = {k: pick(getattr(cleaned, k)) for k in EVIDENCE}
+    each = {k: pick(v) for k in EVIDENCE if (v := getattr(cleaned, k))}
     said = f"the {MOST} of {len(count)} sequences with most repairs are shown"
     both = dict(scene=few(cleaned.scene), original=few(cleaned.original))
     return replace(cleaned, **both, **each).with_notes((said,))
