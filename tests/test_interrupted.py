@@ -309,3 +309,15 @@ def test_ctrl_c_ends_any_command_in_one_line(days, tmp_path, line, used):
     p.returncode = os.waitstatus_to_exitcode(status)
     assert (p.returncode, p.stderr.read().count("\n")) == (130, 1)
     assert spent.ru_utime + spent.ru_stime - before < 1
+
+
+def test_several_processes_leave_the_same(days, tmp_path):
+    one = clean_folder(days, tmp_path / "one", method="hold")
+    two = clean_folder(days, tmp_path / "two", method="hold", workers=2)
+    assert one == two
+    files = [p for p in (tmp_path / "one").rglob("*") if p.is_file()]
+    assert len(files) > 3
+    for p in files:
+        assert p.read_bytes() == (tmp_path / "two" / p.relative_to(tmp_path / "one")).read_bytes()
+    again = clean_folder(days, tmp_path / "two", method="hold", workers=2)
+    assert {o.status for o in again} == {"kept"}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CLEAN_OPTIONS', 'CLEAN', 'COMPARE', 'DEMO', 'run_demo']
 
-# %% ../../nbs/cleanup/command.ipynb #c14333a3
+# %% ../../nbs/cleanup/command.ipynb #413afdac
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import Field, fields
@@ -26,7 +26,7 @@ from ..filters.settings import CleanSettings, clean_settings
 from ..formats.at_once import files_beside, is_flat, refuse_ending, repaired_name
 from ..models.registry import METHODS
 
-# %% ../../nbs/cleanup/command.ipynb #3a3eebc8
+# %% ../../nbs/cleanup/command.ipynb #280fe615
 REPORT = option(
     "--report",
     nargs="?",
@@ -35,7 +35,7 @@ REPORT = option(
     help="write an HTML report; without a name, beside each output",
 )
 
-# %% ../../nbs/cleanup/command.ipynb #xbf8c8bd6
+# %% ../../nbs/cleanup/command.ipynb #e1d08884
 def _typed(f: Field) -> Callable[[str], Any]:
     "What reads a field's value, with its complaint."
 
@@ -66,7 +66,7 @@ def given_reins(args: Namespace) -> dict[str, Any]:
     "The fields that were typed."
     return {f.name: v for f in fields(CleanSettings) if (v := getattr(args, f.name)) is not None}
 
-# %% ../../nbs/cleanup/command.ipynb #49f69e1a
+# %% ../../nbs/cleanup/command.ipynb #3196e4cc
 CLEAN_OPTIONS = (
     option("path", role="input", help="a recording or a folder"),
     option("-o", "--out", help="the repaired recording, or a folder for a folder (default: NAME.clean.SUFFIX)"),
@@ -78,10 +78,11 @@ CLEAN_OPTIONS = (
     option("--minutes", type=float, default=0.0, help="time that method auto may spend on comparing the methods first (default: none)"),
     option("--export-frames", metavar="CSV", help="list the frames worth labelling again, as DeepLabCut reads them (2-D recordings)"),
     option("--video", role="input", help="the recording's video: under the tracks in the report, and pictures of those frames beside the CSV"),
+    option("--workers", type=int, default=1, help="processes for a folder (default: 1)"),
     *READING,
 )  # fmt: skip
 
-# %% ../../nbs/cleanup/command.ipynb #a711d3e9
+# %% ../../nbs/cleanup/command.ipynb #44c2c090
 def plan_clean(args: Namespace) -> Files:
     "Complete the names, and refuse what cannot be."
     src = Path(args.path)
@@ -94,6 +95,11 @@ def plan_clean(args: Namespace) -> Files:
             f"--apply takes the table as it stands, got {name} besides; leave one of them out"
         )
     args.many = src.is_dir() and not _is_one(src)
+    if args.workers < 1 or (args.workers > 1 and not args.many):
+        what = "a folder" if args.many else "one recording, which takes one"
+        raise ValueError(
+            f"--workers: expected processes for a folder, 1 or more; got {args.workers} for {what}"
+        )
     if args.many:
         _refuse_single(args)
         return clean_files(src, args.out)
@@ -110,7 +116,7 @@ def plan_clean(args: Namespace) -> Files:
         refuse_pictures(files, args.export_frames)
     return files
 
-# %% ../../nbs/cleanup/command.ipynb #70a59b1d
+# %% ../../nbs/cleanup/command.ipynb #f3a37598
 def _is_one(folder: Path) -> bool:
     "Whether a folder is one recording: a file a frame."
     from itertools import islice
@@ -151,7 +157,7 @@ def _refuse_frames(args: Namespace):
     if args.export_frames and Path(args.export_frames).suffix.lower() != ".csv":
         raise ValueError(f"--export-frames {args.export_frames}: expected a name that ends in .csv")
 
-# %% ../../nbs/cleanup/command.ipynb #8efe858d
+# %% ../../nbs/cleanup/command.ipynb #a3f01bf8
 def run_clean(args: Namespace) -> dict:
     "One file, or a folder into a folder."
     options = dict(method=args.method, settings=args.settings, minutes=args.minutes)
@@ -192,13 +198,13 @@ def _refuse_spatial(args: Namespace):
     if scene.actors[0].positions.shape[-1] != 2:
         raise ValueError(f"--export-frames: expected a 2-D recording, got {args.path} in 3-D")
 
-# %% ../../nbs/cleanup/command.ipynb #3154fea9
+# %% ../../nbs/cleanup/command.ipynb #5a6fb7ad
 def clean_tree(args: Namespace, options: dict) -> dict:
     "Every recording of a folder."
     from motionbook.cleanup.folder import clean_folder
 
     reports = args.report is not None
-    outcomes = clean_folder(args.path, args.out, reports, args.progress, **options)
+    outcomes = clean_folder(args.path, args.out, reports, args.progress, args.workers, **options)
     failed = sum(o.status == "failed" for o in outcomes)
     if failed == len(outcomes):
         why = Path(args.out) / "quarantine.jsonl"

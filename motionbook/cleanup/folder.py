@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['recordings', 'Outcome', 'clean_folder']
 
-# %% ../../nbs/cleanup/folder.ipynb #e65b8158
+# %% ../../nbs/cleanup/folder.ipynb #e4762aed
 import hashlib
 import json
 import os
@@ -19,14 +19,15 @@ from .pipeline import clean_file, summarize
 from ..converters.base import files_below, recording_files
 from ..core.files import atomic_write, bad_file, sha256
 from ..core.landing import clear_leftovers
+from ..data.workers import Workers, do_all
 from ..formats.at_once import WRITTEN, files_beside
 
-# %% ../../nbs/cleanup/folder.ipynb #6ab0b3b0
+# %% ../../nbs/cleanup/folder.ipynb #ad5ff2a7
 def recordings(folder: str | Path) -> list[Path]:  # relative paths, sorted
     "The files of a folder that could be recordings, of formats that can be written."
     return [p.relative_to(folder) for p in recording_files(folder, *WRITTEN)]
 
-# %% ../../nbs/cleanup/folder.ipynb #ac10c7b6
+# %% ../../nbs/cleanup/folder.ipynb #a236d2f0
 @lru_cache(maxsize=8)
 def hash_weights(method: str) -> str:
     "One number for a checkpoint, or for the weights that come with the package."
@@ -58,7 +59,7 @@ def make_receipt(path: Path, reports: bool, options: dict) -> dict:
         "version": __version__,
     }
 
-# %% ../../nbs/cleanup/folder.ipynb #b5d54d1f
+# %% ../../nbs/cleanup/folder.ipynb #408bf55e
 def read_receipt(paper: Path, out: Path, receipt: dict) -> dict | None:
     "The receipt of an earlier run, if it still holds; a damaged one does not."
     made = [out, corrections_path(out), *([page_path(out)] if receipt["reports"] else [])]
@@ -81,7 +82,7 @@ class Outcome:
     flagged: int = 0
     changed: int = 0
 
-# %% ../../nbs/cleanup/folder.ipynb #22f9a275
+# %% ../../nbs/cleanup/folder.ipynb #bba500b2
 def clean_one(src: Path, out: Path, name: Path, reports: bool, options: dict) -> Outcome:
     "Clean one file of a folder; its receipt is written last."
     here, made = name.as_posix(), out / name
@@ -99,25 +100,24 @@ def clean_one(src: Path, out: Path, name: Path, reports: bool, options: dict) ->
     except (ValueError, KeyError, OSError, MemoryError) as e:
         return Outcome(here, "failed", " ".join(str(e).split()) or type(e).__name__)
 
-# %% ../../nbs/cleanup/folder.ipynb #cdae6f60
+# %% ../../nbs/cleanup/folder.ipynb #3bd43a0f
 def clean_folder(
     src: str | Path,
     out: str | Path,  # a folder outside `src`
     reports: bool = False,  # one page beside each output
     progress: bool = False,
+    workers: Workers = 1,  # processes, this one among them, or a dask cluster
     **options,  # as for `clean_file`
 ) -> list[Outcome]:
     "Repair every recording of a folder into the same tree; failures are listed in `OUT/quarantine.jsonl`."
-    from tqdm.auto import tqdm
-
     src, out = Path(src), Path(out)
     refuse_inside(src, out)
     if not (names := recordings(src)):
         raise bad_file(src, f"recordings ({', '.join(WRITTEN)})", "none in this folder")
     for folder, _, _ in os.walk(out):
         clear_leftovers(folder)
-    bar = tqdm(names, disable=not progress, unit="file")
-    outcomes = [clean_one(src, out, n, reports, options) for n in bar]
+    tasks = [(src, out, n, reports, options) for n in names]
+    outcomes = do_all(clean_one, tasks, workers, progress)
     failed = [{"path": o.path, "reason": o.detail} for o in outcomes if o.status == "failed"]
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in failed)
     atomic_write(out / "quarantine.jsonl", lines.encode("utf-8", "backslashreplace"))

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['read_sequences', 'side_by_side', 'clean_file', 'summarize']
 
-# %% ../../nbs/cleanup/pipeline.ipynb #cf0a2e19
+# %% ../../nbs/cleanup/pipeline.ipynb #c7bcde6f
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from ..core.command import check_apart
 from ..core.files import bad_file
 from ..core.landing import landing
 from ..core.motion import Scene
+from ..data.workers import one_thread
 from ..filters.auto import own_method
 from ..filters.cleaner import Cleaned
 from ..filters.settings import CleanSettings, clean_settings, taken_reins
@@ -74,7 +75,7 @@ def pick_worst(cleaned: Cleaned) -> Cleaned:
     both = dict(scene=few(cleaned.scene), original=few(cleaned.original))
     return replace(cleaned, **both, **each).with_notes((said,))
 
-# %% ../../nbs/cleanup/pipeline.ipynb #97e8dae9
+# %% ../../nbs/cleanup/pipeline.ipynb #3c6ed42c
 def repair(scene: Scene, method: str, settings: CleanSettings, minutes: float) -> Cleaned:
     "One recording, by the method that was asked for or that `compare` names."
     if method != "auto" or settings.may_change == "all" or not minutes or own_method(scene):
@@ -101,7 +102,7 @@ def land(cleaned: Cleaned, scenes: list[Scene], out: Path, report: ReportFiles |
             mine = [s.replace(actors=tuple(next(actors) for _ in s.actors)) for s in scenes]
             write_all(mine, recording)
 
-# %% ../../nbs/cleanup/pipeline.ipynb #ed386285
+# %% ../../nbs/cleanup/pipeline.ipynb #b8fe0930
 def clean_file(
     src: str | Path,  # a recording in any format that `read` knows
     out: str | Path,  # the repaired recording; its name decides the format
@@ -121,7 +122,7 @@ def clean_file(
     if src.is_dir():
         refuse_among_frames(src, files)
     refuse_ending(src, out, flat=False)
-    with show_steps(3, progress) as step:
+    with one_thread(), show_steps(3, progress) as step:
         scenes = read_sequences(src, **options)
         refuse_scene(src, out, scenes)
         step()
