@@ -20,6 +20,7 @@ from torch import Tensor
 from ...converters.base import scenes
 from ...core.config import Parts, with_defaults
 from ...core.files import bad_file
+from ...core.motion import Motion
 from ...data.splits import Split
 from ...filters.auto import chosen_detector
 from ...filters.takes import cut_motion
@@ -79,6 +80,12 @@ class StableMotionTraining(Parts):
         lt=1,
         description="share of the recordings, or of the one recording's time, to judge by",
     )
+    likelihood_threshold: float | None = Field(
+        None, ge=0, le=1, description="points below are not learned from; null = as `clean` finds"
+    )
+    fps: float | None = Field(
+        None, gt=0, description="frames per second, for files that do not state it"
+    )
     num_steps: int | None = Field(None, description="optimiser steps; another name of --steps")
     gradient_clip: float | None = Field(None, description="another name of --clip")
     model_ema: float | None = Field(None, description="another name of --ema")
@@ -106,26 +113,35 @@ class Tracks(NamedTuple):
     left_out: tuple[str, ...] = ()  # what was not used, and why
 
 
-def as_source(motion) -> Source | str:
+def as_source(
+    motion: Motion,
+    threshold: float | None = None,  # of the likelihood; None = as the detector finds
+) -> Source | str:
     "A motion with what can be trusted of it, or why it cannot be used."
     found = chosen_detector(motion)
     good = (found.reason == 0) & motion.observed
+    if threshold is not None and motion.confidence is not None:
+        good &= ~(motion.confidence < threshold)
     enough = (good.float().mean(1) >= 0.5).sum()
     if enough < LEAST:
         return f"{int(enough)} frames whose points can be trusted, {LEAST} are needed"
     return Source(motion, good)
 
 
-def load_tracks(paths: Sequence[str | Path]) -> Tracks:
+def load_tracks(
+    paths: Sequence[str | Path],
+    threshold: float | None = None,  # of the likelihood; None = as the detector finds
+    **options,  # passed to the readers, such as fps
+) -> Tracks:
     "Every recording of the commonest set of points; ValueError where none can be used."
     found, left = [], []
     for path in map(Path, paths):
         if not path.exists():
             raise bad_file(path, "recordings to learn from", "nothing at this path")
-        for scene in scenes(path):
+        for scene in scenes(path, **options):
             for k, m in enumerate(scene.actors):
                 name = f"{Path(scene.source).name}#{m.name or k}"
-                made = as_source(m) if len(m) >= LEAST else f"{len(m)} frames, {LEAST} are needed"
+                made = as_source(m, threshold) if len(m) >= LEAST else f"{len(m)} frames, {LEAST} are needed"
                 found += [(name, made)] if isinstance(made, Source) else []
                 left += [f"{name}: {made}"] if isinstance(made, str) else []
     if not found:
@@ -295,7 +311,9 @@ def train_stablemotion(
     resume: bool = True,
 ) -> TrainedTracks:
     "Train a cleaner of tracks on recordings as they are."
-    return train_tracks(load_tracks(paths), folder, config, resume)
+    told = {} if config.fps is None else {"fps": config.fps}
+    tracks = load_tracks(paths, config.likelihood_threshold, **told)
+    return train_tracks(tracks, folder, config, resume)
 
 
 STABLEMOTION = Recipe(StableMotionTraining, train_stablemotion)
