@@ -62,7 +62,9 @@ def test_the_lines_that_train_and_use_what_was_trained(lab, monkeypatch):
     "2. Train model, with a network and steps so few that only the way is tested."
     monkeypatch.chdir(lab)
     tiny = "--layers 1 --heads 2 --width 16 --window 32 --stretch 64 --holes 1 --doubts 1 --draws 8"
-    run(f"train stablemotion tracks -o save/stablemotion_dlc --batch-size 4 --num-steps 2 --likelihood-threshold 0.6 --fps 30 {tiny}")
+    run(
+        f"train stablemotion tracks -o save/stablemotion_dlc --batch-size 4 --num-steps 2 --likelihood-threshold 0.6 --fps 30 {tiny}"
+    )
     run("corrupt tracks/pair0.csv -o corrupted.csv --mode test --fps 30")
     run("clean corrupted.csv -o cleaned.csv --method save/stablemotion_dlc --fps 30")
     assert read(lab / "cleaned.csv", fps=30).actors[0].observed.all()

@@ -141,7 +141,11 @@ def load_tracks(
         for scene in scenes(path, **options):
             for k, m in enumerate(scene.actors):
                 name = f"{Path(scene.source).name}#{m.name or k}"
-                made = as_source(m, threshold) if len(m) >= LEAST else f"{len(m)} frames, {LEAST} are needed"
+                made = (
+                    as_source(m, threshold)
+                    if len(m) >= LEAST
+                    else f"{len(m)} frames, {LEAST} are needed"
+                )
                 found += [(name, made)] if isinstance(made, Source) else []
                 left += [f"{name}: {made}"] if isinstance(made, str) else []
     if not found:
