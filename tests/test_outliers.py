@@ -272,16 +272,6 @@ def test_odd_recordings(name, frames, joints):
             assert ((found.score >= 0) & (found.score <= 1)).all()
 
 
-def test_blocks_agree_with_the_whole(animal, monkeypatch):
-    import motionbook.filters.detect.paths as paths
-
-    long = mouse(seconds=90, seed=1)
-    bad = corrupt(long, MIXED, generator=0).scene.actors[0]
-    whole = flags(path_gate(), bad)
-    monkeypatch.setattr(paths, "BLOCK", 1)
-    assert (flags(path_gate(), bad) == whole).float().mean() > 0.999
-
-
 # real recordings
 
 
