@@ -243,7 +243,7 @@ def test_pickles_never_run(name, tmp_path, capsys, monkeypatch):
 
 
 def test_clean_in_memory_survives_odd_motions():
-    "One joint, two joints, large coordinates, a long gap at either end."
+    "One joint, two joints, large coordinates, a long gap at either end: open, or filled where that is asked for."
     for joints, scale in ((1, 1.0), (2, 1e6), (3, 1e-3)):
         t = torch.arange(90) / 30
         p = (
@@ -254,7 +254,8 @@ def test_clean_in_memory_survives_odd_motions():
         )
         p[:20, 0] = p[70:, 0] = float("nan")
         m = Motion(p, Skeleton("s", tuple(f"p{j}" for j in range(joints))), 30)
-        assert clean(m).scene.actors[0].observed.all()
+        assert clean(m).scene.actors[0].observed[20:70].all()
+        assert clean(m, max_gap=float("inf")).scene.actors[0].observed.all()
 
 
 def test_samples_are_still_there(tmp_path):

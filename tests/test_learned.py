@@ -192,7 +192,7 @@ def test_the_weights_in_the_package_know_people_by_role():
 
 def test_learned_confidence_means_what_it_says(run):
     errors, sure = [], []
-    cleaner = make_cleaner("human")
+    cleaner = make_cleaner("human", CleanSettings(max_gap=float("inf")))
     for k, a in enumerate(ACTIONS):
         m = plain(a, seconds=6, seed=20 + k)
         broken = holes(m, k)

@@ -68,7 +68,7 @@ def _strip(reason: torch.Tensor) -> str:
 
 # %% ../../nbs/cleanup/report_pictures.ipynb #d96a7932
 def embed_figure(fig, alt: str = "", dpi: float = 90) -> str:
-    "A figure as an <img> with its data inside."
+    "A figure as HTML, with its data inside."
     buffer = io.BytesIO()
     fig.savefig(buffer, dpi=dpi, format="png", bbox_inches="tight", metadata={"Software": None})
     data = base64.b64encode(buffer.getvalue()).decode()

@@ -243,6 +243,8 @@ def interruptible(
     end = lambda: _leave(name)
 
     def stop(number, frame):
+        if _importing():
+            end()
         if hasattr(signal, "setitimer"):
             signal.signal(signal.SIGALRM, lambda *_: end())
             signal.setitimer(signal.ITIMER_REAL, 0.5)
@@ -257,6 +259,12 @@ def interruptible(
     finally:
         signal.signal(signal.SIGINT, before)
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+
+
+def _importing() -> bool:
+    "Whether a module is half loaded: compiled code below it may not survive an exception."
+    specs = (getattr(m, "__spec__", None) for m in list(sys.modules.values()))
+    return any(getattr(s, "_initializing", False) for s in specs)
 
 
 def _leave(name: str):
