@@ -13,6 +13,7 @@ from motionbook.cli import main
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeletons import SMPL22
 from motionbook.filters.corrupt.corruption import corrupt
+from motionbook.filters.settings import CleanSettings
 from motionbook.formats.marker_h5.marker_files import write_marker_h5
 from motionbook.formats.registry import read, write
 from motionbook.models.corrector.breaking import FAULTS, Breaking, damage_plan
