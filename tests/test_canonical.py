@@ -271,3 +271,23 @@ def test_basic_dances_last_whole_phrases(real_data, tmp_path):
     for scene in scenes(real_data / "aistpp"):
         beats = len(scene) / scene.fps * labels_of(scene).bpm / 60
         assert abs(beats - 16 * round(beats / 16)) < 0.05
+
+
+@pytest.mark.parametrize("ending", (".motion", ".bvh", ".npz", ".csv", ".trc"))
+def test_a_sample_with_labels_goes_into_every_form(raw, tmp_path, ending):
+    "Its labels are no rows of a table."
+    from motionbook.formats.registry import read, write
+
+    convert_dataset(raw, tmp_path / "out", limit=1)
+    scene = read(tmp_path / "out" / "canonical.pt")
+    assert labels_of(scene).plain()
+    back = read(write(scene, tmp_path / f"sample{ending}"))
+    assert len(back) == len(scene)
+
+
+def test_a_table_of_tracks_has_no_labels_of_actions(tmp_path):
+    from motionbook.formats.registry import read, write
+    from motionbook.synthetic.animals import mouse
+
+    path = write(mouse(seconds=2, seed=1), tmp_path / "mouse.csv")
+    assert labels_of(read(path)).plain() == {}

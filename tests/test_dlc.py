@@ -318,7 +318,7 @@ def test_h5_kinds(case, layout, tmp_path):
     if case == "numeric parts":
         assert scene.actors[0].skeleton.joints == ("1", "b")
     if case == "images":
-        assert scene.meta["labels"][2] == "labeled-data/video/img002.png"
+        assert scene.meta["frame_labels"][2] == "labeled-data/video/img002.png"
     new = edited(scene, by=2.0)
     out = write_dlc(new, tmp_path / "out.h5")
     again = pd.read_hdf(out)
@@ -360,7 +360,7 @@ def test_other_programs_tables(tmp_path):
     scene = read_dlc(p)
     assert (
         scene.actors[0].skeleton.joints == ("1",)
-        and scene.meta["labels"][1] == "labeled-data/v/img2.png"
+        and scene.meta["frame_labels"][1] == "labeled-data/v/img2.png"
     )
     p.write_text(
         "scorer,n,n,n,n,set\nbodyparts,a,a,a,a,\ncoords,x,y,likelihood,x_var,\nimg1.png,1,2,0.5,9,train\nimg2.png,3,4,0.5,9,test\n"
@@ -374,7 +374,7 @@ def test_frame_numbers_and_index_names(tmp_path):
     p = tmp_path / "t.csv"
     head = "scorer,n,n\nbodyparts,a,a\ncoords,x,y\n"
     p.write_text(head + "frame,,\n10,1,2\n11,3,4\n")
-    assert read_dlc(p).meta["labels"] == ("10", "11")
+    assert read_dlc(p).meta["frame_labels"] == ("10", "11")
     p.write_text(head + "img_a.png,,\nimg_b.png,3,4\n")
     assert read_dlc(p).actors[0].observed[:, 0].tolist() == [False, True]
 
@@ -555,7 +555,7 @@ def test_an_index_that_leaves_frames_out_leaves_a_hole(tmp_path):
     scene = read_dlc(path)
     m = scene.actors[0]
     assert m.observed[:, 0].tolist() == [True] * 3 + [False] * 4 + [True] * 2
-    assert m.positions[7, 0, 0] == 17.5 and scene.meta["labels"][3] == "13"
+    assert m.positions[7, 0, 0] == 17.5 and scene.meta["frame_labels"][3] == "13"
     assert "leaves out 4 frames" in scene.meta["notes"][0]
     assert write_dlc(scene, tmp_path / "same.csv").read_bytes() == path.read_bytes()
     x = m.positions.clone()
@@ -589,7 +589,7 @@ def test_an_index_in_seconds_says_the_rate(suffix, tmp_path):
     assert (scene.fps, scene.meta["fps_stated"], len(scene)) == (30.0, True, 14)
     assert any("seconds: 30 frames per second" in n for n in scene.meta["notes"])
     assert any("leaves out 2 frames" in n for n in scene.meta["notes"])
-    assert not scene.actors[0].observed[9:11].any() and scene.meta["labels"][9] == "0.300"
+    assert not scene.actors[0].observed[9:11].any() and scene.meta["frame_labels"][9] == "0.300"
     assert read_dlc(path, fps=50).fps == 50
     assert write_dlc(scene, tmp_path / f"same{suffix}").read_bytes() == path.read_bytes()
 

@@ -443,7 +443,7 @@ def table_file(
         raise bad_file(path, "at least one frame", "none")
     parts, flat = _parts(table), table.tracks[0].at.shape[1] == 2
     drawn = any(p.skeleton.edges for p in parts)
-    meta = {"scorer": table.scorer, "levels": table.levels, "labels": frame_labels(table.labels)}
+    meta = {"scorer": table.scorer, "levels": table.levels, "frame_labels": frame_labels(table.labels)}
     meta["hand_labels"] = are_images(table.labels)
     meta["edges"] = "inferred: spanning tree over median distances" if drawn else "none"
     rate = index_rate(table.labels) if fps is None else fps
@@ -560,7 +560,7 @@ def scene_to_table(
     if levels == 3:
         columns = [(s, part, c) for s, _, part, c in columns]
     values = torch.cat(blocks, 1).double().numpy()
-    labels = tuple(scene.meta.get("labels", ()))
+    labels = tuple(scene.meta.get("frame_labels", ()))
     labels = labels if len(labels) == len(values) else ()
     tracks, _ = find_tracks(columns, LEVEL_NAMES[levels])
     return Table(values, tracks, scorer, levels, labels), columns
