@@ -443,7 +443,11 @@ def table_file(
         raise bad_file(path, "at least one frame", "none")
     parts, flat = _parts(table), table.tracks[0].at.shape[1] == 2
     drawn = any(p.skeleton.edges for p in parts)
-    meta = {"scorer": table.scorer, "levels": table.levels, "frame_labels": frame_labels(table.labels)}
+    meta = {
+        "scorer": table.scorer,
+        "levels": table.levels,
+        "frame_labels": frame_labels(table.labels),
+    }
     meta["hand_labels"] = are_images(table.labels)
     meta["edges"] = "inferred: spanning tree over median distances" if drawn else "none"
     rate = index_rate(table.labels) if fps is None else fps
