@@ -154,7 +154,7 @@ def say_score(name: str, scene: Scene, scores: dict[str, float]) -> list[str]:
 HEAD = "recording,what was wrong,auto is off by,best usual filter,best other method,auto against it,rank of auto"
 
 # %% ../../nbs/cleanup/demo.ipynb #144319aa
-BARS = ".bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:2px .7rem;font-size:.85rem;max-width:40rem;align-items:center}.bars i{display:block;height:.7rem;background:#9aa7b8;border-radius:2px}.bars i.auto{background:#2f9e64}th{white-space:normal!important}td:nth-child(2){min-width:8rem}"
+BARS = ".bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:2px .7rem;font-size:.85rem;max-width:40rem;align-items:center}.bars i{display:block;height:.7rem;background:#9aa7b8;border-radius:2px}.bars i.auto{background:#2f9e64}th{white-space:normal!important}.wide{overflow-x:auto}.wide table{min-width:44rem}.wide td:first-child{white-space:nowrap}"
 
 
 def score_bars(scene: Scene, scores: dict[str, float]) -> str:
@@ -195,7 +195,7 @@ def write_index(
     told = f"Of {len(words)} recordings, <b>auto</b>, the default, is better than every other method on {words.count('wins')}, as good as the best on {words.count('equal to the best')}, and worse than the best on {words.count('loses')}. Which method is the best nobody knows beforehand: it is another one on each recording."
     table = html_table([*HEAD.split(","), "right points moved"], rows, 8)
     parts = [demo_section(out, name, s) for name, s in scores.items()]
-    body = f"<style>{BARS}</style><h1>What motionbook does to broken recordings</h1><p>These recordings were made, so that the truth is known, and then broken. {told}</p>{table}{''.join(parts)}"
+    body = f"<style>{BARS}</style><h1>What motionbook does to broken recordings</h1><p>These recordings were made, so that the truth is known, and then broken. {told}</p><div class=wide>{table}</div>{''.join(parts)}"
     return atomic_write(out / "index.html", html_page("motionbook demo", body))
 
 # %% ../../nbs/cleanup/demo.ipynb #7ddc87dd
