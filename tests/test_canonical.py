@@ -290,4 +290,9 @@ def test_a_table_of_tracks_has_no_labels_of_actions(tmp_path):
     from motionbook.synthetic.animals import mouse
 
     path = write(mouse(seconds=2, seed=1), tmp_path / "mouse.csv")
-    assert labels_of(read(path)).plain() == {}
+    *head, first, second = path.read_text().splitlines()[:5]
+    later = [f"{int(w) + 40},{rest}" for w, _, rest in (r.partition(",") for r in (first, second))]
+    path.write_text("\n".join([*head, *later]) + "\n")
+    scene = read(path)
+    assert scene.meta["frame_labels"] == ("40", "41")
+    assert labels_of(scene).plain() == {}
