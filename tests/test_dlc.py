@@ -825,31 +825,6 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["in.csv"]
 
 
-# speed
-
-
-def test_a_long_recording_reads_in_seconds(tmp_path):
-    "100,000 frames of 20 parts."
-    parts = [f"p{i}" for i in range(20)]
-    columns = pd.MultiIndex.from_product(
-        [["net"], parts, ["x", "y", "likelihood"]], names=["scorer", "bodyparts", "coords"]
-    )
-    block = (
-        table(columns=columns, frames=1000).to_csv(lineterminator="\n").splitlines(keepends=True)
-    )
-    text = "".join(block[:3]) + "".join(block[3:]) * 100
-    (tmp_path / "long.csv").write_text(text)
-    start = time.process_time()
-    scene = read_dlc(tmp_path / "long.csv")
-    read = time.process_time() - start
-    write_dlc(edited(scene, frame=50_000), tmp_path / "out.csv")
-    both = time.process_time() - start
-    print(
-        f"\n{len(text) / 1e6:.0f} MB: read {read:.1f} s, edit, write and check {both - read:.1f} s"
-    )
-    assert len(scene) == 100_000 and read < 20 and both < 60
-
-
 def test_header_is_found_in_the_beginning_alone():
     raw = table(4).to_csv().encode()
     assert find_header(raw[:400]).columns == parse_csv(raw).header.columns

@@ -1,7 +1,6 @@
 "Kinematics: what inverse kinematics and refitting promise, on synthetic actors and on real recordings."
 
 import math
-import time
 
 import pytest
 import torch
@@ -375,13 +374,11 @@ def test_no_change_is_no_change(dance):
     assert fixed is dance and residual.max() == 0
 
 
-def test_sixty_joints_take_milliseconds_a_frame(real_data):
+def test_sixty_joints_come_nearer(real_data):
     (m,) = read(real_data / "bvh/samples/salsa_01.bvh").actors
     m = clip(m, slice(0, 300))
     noisy = m.positions + 0.01 * torch.randn(
         m.positions.shape, generator=torch.Generator().manual_seed(0)
     )
-    start = time.process_time()
     fixed, _ = refit(m, noisy, torch.ones(300, dtype=torch.bool))
-    assert time.process_time() - start < 10  # about 0.8 s
     assert distance(fixed.positions, m.positions).mean() < 0.8 * distance(noisy, m.positions).mean()

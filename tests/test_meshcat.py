@@ -157,12 +157,8 @@ def test_colours_say_which_is_which():
     )
 
 
-def test_300_frames_of_60_joints_take_seconds_and_megabytes():
-    started = time.perf_counter()
-    page = meshcat_html({"reference": chain(), "corrupted": chain(seed=1)})
-    took = time.perf_counter() - started
-    assert took < 3 and len(page) < 5e6
-    print(f"{took:.2f} s, {len(page) / 1e6:.2f} MB")
+def test_300_frames_of_60_joints_take_megabytes():
+    assert len(meshcat_html({"reference": chain(), "corrupted": chain(seed=1)})) < 5e6
 
 
 def test_an_hour_is_thinned_to_fit():

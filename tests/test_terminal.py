@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -129,16 +128,17 @@ def test_names_that_are_no_utf8(tmp_path, env):
     assert made == names
 
 
-LIGHT = "import sys, time, runpy\nfrom motionbook.cli import main\ntry: code = main(sys.argv[1:])\nexcept SystemExit as e: code = e.code\nprint(code, time.process_time(), 'torch' in sys.modules)"
+LIGHT = "import sys\nfrom motionbook.cli import main\ntry: code = main(sys.argv[1:])\nexcept SystemExit as e: code = e.code\nprint(code, *sys.modules)"
+HEAVY = {"torch", "pandas", "scipy", "matplotlib", "numba", "h5py", "pydantic"}
 
 
 def cost(cwd, *words):
-    "Exit code, seconds of CPU, whether PyTorch was loaded, and what was said."
+    "Exit code, the heavy modules that were loaded, and what was said."
     done = subprocess.run(
         [sys.executable, "-c", LIGHT, *words], cwd=cwd, capture_output=True, text=True
     )
-    code, seconds, heavy = done.stdout.split()[-3:]
-    return int(code), float(seconds), heavy == "True", done.stderr
+    code, *modules = done.stdout.splitlines()[-1].split()
+    return int(code), HEAVY.intersection(modules), done.stderr
 
 
 SLIPS = {
@@ -166,10 +166,10 @@ SLIPS = {
 @pytest.mark.parametrize("line", SLIPS)
 def test_slips_are_told_at_once(line, tmp_path):
     table(tmp_path / "m.csv", ("nose", "tail"))
-    code, seconds, heavy, err = cost(tmp_path, *line.split())
+    code, heavy, err = cost(tmp_path, *line.split())
     assert code == (0 if "--help" in line else 2) and SLIPS[line] in err, err
     assert err.count("\n") == (0 if "--help" in line else 1), err
-    assert not heavy and seconds < 0.3, (heavy, seconds)
+    assert not heavy
     assert os.listdir(tmp_path) == ["m.csv"]
 
 
@@ -210,4 +210,3 @@ def test_no_returns_to_the_start_of_a_line_in_a_pipe(tmp_path):
 def test_a_table_read_back_is_the_recording(tmp_path):
     path = table(tmp_path / "m.csv", ODD, jumps=False)
     assert read(path).actors[0].skeleton.joints == ODD
-    assert time.process_time() > 0
