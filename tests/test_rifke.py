@@ -26,8 +26,8 @@ from motionbook.features.rifke.rifke import (
     rifke_to_smpl,
     smpl_to_rifke,
 )
-from motionbook.features.shared.body_measures import usual
-from motionbook.features.shared.checks import check_body
+from motionbook.body.body_measures import usual
+from motionbook.body.plausible import check_body
 from motionbook.features.shared.rotation_rows import rotvecs_to_rows
 from motionbook.formats.registry import read
 from motionbook.synthetic.people import ACTIONS, person, place

@@ -19,7 +19,8 @@ from ...core.motion import Motion, Scene, fk, resample
 from ...core.rotation import matrix_to_sixd, sixd_to_matrix
 from ...core.skeletons import SMPL22
 from ..representation import Layout
-from ..shared.checks import check_body, check_features
+from ...body.plausible import check_body
+from ..shared.checks import check_features
 
 # %% ../../../nbs/features/ms272/motion135.ipynb #acc70657
 MOTION135_LAYOUT = Layout(

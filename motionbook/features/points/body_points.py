@@ -18,7 +18,7 @@ from ...core.motion import Motion, Scene, resample
 from ...core.skeleton import Skeleton
 from .tracks import bridged, frame_velocity
 from ..representation import Layout
-from ..shared.checks import check_body
+from ...body.plausible import check_body
 
 # %% ../../../nbs/features/points/body_points.ipynb #08d46f6d
 def _named(s: Skeleton, *roles: str, why: str) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from motionbook.features.rifke.rifke_vectors import (
     rifke_to_smpl,
     smpl_to_rifke,
 )
-from ..shared.checks import check_body
+from ...body.plausible import check_body
 
 # %% ../../../nbs/features/rifke/rifke.ipynb #5a918d4b
 _all_ = [
