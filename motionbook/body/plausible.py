@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from .body_measures import Body, cross, dot, in_clip, measured, usual
 from torch import Tensor
 
+from .body_measures import Body, cross, dot, in_clip, measured, usual
 from ..core.skeleton import Skeleton
 
 # %% ../../nbs/body/plausible.ipynb #75958716

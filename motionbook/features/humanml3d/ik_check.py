@@ -9,9 +9,9 @@ __all__ = ['FEWEST_FRAMES', 'checked_clips', 'explain_not_finite']
 from collections.abc import Sequence
 
 import torch
-from ...body.plausible import check_joints
 from torch import Tensor
 
+from ...body.plausible import check_joints
 from .ik_body import IKBody
 from ..shared.checks import which_clip
 

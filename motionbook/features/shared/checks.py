@@ -9,9 +9,9 @@ __all__ = ['which_clip', 'check_clips', 'check_features', 'check_fps']
 from collections.abc import Sequence
 
 import torch
-from ...body.plausible import check_body
 from torch import Tensor
 
+from ...body.plausible import check_body
 from ...core.skeleton import Skeleton
 
 # %% ../../../nbs/features/shared/checks.ipynb #e5a3508b
