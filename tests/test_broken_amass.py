@@ -21,7 +21,7 @@ WALK = person("walk", seconds=5, fps=20, seed=3)
 
 def lying(motion: Motion) -> Motion:
     "The same on its side."
-    turn, s = axis_rotation("z", torch.tensor(torch.pi / 2)), motion.skeleton
+    turn = axis_rotation("z", torch.tensor(torch.pi / 2))
     rotations = motion.rotations.clone()
     rotations[:, 0] = turn @ rotations[:, 0]
     return motion.replace(positions=motion.positions @ turn.T, rotations=rotations, offsets=motion.offsets)  # fmt: skip
@@ -77,7 +77,9 @@ def test_same_seed_same_bytes(compatible):
 def test_windows_last_as_long_at_any_rate():
     def lengths(fps):
         g = torch.Generator().manual_seed(0)
-        found = [w for _ in range(80) for w in draw_windows(round(8 * fps), fps, "test", g, PUBLISHED)]
+        found = [
+            w for _ in range(80) for w in draw_windows(round(8 * fps), fps, "test", g, PUBLISHED)
+        ]
         return torch.tensor([(w.stop - w.start) / fps for w in found])
 
     slow, fast = lengths(20), lengths(120)
