@@ -114,7 +114,7 @@ def spoilt_skeleton(good: bytes) -> dict[str, bytes]:
         "wrong joints": put(["24" if r == "25" else r for r in lines]),
         "mirror": put([f"-{r}".removeprefix("--") if joint(r) else r for r in lines]),
         "centimetres": put([_scaled(r, 100) if joint(r) else r for r in lines]),
-        "z up": put([" ".join((v := r.split())[k] for k in (0, 2, 1, *range(3, 12))) if joint(r) else r for r in lines]),
+        "z up": put([" ".join([r.split()[k] for k in (0, 2, 1, *range(3, 12))]) if joint(r) else r for r in lines]),
         "hostile": pickle.dumps(Evil()),
     }  # fmt: skip
 
