@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motionbook.body.arrays import motion_to_smpl, smpl_to_motion
+from motionbook.body.body_measures import usual
+from motionbook.body.plausible import check_body
 from motionbook.body.smpl import approximate_body, body_joints, pose_rotations
 from motionbook.core.axes import from_y_up, to_y_up
 from motionbook.core.motion import Motion, mirror, resample
@@ -26,8 +28,6 @@ from motionbook.features.rifke.rifke import (
     rifke_to_smpl,
     smpl_to_rifke,
 )
-from motionbook.features.shared.body_measures import usual
-from motionbook.features.shared.checks import check_body
 from motionbook.features.shared.rotation_rows import rotvecs_to_rows
 from motionbook.formats.registry import read
 from motionbook.synthetic.people import ACTIONS, person, place

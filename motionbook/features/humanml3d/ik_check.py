@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['FEWEST_FRAMES', 'checked_clips', 'explain_not_finite']
 
-# %% ../../../nbs/features/humanml3d/ik_check.ipynb #c3d70219
+# %% ../../../nbs/features/humanml3d/ik_check.ipynb #ec26d140
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from ...body.plausible import check_joints
 from .ik_body import IKBody
-from ..shared.checks import check_joints, which_clip
+from ..shared.checks import which_clip
 
 # %% ../../../nbs/features/humanml3d/ik_check.ipynb #003ffa84
 FEWEST_FRAMES = 3  # frames; the last one has no velocity, and one row is not a motion

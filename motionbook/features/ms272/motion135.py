@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from ...body.arrays import body_motion, smpl22_pose
+from ...body.plausible import check_body
 from ...body.smpl import approximate_body
 from ...core.kinematics import global_rotations, local_offsets
 from ...core.motion import Motion, Scene, fk, resample
 from ...core.rotation import matrix_to_sixd, sixd_to_matrix
 from ...core.skeletons import SMPL22
 from ..representation import Layout
-from ..shared.checks import check_body, check_features
+from ..shared.checks import check_features
 
 # %% ../../../nbs/features/ms272/motion135.ipynb #acc70657
 MOTION135_LAYOUT = Layout(

@@ -13,12 +13,12 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from ...body.plausible import check_body
 from ...core.axes import body_heading, from_y_up, to_y_up, turn_about_y
 from ...core.motion import Motion, Scene, resample
 from ...core.skeleton import Skeleton
 from .tracks import bridged, frame_velocity
 from ..representation import Layout
-from ..shared.checks import check_body
 
 # %% ../../../nbs/features/points/body_points.ipynb #08d46f6d
 def _named(s: Skeleton, *roles: str, why: str) -> tuple[str, ...]:

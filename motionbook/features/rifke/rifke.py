@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ...body.arrays import SmplArrays, motion_to_smpl, smpl_to_motion
+from ...body.plausible import check_body
 from ...core.axes import to_y_up
 from ...core.motion import Motion, resample
 from ...core.skeletons import SMPL24
@@ -28,7 +29,6 @@ from motionbook.features.rifke.rifke_vectors import (
     rifke_to_smpl,
     smpl_to_rifke,
 )
-from ..shared.checks import check_body
 
 # %% ../../../nbs/features/rifke/rifke.ipynb #5a918d4b
 _all_ = [

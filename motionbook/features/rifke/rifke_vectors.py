@@ -21,12 +21,13 @@ from motionbook.body.arrays import (
     checked_poses,
     joints_for,
 )
+from ...body.plausible import check_body, check_joints
 from ...core.rotation import rotvec_to_matrix
 from ...core.skeletons import SMPL22, SMPL24
 from ..representation import Layout
 from .heading import steady_heading
 from .rifke_gradients import decode_with_gradients, encode_with_gradients
-from ..shared.checks import check_body, check_features, check_joints
+from ..shared.checks import check_features
 from ..shared.rotation_rows import rotvecs_to_rows, rows_to_rotvecs, unit_rows
 
 # %% ../../../nbs/features/rifke/rifke_vectors.ipynb #b768ca3e
