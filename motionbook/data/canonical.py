@@ -26,8 +26,8 @@ from .. import __version__
 from ..converters.base import Item, dataset_items
 from ..converters.labels import Labels, labels_of
 from ..core.files import atomic_write
-from ..core.mapped import map_arrays
 from ..core.gaps import fill_straight_lines, run_lengths
+from ..core.mapped import map_arrays
 from ..core.motion import Motion, Scene, resample
 from .engine import Made, Rejected, do_recordings
 from .workers import Workers
@@ -129,7 +129,8 @@ COVERAGE: dict[str, str] = {  # dataset -> parts of the metadata
     "aist": "motion_style temporal emotion music",
     "interhuman": "motion_style temporal emotion interaction",
     "kit_ml": "motion_style temporal emotion",
-    "ntu_rgbd": "motion_style temporal emotion",
+    "ntu_rgbd": "motion_style temporal emotion interaction",
+    "lsmb19": "motion_style temporal emotion",
 }
 USUAL_COVERAGE = "motion_style temporal quality subject emotion interaction"
 

@@ -165,7 +165,9 @@ def read_rows(
                 made += map(row_sample, some.to_pylist())
             first += rows
     if not 0 <= start < stop <= first:
-        raise bad_file(path, f"a sample from 0 to {first - 1}", str(start if start < 0 else stop - 1))
+        raise bad_file(
+            path, f"a sample from 0 to {first - 1}", str(start if start < 0 else stop - 1)
+        )
     return made
 
 

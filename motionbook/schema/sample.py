@@ -244,9 +244,7 @@ def plain_sample(sample: dict[str, Any] | CanonicalSample) -> dict[str, Any]:
     made = {k: getattr(sample, k) for k in CanonicalSample.model_fields}
     if made["embedding"] is None:
         del made["embedding"]
-    return stored_sample(
-        {k: v.clone() if isinstance(v, Tensor) else v for k, v in made.items()}
-    )
+    return stored_sample({k: v.clone() if isinstance(v, Tensor) else v for k, v in made.items()})
 
 
 def stored_sample(
