@@ -87,6 +87,11 @@ for _name, _about in {
 SOURCES.add("marker_h5", "motionbook.converters.marker_root:MARKER_H5", "roots of marker sequences")
 SOURCES.add("canonical", "motionbook.schema.canonical_file:CANONICAL", "canonical samples of ours")
 SOURCES.add("parquet", "motionbook.data.parquet:PARQUET", "canonical samples in a Parquet table")
+SOURCES.add(
+    "ntu_rgbd",
+    "motionbook.converters.ntu_rgbd:NTU_RGBD",
+    "NTU RGB+D: skeletons of a Kinect, 30 fps",
+)
 SOURCES.add("recordings", f"{__name__}:RECORDINGS", "any files that motionbook reads")
 
 # %% ../../nbs/converters/base.ipynb #47237e41

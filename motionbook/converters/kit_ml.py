@@ -6,7 +6,7 @@
 __all__ = ['KIT_FPS', 'KIT_FOLDERS', 'RATE_AGREES', 'KIT_HEIGHT', 'KIT_ML', 'kit_items', 'annotation_file', 'annotated',
            'load_kit']
 
-# %% ../../nbs/converters/kit_ml.ipynb #196be5f7
+# %% ../../nbs/converters/kit_ml.ipynb #17d094df
 import json
 import re
 from functools import lru_cache
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .base import Item, Source, clip_of
-from .checked import check_people, speaks_of_floor
+from .body_checks import check_people, speaks_of_floor
 from motionbook.converters.humanml3d import (
     Sentence,
     hml_sentences,
@@ -132,7 +132,7 @@ def _check_unit(joints: Tensor, path: Path):
             path, want, f"a leg of {leg:.3g}", fix="use the files as they were published"
         )
 
-# %% ../../nbs/converters/kit_ml.ipynb #d24fedcf
+# %% ../../nbs/converters/kit_ml.ipynb #58a7558d
 def load_kit(path: str) -> Scene:  # one actor, MMM21, metres, y up
     "A clip of vectors or of joints, out of the mirror, with its sentences."
     file, x = Path(path), load_npy(path)
@@ -147,7 +147,8 @@ def load_kit(path: str) -> Scene:  # one actor, MMM21, metres, y up
     meta = {"format": "kit_ml", "labels": Labels(spans=spans), "notes": (_SIZE,)}
     text = tuple(s.text for s in said if not (s.start or s.stop))
     scene = Scene((m,), text=text, source=str(path), meta=meta | {"fps_stated": bool(table)})
-    return check_people(scene, path, lying=speaks_of_floor([s.text for s in said]))
+    lies = speaks_of_floor([s.text for s in said])
+    return check_people(scene, path, lies=lies, rigid=True)
 
 # %% ../../nbs/converters/kit_ml.ipynb #bccbd1fe
 def _joints_of(x: Tensor, path: Path) -> Tensor:

@@ -128,7 +128,8 @@ COVERAGE: dict[str, str] = {  # dataset -> parts of the metadata
     "aist": "motion_style temporal emotion music",
     "interhuman": "motion_style temporal emotion interaction",
     "kit_ml": "motion_style temporal emotion",
-    "ntu_rgbd": "motion_style temporal emotion",
+    "ntu_rgbd": "motion_style temporal emotion interaction",
+    "lsmb19": "motion_style temporal emotion",
 }
 USUAL_COVERAGE = "motion_style temporal quality subject emotion interaction"
 
