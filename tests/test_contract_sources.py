@@ -22,8 +22,8 @@ from motionbook.data.to_features import features_command
 from motionbook.features.humanml3d.kit251 import KIT251, joints_to_kit251, kit251_to_joints
 from motionbook.schema.sample import load_canonical
 from motionbook.synthetic.raw_joints import pack_files, write_humanml3d, write_mvhumannet
-from motionbook.synthetic.raw_kit_ml import write_kit_ml
 from motionbook.synthetic.raw_kinect import write_ntu_rgbd
+from motionbook.synthetic.raw_kit_ml import write_kit_ml
 from motionbook.synthetic.raw_smpl import write_aist, write_amass
 from motionbook.synthetic.raw_style100 import write_style100
 
