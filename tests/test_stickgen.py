@@ -6,7 +6,12 @@ import torch
 from motionbook.core.files import BadFile
 from motionbook.models.layers import CONFIG
 from motionbook.models.stickgen.asking import make_condition
-from motionbook.models.stickgen.generator import StickGenerator, draw, load_generator, save_generator
+from motionbook.models.stickgen.generator import (
+    StickGenerator,
+    draw,
+    load_generator,
+    save_generator,
+)
 from motionbook.models.stickgen.network import StickGenConfig
 
 SMALL = dict(embedding_width=8, width=32, layers=1, heads=2)

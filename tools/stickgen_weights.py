@@ -125,7 +125,9 @@ def train(data: Path, out: Path, minutes: float, options: dict):
     found = all_clips(data, config)
     split = sides(list(found.clips))
     seconds = sum(len(c.joints) for c in found.clips) / config.fps
-    print(f"{len(found.clips)} clips, {seconds / 60:.1f} min, {len(split.valid)} held out", flush=True)
+    print(
+        f"{len(found.clips)} clips, {seconds / 60:.1f} min, {len(split.valid)} held out", flush=True
+    )
     done = train_on_clips(found, out, config, split=split)
     done.model.about |= {"licences": LICENCES, "kept_out": [c.name for c in split.valid]}
     save_generator(done.model, out / "model")
