@@ -210,7 +210,7 @@ def test_any_text_is_embedded(text, converted, tmp_path, capsys):
     s = dict(load_canonical(converted / "canonical.pt")[0], description=text)
     if text != "\ud800":
         torch.save([s], tmp_path / "c.pt")
-    from motionbook.data.embed_command import embed_samples
+    from motionbook.data.embed import embed_samples
     from motionbook.data.sample_sets import samples_of
     from motionbook.data.text import hash_encoder
 

@@ -129,7 +129,7 @@ def in_pieces(
 
     return SampleSet(name, ends[-1] if ends else 0, take, mark)
 
-# %% ../../nbs/data/sample_sets.ipynb #d82e1926
+# %% ../../nbs/data/sample_sets.ipynb #85ca8b22
 def open_list(path: Path) -> SampleSet | None:
     "A canonical file, or a training file."
     if not path.is_file():
@@ -137,9 +137,12 @@ def open_list(path: Path) -> SampleSet | None:
     return samples_of(load_canonical(path), str(path), lambda: sha256(path))
 
 
-SAMPLE_FORMS.add("converted", open_converted, "a folder of motionbook convert")
-SAMPLE_FORMS.add("parquet", "motionbook.data.parquet:open_table_samples", "a .parquet table")
-SAMPLE_FORMS.add("list", open_list, "a canonical .pt file")
+for _name, _where, _about in (
+    ("converted", open_converted, "a folder of motionbook convert"),
+    ("parquet", "motionbook.data.parquet:open_table_samples", "a .parquet table"),
+    ("list", open_list, "a canonical .pt file"),
+):
+    SAMPLE_FORMS.add(_name, _where, _about)
 
 # %% ../../nbs/data/sample_sets.ipynb #e2557aed
 def encoder_of(
