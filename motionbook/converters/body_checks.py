@@ -64,7 +64,7 @@ def judge_stance(
         return f"somebody who stands on y up, got {100 * upright:.0f} % of the body's length along y (is the axis right?)"
     return ""
 
-# %% ../../nbs/converters/body_checks.ipynb #548ea906
+# %% ../../nbs/converters/body_checks.ipynb #f8717092
 LIMBS: dict[str, tuple[str, str, float]] = {  # share of the height (Drillis and Contini)
     "upper arm": ("shoulder", "elbow", 0.186),
     "forearm": ("elbow", "wrist", 0.146),
@@ -88,6 +88,8 @@ def judge_limbs(
             for s in ("left", "right")
         ]
         left, right = (float(x.nanmedian() / tall / share) for x in both)
+        if left != left or right != right:
+            continue  # never seen together: a matter of gaps
         if not (TIMES[0] <= min(left, right) and max(left, right) <= TIMES[1]):
             return f"{name}s {TIMES[0]:g} to {TIMES[1]:g} times as long as usual, got {left:.2f} and {right:.2f} (is the order of joints right?)"
         if max(left, right) > ALIKE * min(left, right):
