@@ -19,9 +19,11 @@ from motionbook.converters.base import SOURCES, find_source
 from motionbook.converters.doctor import examine
 from motionbook.data.canonical import convert_dataset
 from motionbook.data.to_features import features_command
+from motionbook.features.humanml3d.kit251 import KIT251, joints_to_kit251, kit251_to_joints
 from motionbook.schema.sample import load_canonical
 from motionbook.synthetic.raw_joints import pack_files, write_humanml3d, write_mvhumannet
 from motionbook.synthetic.raw_kinect import write_ntu_rgbd
+from motionbook.synthetic.raw_kit_ml import write_kit_ml
 from motionbook.synthetic.raw_markers import write_accad, write_uiprmd
 from motionbook.synthetic.raw_smpl import write_aist, write_amass
 from motionbook.synthetic.raw_style100 import write_style100
@@ -79,6 +81,16 @@ def spoilt_npy(good: bytes) -> dict[str, bytes]:
         "wrong joints": packed(np.save, x[:, :21]),
         "hostile": packed(np.save, np.array([Evil()], dtype=object)),
     }
+
+
+def spoilt_vectors(good: bytes) -> dict[str, bytes]:
+    x = np.load(io.BytesIO(good))
+    axes, order = x.copy(), x.copy()
+    axes[:, 4:64] = x[:, 4:64].reshape(-1, 20, 3)[..., [0, 2, 1]].reshape(-1, 60)
+    order[:, 4:64] = x[:, 4:64].reshape(-1, 20, 3)[:, ::-1].reshape(-1, 60)
+    longer = np.concatenate([x[:, :4], x[:, 4:64] * 2, x[:, 64:]], 1)
+    named = {"an axis": axes, "an order": order, "a unit": longer}
+    return spoilt_npy(good) | {k: packed(np.save, v) for k, v in named.items()}
 
 
 def spoilt_bvh(good: bytes) -> dict[str, bytes]:
@@ -173,6 +185,10 @@ RAW = {
     ),
     "humanml3d": Raw(
         lambda d: write_humanml3d(d, seconds=3.0), "new_joints/000000.npy", "new_joints/9{:05}.npy".format, spoilt_npy,
+    ),
+    "kit_ml": Raw(
+        lambda d: write_kit_ml(d, KIT251().joints_of, joints_to_kit251, kit251_to_joints, seconds=3.0),
+        "new_joint_vecs/00001.npy", "new_joint_vecs/9{:04}.npy".format, spoilt_vectors,
     ),
     "style100": Raw(
         lambda d: write_style100(d, movements=("FW",), seconds=1.5), "Zombie/Zombie_FW.bvh",
