@@ -22,7 +22,7 @@ from motionbook.data.to_features import features_command
 from motionbook.features.humanml3d.kit251 import KIT251, joints_to_kit251, kit251_to_joints
 from motionbook.schema.sample import load_canonical
 from motionbook.synthetic.raw_joints import pack_files, write_humanml3d, write_mvhumannet
-from motionbook.synthetic.raw_kinect import write_ntu_rgbd
+from motionbook.synthetic.raw_kinect import write_lsmb19, write_ntu_rgbd
 from motionbook.synthetic.raw_kit_ml import write_kit_ml
 from motionbook.synthetic.raw_markers import write_accad, write_uiprmd
 from motionbook.synthetic.raw_smpl import write_aist, write_amass
@@ -132,6 +132,24 @@ def spoilt_skeleton(good: bytes) -> dict[str, bytes]:
     }  # fmt: skip
 
 
+def spoilt_messif(good: bytes) -> dict[str, bytes]:
+    head, size, *rows = good.decode().splitlines()
+    put = lambda rows: "\n".join([head, size.replace("45", str(len(rows))), *rows, ""]).encode()
+    frames = [np.array(r.replace(";", ",").split(","), float).reshape(25, 3) for r in rows]
+    each = lambda f: put(
+        ["; ".join(", ".join(map(repr, p)) for p in f(x).tolist()) for x in frames]
+    )
+    return {
+        "NaN": each(lambda x: x * np.nan),
+        "one frame": put(rows[:1]),
+        "wrong joints": each(lambda x: x[:24]),
+        "mirror": each(lambda x: x * [-1, 1, 1]),
+        "centimetres": each(lambda x: x * 100),
+        "z up": each(lambda x: x[:, [0, 2, 1]]),
+        "hostile": pickle.dumps(Evil()),
+    }
+
+
 def spoilt_table(good: bytes, first: int, mark: str) -> dict[str, bytes]:
     "Markers in rows of numbers, the first `first` columns no coordinates; `mark` is what is missing."
     tab = "\t" if b"\t" in good else ","
@@ -170,6 +188,7 @@ class Raw(NamedTuple):
     good: str  # a good recording's file
     bad: Callable[[int], str]  # where the n-th bad one goes
     spoil: Callable[[bytes], dict[str, bytes]]
+    named: Callable[[str], str] = lambda key: key.rpartition("/")[2]  # the file of a key
 
 
 NTU = {"S001C001P002R001A023": "wave", "S001C001P001R001A058": "handshake"}
@@ -200,6 +219,10 @@ RAW = {
     "ntu_rgbd": Raw(
         lambda d: write_ntu_rgbd(d, NTU, seconds=1.5), "nturgb+d_skeletons/S001C001P002R001A023.skeleton",
         "nturgb+d_skeletons/S001C001P0{:02}R002A023.skeleton".format, spoilt_skeleton,
+    ),
+    "lsmb19": Raw(
+        lambda d: write_lsmb19(d, {"S001C001P002R001A023": "wave"}, 1.5), "actions.data", "bad{:02}.data".format, spoilt_messif,
+        lambda key: key.split("/")[0],
     ),
     "uiprmd": Raw(
         lambda d: write_uiprmd(d, ("m01_s01_e01", "m05_s02_e01"), 1.5, packed=False), "Segmented Movements/Vicon/Positions/m01_s01_e01_positions.txt",
@@ -256,7 +279,7 @@ def test_bad_recordings_cost_no_other(name, tmp_path):
     rows = [json.loads(r) for r in (tmp_path / "out/quarantine.jsonl").read_text().splitlines()]
     bad = {(p.parent if name == "mvhumannet" else p) for p in place.values()}
     names = {p.relative_to(root).as_posix().rpartition("/")[2].partition(".")[0] for p in bad}
-    assert {r["key"].rpartition("/")[2] for r in rows} == names
+    assert {how.named(r["key"]) for r in rows} == names
     assert len(rows) == len(kinds) == made["left_out"]
     for row in rows:
         assert row["rule"] and row["reason"] and row["path"]

@@ -93,6 +93,11 @@ SOURCES.add(
     "NTU RGB+D: skeletons of a Kinect, 30 fps",
 )
 SOURCES.add(
+    "lsmb19",
+    "motionbook.converters.lsmb19:LSMB19",
+    "LSMB19: long streams of a Kinect in MESSIF text, 30 fps",
+)
+SOURCES.add(
     "uiprmd",
     "motionbook.converters.uiprmd:UIPRMD",
     "UI-PRMD: exercises done right and wrong, markers at 100 fps and a Kinect at 30",
