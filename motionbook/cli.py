@@ -37,6 +37,7 @@ BUILT_IN = {
     "evaluate": "models.command:EVALUATE",
     "convert": "data.canonical_command:CONVERT",
     "doctor": "data.canonical_command:DOCTOR",
+    "embed": "data.embed_command:EMBED",
     "export": "models.command:EXPORT",
 }
 for _name, _where in BUILT_IN.items():

@@ -19,8 +19,11 @@ from motionbook.converters.base import SOURCES, find_source
 from motionbook.converters.doctor import examine
 from motionbook.data.canonical import convert_dataset
 from motionbook.data.to_features import features_command
+from motionbook.features.humanml3d.kit251 import KIT251, joints_to_kit251, kit251_to_joints
 from motionbook.schema.sample import load_canonical
 from motionbook.synthetic.raw_joints import pack_files, write_humanml3d, write_mvhumannet
+from motionbook.synthetic.raw_kinect import write_ntu_rgbd
+from motionbook.synthetic.raw_kit_ml import write_kit_ml
 from motionbook.synthetic.raw_smpl import write_aist, write_amass
 from motionbook.synthetic.raw_style100 import write_style100
 
@@ -79,6 +82,16 @@ def spoilt_npy(good: bytes) -> dict[str, bytes]:
     }
 
 
+def spoilt_vectors(good: bytes) -> dict[str, bytes]:
+    x = np.load(io.BytesIO(good))
+    axes, order = x.copy(), x.copy()
+    axes[:, 4:64] = x[:, 4:64].reshape(-1, 20, 3)[..., [0, 2, 1]].reshape(-1, 60)
+    order[:, 4:64] = x[:, 4:64].reshape(-1, 20, 3)[:, ::-1].reshape(-1, 60)
+    longer = np.concatenate([x[:, :4], x[:, 4:64] * 2, x[:, 64:]], 1)
+    named = {"an axis": axes, "an order": order, "a unit": longer}
+    return spoilt_npy(good) | {k: packed(np.save, v) for k, v in named.items()}
+
+
 def spoilt_bvh(good: bytes) -> dict[str, bytes]:
     lines = good.decode().splitlines()
     at = next(k for k, line in enumerate(lines) if line.startswith("Frames:"))
@@ -102,6 +115,27 @@ def spoilt_frame(good: bytes) -> dict[str, bytes]:
     }
 
 
+def spoilt_skeleton(good: bytes) -> dict[str, bytes]:
+    lines = good.decode().splitlines()
+    put = lambda rows: "\r\n".join([*rows, ""]).encode()
+    joint = lambda row: len(row.split()) == 12
+    body = 1 + 1 + 1 + 25  # the first frame has one body
+    return {
+        "NaN": put([" ".join(["nan"] * 12) if joint(r) else r for r in lines]),
+        "one frame": put(["1", *lines[1 : 1 + body]]),
+        "wrong joints": put(["24" if r == "25" else r for r in lines]),
+        "mirror": put([f"-{r}".removeprefix("--") if joint(r) else r for r in lines]),
+        "centimetres": put([_scaled(r, 100) if joint(r) else r for r in lines]),
+        "z up": put([" ".join([r.split()[k] for k in (0, 2, 1, *range(3, 12))]) if joint(r) else r for r in lines]),
+        "hostile": pickle.dumps(Evil()),
+    }  # fmt: skip
+
+
+def _scaled(row: str, by: float) -> str:
+    words = row.split()
+    return " ".join([*(repr(float(w) * by) for w in words[:3]), *words[3:]])
+
+
 class Raw(NamedTuple):
     write: Callable[[Path], Path]
     good: str  # a good recording's file
@@ -109,6 +143,7 @@ class Raw(NamedTuple):
     spoil: Callable[[bytes], dict[str, bytes]]
 
 
+NTU = {"S001C001P002R001A023": "wave", "S001C001P001R001A058": "handshake"}
 STYLES = "BR BW FR ID SR SW TR1 TR2 TR3".split()
 RAW = {
     "amass": Raw(
@@ -122,6 +157,10 @@ RAW = {
     "humanml3d": Raw(
         lambda d: write_humanml3d(d, seconds=3.0), "new_joints/000000.npy", "new_joints/9{:05}.npy".format, spoilt_npy,
     ),
+    "kit_ml": Raw(
+        lambda d: write_kit_ml(d, KIT251().joints_of, joints_to_kit251, kit251_to_joints, seconds=3.0),
+        "new_joint_vecs/00001.npy", "new_joint_vecs/9{:04}.npy".format, spoilt_vectors,
+    ),
     "style100": Raw(
         lambda d: write_style100(d, movements=("FW",), seconds=1.5), "Zombie/Zombie_FW.bvh",
         lambda k: f"Zombie/Zombie_{STYLES[k]}.bvh", spoilt_bvh,
@@ -129,12 +168,17 @@ RAW = {
     "mvhumannet": Raw(
         write_mvhumannet, "part_00/100001/smpl_param/0010.pkl", "part_00/2000{:02}/smpl_param/0010.pkl".format, spoilt_frame,
     ),
+    "ntu_rgbd": Raw(
+        lambda d: write_ntu_rgbd(d, NTU, seconds=1.5), "nturgb+d_skeletons/S001C001P002R001A023.skeleton",
+        "nturgb+d_skeletons/S001C001P0{:02}R002A023.skeleton".format, spoilt_skeleton,
+    ),
     "recordings": Raw(
         lambda d: write_style100(d, ("Robot",), ("FW", "ID"), seconds=1.5), "Robot/Robot_FW.bvh", "Robot/x{:02}.bvh".format, spoilt_bvh,
     ),
 }  # fmt: skip
 RULES = {  # what is said of each kind; a format may know better than the schema
-    "NaN": {"missing points", "unreadable", "refused"}, "one frame": {"too short", "unreadable"}, "no rate": {"unreadable", "refused"},
+    "NaN": {"missing points", "unreadable", "refused", "implausible"}, "one frame": {"too short", "unreadable", "implausible"}, "no rate": {"unreadable", "refused"},
+    **dict.fromkeys(("mirror", "centimetres", "z up", "joints of another order"), {"implausible"}),
 }  # fmt: skip
 
 
@@ -214,10 +258,11 @@ def test_people_stand_with_human_limbs(name, tmp_path):
     root = RAW[name].write(tmp_path / "raw")
     convert_dataset(root, tmp_path / "out", name)
     for s in load_canonical(tmp_path / "out/canonical.pt"):
-        y = s["motion"][:, 1::2]
+        x = s["motion"] if s["motion"].ndim == 2 else s["motion"][:, 0]
+        y = x[:, 1::2]
         tall = float((y.amax(1) - y.amin(1)).quantile(0.9))
         assert 1.2 < tall < 2.0, (s["meta"]["key"], tall)
-        head, ankle = s["motion"][:, 3], s["motion"][:, 35]
+        head, ankle = x[:, 3], x[:, 35]
         assert (head > ankle).all() and abs(float(y.amin(1).quantile(0.1))) < 0.25
 
 

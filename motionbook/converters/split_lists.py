@@ -92,7 +92,7 @@ def find_split(
                     return root / folder / name
     return None
 
-
+# %% ../../nbs/converters/split_lists.ipynb #bdbb9d97
 def item_sides(
     items: Sequence[K],
     *roots: str | Path,  # folders to look in, first come first

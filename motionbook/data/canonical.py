@@ -27,6 +27,7 @@ from ..converters.base import Item, dataset_items
 from ..converters.labels import Labels, labels_of
 from ..core.files import atomic_write
 from ..core.gaps import fill_straight_lines, run_lengths
+from ..core.mapped import map_arrays
 from ..core.motion import Motion, Scene, resample
 from .engine import Made, Rejected, do_recordings
 from .workers import Workers
@@ -128,7 +129,8 @@ COVERAGE: dict[str, str] = {  # dataset -> parts of the metadata
     "aist": "motion_style temporal emotion music",
     "interhuman": "motion_style temporal emotion interaction",
     "kit_ml": "motion_style temporal emotion",
-    "ntu_rgbd": "motion_style temporal emotion",
+    "ntu_rgbd": "motion_style temporal emotion interaction",
+    "lsmb19": "motion_style temporal emotion",
 }
 USUAL_COVERAGE = "motion_style temporal quality subject emotion interaction"
 
@@ -291,15 +293,11 @@ def pack_samples(samples: Sequence[dict[str, Any]]) -> bytes:  # a safetensors f
 
 def open_shard(path: str | Path) -> list[dict[str, Any]]:  # arrays that are mapped, not read
     "The samples of a shard."
-    raw = np.memmap(path, np.uint8, "c")
-    start = 8 + int.from_bytes(raw[:8].tobytes(), "little")
-    head = json.loads(raw[8:start].tobytes())
-    samples = json.loads(head.pop("__metadata__")["samples"])
-    for name, at in head.items():
+    arrays, words = map_arrays(path)
+    samples = json.loads(words["samples"])
+    for name, x in arrays.items():
         k, _, key = name.partition(".")
-        a, b = (start + x for x in at["data_offsets"])
-        dtype = np.int64 if at["dtype"] == "I64" else np.float32
-        samples[int(k)][key] = torch.from_numpy(raw[a:b].view(dtype).reshape(at["shape"]))
+        samples[int(k)][key] = torch.from_numpy(x)
     return samples
 
 # %% ../../nbs/data/canonical.ipynb #33e230a4

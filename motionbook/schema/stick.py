@@ -160,7 +160,7 @@ def stick_figure(
     camera = torch.zeros(len(scene), 3) if scene.camera is None else scene.camera
     return Figure(flat, figure_physics(flat, scene.fps), camera, ends, seen)
 
-
+# %% ../../nbs/schema/stick.ipynb #b3360d5c
 def _taken_from(scene: Scene, joints: list[Tensor], view: str | float) -> tuple[Tensor, dict]:
     "The segments of all actors [t a 48], and the view that they show."
     if is_picture(scene):

@@ -124,7 +124,7 @@ def headline(card: ScoreCard) -> str:
         f"best: {best}; {card.runner_up} is next with {middle:.0%} more ({low:.0%} to {high:.0%})"
     )
 
-
+# %% ../../../nbs/cleanup/compare/scorecard.ipynb #771bd316
 def apply_line(
     card: ScoreCard,
     path: str | Path = "",  # of the recording, as the reader types it
@@ -141,7 +141,7 @@ def apply_line(
     ]
     return shlex.join(words)
 
-
+# %% ../../../nbs/cleanup/compare/scorecard.ipynb #0483bdb7
 def explanation(card: ScoreCard) -> list[str]:
     "How the figures came about, one sentence an entry."
     if card.winner is None:

@@ -145,7 +145,7 @@ class Dof:
         found = decode_dof(features, fps, start, self.tilt)
         return clip_to_motion(self.body, RobotClip(*found, fps, self.body.joints, self.body.name))
 
-
+# %% ../../../nbs/features/dof/dof.ipynb #a404e842
 def standing_height(
     robot: Robot,
 ) -> float:  # metres

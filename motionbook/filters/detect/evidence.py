@@ -172,7 +172,7 @@ def off_the_middle(
     out = torch.zeros(suspects.shape, dtype=x.dtype)
     return out.index_put((t, j), (x[t, j] - middle).norm(dim=-1).nan_to_num())
 
-
+# %% ../../../nbs/filters/detect/evidence.ipynb #25c33ab1
 def overlooked(
     x: Tensor,  # [t j c], NaN = missing
     wrong: Tensor,  # [t j] bool

@@ -11,6 +11,7 @@ __all__ = ['NAN', 'HORIZON', 'BODY', 'LOOSE', 'COST_CAP', 'LEVELS', 'PRIOR_FRAME
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,8 +27,10 @@ def nan_quantile(
     dim: int = 0,
 ) -> Tensor:  # x without the dimension
     "Quantile of the finite values along one dimension, of any size; NaN where there are none."
-    x = x.masked_fill(~x.isfinite(), NAN).movedim(dim, -1)
-    ordered, n = x.sort(-1).values, x.isfinite().sum(-1, keepdim=True)
+    finite = x.isfinite().movedim(dim, -1)
+    x = x.movedim(dim, -1).masked_fill(~finite, NAN).contiguous()
+    n = finite.sum(-1, keepdim=True)
+    ordered = torch.from_numpy(np.sort(x.numpy(), -1))  # NaN last; no indices to carry along
     at = (n - 1).clamp_min(0) * q
     lo = at.floor().long()
     hi = torch.minimum(lo + 1, (n - 1).clamp_min(0))

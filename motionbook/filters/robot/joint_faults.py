@@ -197,7 +197,7 @@ def beyond_stops(
     out = (z < low - BEYOND) | (z > high + BEYOND)
     return out & (out.double().mean(0) <= SELDOM)
 
-
+# %% ../../../nbs/filters/robot/joint_faults.ipynb #a1420a35
 def find_faults(
     robot: Robot,
     clip: RobotClip,

@@ -78,7 +78,7 @@ def drawn_numbers(
     start = fill_straight_lines(z[..., None], z.isfinite(), dim=0)[..., 0].nan_to_num()
     return least_jerk(start, weight, stiff)
 
-
+# %% ../../../nbs/filters/robot/robot_cleaner.ipynb #516aa1a6
 def within_reach(
     robot: Robot,
     new: Tensor,  # [t c] drawn
@@ -135,7 +135,7 @@ def mend_clip(
     missing = faults.reason == REASON["missing"]
     return mended, faults._replace(reason=faults.reason * (wanted | missing))
 
-
+# %% ../../../nbs/filters/robot/robot_cleaner.ipynb #0bd00bb7
 def _everything(z: Tensor, faults: Faults, robot: Robot, fps: float) -> Faults:
     "Every number is doubted as much as its column trembles."
     calm = (
@@ -279,7 +279,7 @@ def check_robot_motion(
             f"{motion.name or robot.name}: expected rotations, from which a robot's angles are read, got places alone"
         )
 
-
+# %% ../../../nbs/filters/robot/robot_cleaner.ipynb #b0e75f78
 def _frames(motion: Motion, start: int, stop: int) -> Motion:
     cut = lambda x: None if x is None else x[start:stop]
     return motion.replace(

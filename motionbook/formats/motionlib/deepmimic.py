@@ -104,7 +104,7 @@ def parse(
         UNEVEN,
     )
 
-
+# %% ../../../nbs/formats/motionlib/deepmimic.ipynb #e0f781b9
 def _round_rate(rate: float) -> float:
     return float(round(rate)) if abs(rate - round(rate)) < 0.01 * rate else float(rate)
 

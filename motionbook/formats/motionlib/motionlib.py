@@ -114,7 +114,7 @@ def parse(
         )
     return found.parse(data, path, **options)
 
-
+# %% ../../../nbs/formats/motionlib/motionlib.ipynb #3e7a8285
 def read(
     path: str | os.PathLike,
     robot: Robot | str | os.PathLike | None = None,  # a name, a URDF, an MJCF; None = by its joints
@@ -133,7 +133,7 @@ def read(
         scene = original_scene(file, path, "motionlib")
         return scene.replace(meta={**scene.meta, "notes": notes})
 
-
+# %% ../../../nbs/formats/motionlib/motionlib.ipynb #f874e12e
 def read_clips(
     path: str | os.PathLike,
     robot: Robot | str | os.PathLike | None = None,  # a name, a URDF, an MJCF; None = by its joints
@@ -221,7 +221,7 @@ def scene_clips(
     part = lambda a, b: {k: getattr(clip, k)[a:b] for k in ("root_pos", "root_rot", "dof")}
     return robot, [clip.replace(name=n, **part(a, b)) for a, b, n in bounds]
 
-
+# %% ../../../nbs/formats/motionlib/motionlib.ipynb #a488c2a8
 def fresh(
     clips: list[RobotClip],
     robot: Robot,
@@ -244,7 +244,7 @@ def fresh(
         raise bad_file(path, "a name that ends in .pkl, .npz, .npy or .csv", end or "no ending")
     return fresh_archive(clips[0], robot) if end == ".npz" else fresh_table(clips[0], robot)
 
-
+# %% ../../../nbs/formats/motionlib/motionlib.ipynb #e85e3b3e
 def check_clips(
     again: RobotFile,  # a new file, read
     want: list[RobotClip],

@@ -50,7 +50,7 @@ def is_motion(
     "Whether a dictionary holds one motion of a robot."
     return isinstance(entry, Mapping) and bool(_key(entry, TURNS)) and bool(_key(entry, PLACES))
 
-
+# %% ../../../nbs/formats/motionlib/pickled.ipynb #6ecdea4b
 def motion_entries(
     content: Any,  # of a pickle
     path: str | os.PathLike,  # named in errors
@@ -112,7 +112,7 @@ def stored_motion(
         **_bodies(entry, len(numbers.dof)),
     )
 
-
+# %% ../../../nbs/formats/motionlib/pickled.ipynb #aa62b7e8
 def _rate(x: Any, name: str) -> float:
     x = np.asarray(x)
     if x.size != 1 or x.dtype.kind not in "fiu" or not 0 < float(x.reshape(())) < 1e5:
@@ -228,7 +228,7 @@ def changed_entry(
     }
     return new | derived_arrays(file, s, edit, file.clips[i])
 
-
+# %% ../../../nbs/formats/motionlib/pickled.ipynb #9d238337
 def write_pickle(
     file: RobotFile,
     edits: Sequence[Edit],

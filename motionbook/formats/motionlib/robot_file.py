@@ -111,7 +111,7 @@ def choose_robot(
         )
     return found, (f"{joints} joints are taken to be those of {found.name}",)
 
-
+# %% ../../../nbs/formats/motionlib/robot_file.ipynb #f3d06a0b
 class OtherRates(ValueError):
     "Motions of one file have several frame rates; `count` is how many there are."
 
@@ -193,7 +193,7 @@ def robot_file(
         fps,
     )
 
-
+# %% ../../../nbs/formats/motionlib/robot_file.ipynb #fc31edf9
 def _at_rate(s: Stored, fps: float) -> Stored:
     return replace(s, fps=float(fps), fps_stated=True)
 

@@ -68,7 +68,7 @@ def body_orders(
     ]
     return list(dict.fromkeys(w for w in ways if len(w) == count))
 
-
+# %% ../../../nbs/formats/motionlib/settle.ipynb #c2388e1d
 def read_as(
     motion: Stored,  # thinned
     style: Style,
@@ -98,7 +98,7 @@ def tilt_of_soles(
     up = (rotations[:, feet] @ rest.mT)[..., 2, 2].clamp(-1, 1)
     return float(up.arccos().amin(-1).nanmedian())
 
-
+# %% ../../../nbs/formats/motionlib/settle.ipynb #04115119
 def facing_ahead(
     placed: Placed,
 ) -> float:  # -1 to 1; 0 where nobody goes anywhere
@@ -217,7 +217,7 @@ def _stands_better(a: Reading, b: Reading) -> bool:
         turned or (b.upright > a.upright + 0.08 and b.sole < 0.6 * a.sole)
     )
 
-
+# %% ../../../nbs/formats/motionlib/settle.ipynb #972f9cdc
 def _by_pose(motion: Stored, style: Style, styles: list[Style], robot: Robot):
     first = read_as(motion, style, robot)
     taken, notes = first, ()

@@ -48,7 +48,7 @@ def parse_archive(
     )
     return robot_file(data, [stored], Style("wxyz"), write_archive, **options)
 
-
+# %% ../../../nbs/formats/motionlib/trajectories.ipynb #cbbf075c
 _KEYS = (
     "fps",
     "frequency",
@@ -124,7 +124,7 @@ def write_archive(
             new[key][:, 0] = put_numbers(a[key][:, 0], x, w)
     return npz_with(file.data, new)
 
-
+# %% ../../../nbs/formats/motionlib/trajectories.ipynb #f830cb82
 def body_arrays(
     clip: RobotClip,
     robot: Robot,
@@ -184,7 +184,7 @@ def is_timed(
         flags.all() and (np.diff(x[:, 0]) > 0).all()
     )
 
-
+# %% ../../../nbs/formats/motionlib/trajectories.ipynb #f4df9947
 def timed_clips(
     x: np.ndarray,  # [t, 9 + n]
     path: str | os.PathLike,  # named in errors
@@ -244,7 +244,7 @@ def parse_rows(
         data, stored, Style("wxyz"), write_rows, content=(x, first, stored), **options
     )
 
-
+# %% ../../../nbs/formats/motionlib/trajectories.ipynb #c3f3ff30
 def write_rows(
     file: RobotFile,
     edits: Sequence[Edit],

@@ -97,7 +97,7 @@ def turned_file(
     object.__setattr__(made, "parts", (Part(skeleton, from_y_up(m.positions, up).numpy()),))
     return made
 
-
+# %% ../../../nbs/formats/motionlib/turned_file.ipynb #bf28f23f
 def turned_edit(
     file: TurnedFile,
     scene: Scene,  # that matches

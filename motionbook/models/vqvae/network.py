@@ -214,7 +214,7 @@ def decode(
     model.train(was)
     return follow_up(model, torch.cat(found)[:frames])
 
-
+# %% ../../../nbs/models/vqvae/network.ipynb #9bc49bfc
 def follow_up(
     model: MotionVQVAE,
     coded: Tensor,  # [t k] what came out of the decoder
@@ -229,7 +229,7 @@ def follow_up(
             v.copy_(central_velocity(base, model.config.fps))
     return y
 
-
+# %% ../../../nbs/models/vqvae/network.ipynb #c351cfa6
 def check_codes(model: MotionVQVAE, codes: Tensor):
     "Codes that the model has."
     if model.quantiser is None:

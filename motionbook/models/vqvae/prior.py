@@ -151,7 +151,7 @@ def draw_codes(
             codes[:, -1, i] = torch.multinomial(p, 1, generator=g)[:, 0]
     return codes
 
-
+# %% ../../../nbs/models/vqvae/prior.ipynb #7e10bc88
 def generate(
     model: MotionVQVAE,
     net: CodePrior,
