@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['PUBLISHED', 'DiTConfig', 'NoiseTime', 'SwiGLU', 'DiTBlock', 'StableMotionDiT']
 
-# %% ../../../nbs/models/stablemotion/network.ipynb #85d80306
+# %% ../../../nbs/models/stablemotion/network.ipynb #0348aa26
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..attention import turn_by_time, who_sees_whom
+from ..diffusion.schedule import time_waves
 
 # %% ../../../nbs/models/stablemotion/network.ipynb #e2ffdbfd
 class DiTConfig(BaseModel):
@@ -28,7 +29,7 @@ class DiTConfig(BaseModel):
 
 PUBLISHED = dict(layers=8, heads=8, width=512, zero_init=False)
 
-# %% ../../../nbs/models/stablemotion/network.ipynb #94b7c246
+# %% ../../../nbs/models/stablemotion/network.ipynb #1124794c
 class NoiseTime(nn.Module):
     "How noisy a sample is, as a vector."
 
@@ -39,12 +40,7 @@ class NoiseTime(nn.Module):
 
     def forward(self, times: Tensor) -> Tensor:  # [b] -> [b width]
         "Waves of the time, mixed."
-        rate = torch.exp(
-            torch.arange(self.waves // 2, device=times.device) * (-9.21 / (self.waves // 2))
-        )
-        angle = times[:, None].float() * rate
-        waves = torch.cat([angle.cos(), angle.sin()], -1)
-        return self.mix(waves.to(self.mix[0].weight.dtype))
+        return self.mix(time_waves(times, self.waves).to(self.mix[0].weight.dtype))
 
 # %% ../../../nbs/models/stablemotion/network.ipynb #df38eec3
 class SwiGLU(nn.Module):
