@@ -6,7 +6,7 @@
 __all__ = ['COLUMNS', 'ROW', 'SHARD_ROWS', 'PLAN', 'STORE', 'INDEX', 'sample_rows', 'rows_to_arrays', 'pack_shard', 'write_store',
            'Store', 'check_shards', 'store_windows', 'random_windows', 'open_store', 'streamed_order']
 
-# %% ../../nbs/data/store.ipynb #46d504ac
+# %% ../../nbs/data/store.ipynb #d274e366
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from ..core.files import atomic_write, bad_file, read_text
 from ..core.landing import clear_leftovers
 from ..core.mapped import map_arrays
 from .engine import one_run
-from .sample_sets import PART, SampleSet, encoder_name, encoder_of, same_encoder
+from .sample_sets import SampleSet, encoder_name, encoder_of, same_encoder
 
 # %% ../../nbs/data/store.ipynb #09277f75
 COLUMNS = {"motion": (0, 48), "physics": (48, 54), "camera": (54, 57), "actions": (57, 58)}
@@ -107,7 +107,7 @@ def write_store(
         _write_index(out, shards, known)
     return out
 
-# %% ../../nbs/data/store.ipynb #7d3a9c96
+# %% ../../nbs/data/store.ipynb #56a45e7e
 def _claim(out: Path, plan: dict[str, Any]):
     "Say what the folder is going to hold; ValueError where it holds something else."
     path, text = out / PLAN, json.dumps(plan, indent=1) + "\n"
@@ -127,7 +127,7 @@ def _claim(out: Path, plan: dict[str, Any]):
 def _filled(samples: SampleSet, rows: int, known: dict | None):
     "Samples of one shard after the other; ValueError where encoders differ."
     held, count = [], 0
-    for part in samples.parts(min(PART, 64)):
+    for part in samples.parts():
         for s in part():
             if not same_encoder(other := encoder_of(s), known):
                 raise ValueError(
@@ -135,9 +135,9 @@ def _filled(samples: SampleSet, rows: int, known: dict | None):
                 )
             held.append(s)
             count += s["actions"].numel()
-        if count >= rows:
-            yield held
-            held, count = [], 0
+            if count >= rows:
+                yield held
+                held, count = [], 0
     if held:
         yield held
 
