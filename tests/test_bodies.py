@@ -80,9 +80,7 @@ def test_an_npz_keeps_its_keys_and_its_good_frames(model, tmp_path):
     holes = scene.replace(actors=(m.replace(positions=x),))
     done = motionbook.clean(holes, method=f"{folder}:sample_steps=1", fidelity="missing")
     assert done.scene.actors[0].positions.isfinite().all()
-    clean_file(
-        tmp_path / "walk_poses.npz", tmp_path / "out.npz", method=f"{folder}:ProbDetTh=0.99"
-    )
+    clean_file(tmp_path / "walk_poses.npz", tmp_path / "out.npz", method=f"{folder}:ProbDetTh=0.99")
     was, now = (dict(np.load(tmp_path / n)) for n in ("walk_poses.npz", "out.npz"))
     assert list(was) == list(now) and all(was[k].dtype == now[k].dtype for k in was)
     assert all(np.array_equal(was[k], now[k]) for k in was)

@@ -86,7 +86,11 @@ CLEAN_OPTIONS = (
 def add_model_options(p: ArgumentParser, argv: Sequence[str]):
     "An option for every field of how the checkpoint on the line can be asked."
     pairs = zip(argv, [*argv[1:], ""])
-    named = [b if a == "--method" else a.removeprefix("--method=") for a, b in pairs if a[:8] == "--method"]
+    named = [
+        b if a == "--method" else a.removeprefix("--method=")
+        for a, b in pairs
+        if a[:8] == "--method"
+    ]
     known = options_of(split_folder(named[-1])[0]) if named else None
     for name, f in (known.model_fields if known else {}).items():
         flags = dict.fromkeys(("--" + name.replace("_", "-"), "--" + name))
@@ -100,7 +104,9 @@ MODEL_OPTION = "model_option_"
 
 def given_model_options(args: Namespace) -> dict[str, Any]:
     "Those that were typed."
-    found = {k.removeprefix(MODEL_OPTION): v for k, v in vars(args).items() if k.startswith(MODEL_OPTION)}
+    found = {
+        k.removeprefix(MODEL_OPTION): v for k, v in vars(args).items() if k.startswith(MODEL_OPTION)
+    }
     return {k: v for k, v in found.items() if v is not None}
 
 # %% ../../nbs/cleanup/command.ipynb #44c2c090

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CHECKPOINTS', 'ASKED', 'kind_in', 'split_folder', 'options_of', 'method_in']
 
-# %% ../../nbs/models/registry.ipynb #947ec55d
+# %% ../../nbs/models/registry.ipynb #88f6f09c
 import json
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ METHODS.add(
     "a network trained on people, for people in 3-D",
 )
 
-# %% ../../nbs/models/registry.ipynb #7968fa1a
+# %% ../../nbs/models/registry.ipynb #2d535f63
 CHECKPOINTS = Registry("kind of model that cleans")  # folder -> `filters.cleaner.Trained`
 CHECKPOINTS.add(
     "bilstm", "motionbook.models.corrector.method:checkpoint_method", "a corrector of skeletons"
@@ -95,7 +95,7 @@ def method_in(
             raise ValueError(f"{folder}: {e['loc'][0]}: {e['msg']}, got {e['input']!r}") from None
     return CHECKPOINTS[kind if kind in CHECKPOINTS else "bilstm"](folder, **given)
 
-# %% ../../nbs/models/registry.ipynb #c131f7e7
+# %% ../../nbs/models/registry.ipynb #499c8ddd
 RECIPES.add(
     "bilstm",
     "motionbook.models.corrector.recipe:CORRECTOR",
@@ -115,4 +115,9 @@ RECIPES.add(
     "stablemotion",
     "motionbook.models.stablemotion.recipe:STABLEMOTION",
     "a cleaner of tracks, from corrupted recordings as they are",
+)
+RECIPES.add(
+    "retrieval",
+    "motionbook.models.retrieval.recipe:RETRIEVAL",
+    "a judge that finds motion by text, and says what generators are worth",
 )

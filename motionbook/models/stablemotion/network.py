@@ -143,7 +143,9 @@ class StableMotionDiT(nn.Module):
     def modulation(self, times: Tensor, asked: Tensor) -> Tensor:  # [b t 6 w]
         "Scales, shifts and gates: worked out for the four things that can be asked, then looked up for each frame."
         kinds = torch.tensor([[[0, 0], [0, 1], [1, 0], [1, 1]]], device=asked.device)
-        table = self.six(nn.functional.silu(self.condition(times, kinds.expand(len(times), -1, -1))))
+        table = self.six(
+            nn.functional.silu(self.condition(times, kinds.expand(len(times), -1, -1)))
+        )
         at = 2 * asked[..., 0].long() + asked[..., 1].long()
         which = torch.arange(len(times), device=at.device)[:, None]
         return table.unflatten(-1, (6, -1))[which, at]

@@ -82,7 +82,8 @@ class StableMotionTraining(Parts):
     bodies: BodyLook = BodyLook()
     body_practice: BodyPractice = BodyPractice()
     learn: Literal["auto", "tracks", "bodies"] = Field(
-        "auto", description="tracks of points, or bodies by SMPL's joints; auto: bodies where the first recording is one"
+        "auto",
+        description="tracks of points, or bodies by SMPL's joints; auto: bodies where the first recording is one",
     )
     loop: TrackLoop = TrackLoop()
     preset: Literal["small", "published"] = Field(
