@@ -25,6 +25,7 @@ from motionbook.synthetic.raw_interhuman import write_interhuman
 from motionbook.synthetic.raw_joints import pack_files, write_humanml3d, write_mvhumannet
 from motionbook.synthetic.raw_kinect import write_ntu_rgbd
 from motionbook.synthetic.raw_kit_ml import write_kit_ml
+from motionbook.synthetic.raw_markers import write_accad, write_uiprmd
 from motionbook.synthetic.raw_smpl import write_aist, write_amass
 from motionbook.synthetic.raw_style100 import write_style100
 
@@ -151,6 +152,34 @@ def spoilt_skeleton(good: bytes) -> dict[str, bytes]:
     }  # fmt: skip
 
 
+def spoilt_table(good: bytes, first: int, mark: str) -> dict[str, bytes]:
+    "Markers in rows of numbers, the first `first` columns no coordinates; `mark` is what is missing."
+    tab = "\t" if b"\t" in good else ","
+    rows = [r.split(tab) for r in good.decode().splitlines()]
+    head, rows = (rows[:1], rows[1:]) if first else ([], rows)
+
+    def put(rows):
+        return "".join(tab.join(r) + "\n" for r in [*head, *rows]).encode()
+
+    def each(change):
+        "Another order or size of each point's three numbers."
+        made = []
+        for r in rows:
+            points = [change(r[k : k + 3]) for k in range(first, len(r), 3)]
+            made.append([*r[:first], *(w for p in points for w in p)])
+        return put(made)
+
+    return {
+        "NaN": each(lambda p: [mark] * 3),
+        "one frame": put(rows[:1]),
+        "wrong joints": put([r[:-1] for r in rows]),
+        "mirror": each(lambda p: [p[1], p[0], p[2]]),
+        "centimetres": each(lambda p: p if p[0] == mark else [repr(float(w) / 10) for w in p]),
+        "z up": each(lambda p: [p[0], p[2], p[1]]),
+        "hostile": pickle.dumps(Evil()),
+    }
+
+
 def _scaled(row: str, by: float) -> str:
     words = row.split()
     return " ".join([*(repr(float(w) * by) for w in words[:3]), *words[3:]])
@@ -194,6 +223,13 @@ RAW = {
     "ntu_rgbd": Raw(
         lambda d: write_ntu_rgbd(d, NTU, seconds=1.5), "nturgb+d_skeletons/S001C001P002R001A023.skeleton",
         "nturgb+d_skeletons/S001C001P0{:02}R002A023.skeleton".format, spoilt_skeleton,
+    ),
+    "uiprmd": Raw(
+        lambda d: write_uiprmd(d, ("m01_s01_e01", "m05_s02_e01"), 1.5, packed=False), "Segmented Movements/Vicon/Positions/m01_s01_e01_positions.txt",
+        "Segmented Movements/Vicon/Positions/m07_s03_e{:02}_positions.txt".format, lambda good: spoilt_table(good, 0, "0.0"),
+    ),
+    "accad": Raw(
+        lambda d: write_accad(d, {"walk1": "walk", "dance_KB3": "dance"}, 1.5), "walk1.txt", "bad{:02}.txt".format, lambda good: spoilt_table(good, 2, "-9999.99"),
     ),
     "recordings": Raw(
         lambda d: write_style100(d, ("Robot",), ("FW", "ID"), seconds=1.5), "Robot/Robot_FW.bvh", "Robot/x{:02}.bvh".format, spoilt_bvh,

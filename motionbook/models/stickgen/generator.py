@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LEAST_SPREAD', 'SILENCE', 'LOSS_WEIGHTS', 'VELOCITY_SPREAD', 'ROUGHNESS', 'SPREADS', 'StickGenerator',
-           'measure_spread', 'Batch', 'drop_some', 'Means', 'stickgen_losses', 'shown_and_asked', 'guided', 'Drawn',
-           'draw', 'check_drawing', 'save_generator', 'load_generator']
+           'measure_spread', 'Batch', 'drop_some', 'Means', 'stickgen_losses', 'shown_and_asked', 'Push', 'guided',
+           'Drawn', 'draw', 'check_drawing', 'save_generator', 'load_generator']
 
 # %% ../../../nbs/models/stickgen/generator.ipynb #05afe108
 from pathlib import Path
@@ -214,39 +214,50 @@ def _next_frame_terms(model, batch: Batch, ask: Condition, means: Means, truth: 
     )
     return made | {"likelihood": means.over_people(apart)}
 
-# %% ../../../nbs/models/stickgen/generator.ipynb #b2cf5da2
+# %% ../../../nbs/models/stickgen/generator.ipynb #6c0222f7
+class Push(NamedTuple):
+    "How far to go through an answer; 1 = as asked."
+
+    style: float = 2.5
+    text: float = 1.0
+
+
 def guided(
     model: StickGenerator,
     x: Tensor,  # [b t n]
     times: Tensor,  # [b]
     ask: Condition,
     there: Tensor,  # [b t]
-    guidance: float,  # 1 = as asked, 0 = as nothing is asked
+    push: Push,
 ):
-    "An answer that has gone from nothing in particular through what is asked."
-    if guidance == 1:
-        return model.net(x, times, ask, there)
-    none = ask.silent()
-    both = Condition(*(torch.cat(pair) for pair in zip(ask, none)))
-    said = model.net(torch.cat([x, x]), torch.cat([times, times]), both, torch.cat([there, there]))
-    a, b = said.motion.chunk(2)
-    return said._replace(motion=b + guidance * (a - b), **{
-        k: v.chunk(2)[0] for k, v in said._asdict().items() if k != "motion" and v is not None
-    })  # fmt: skip
+    "An answer that has gone from less that is asked through all that is asked."
+    calm = ask._replace(signals=torch.full_like(ask.signals, torch.nan))
+    asks = [ask, *[calm] * (push != (1, 1)), *[ask.silent()] * (push.text != 1)]
+    n = len(asks)
+    both = Condition(*(torch.cat(parts) for parts in zip(*asks)))
+    said = model.net(x.repeat(n, 1, 1), times.repeat(n), both, there.repeat(n, 1))
+    motion = said.motion.chunk(n)
+    pushed = motion[0]
+    if n > 1:
+        pushed = motion[1] + push.style * (motion[0] - motion[1])
+    if n > 2:
+        pushed = pushed + (push.text - 1) * (motion[1] - motion[2])
+    first = {k: v.chunk(n)[0] for k, v in said._asdict().items() if v is not None}
+    return said._replace(**first | {"motion": pushed})
 
-# %% ../../../nbs/models/stickgen/generator.ipynb #d936271c
+# %% ../../../nbs/models/stickgen/generator.ipynb #3fad6578
 def _draw_at_once(
-    model, ask: Condition, there: Tensor, guidance, temperature, steps, seed: int
+    model, ask: Condition, there: Tensor, push: Push, temperature, steps, seed: int
 ) -> Tensor:
     "All frames out of noise."
     g = torch.Generator().manual_seed(seed)
     noise = torch.randn(*there.shape, model.config.frame, generator=g).to(model.code_mean)
-    answer = lambda x, times: guided(model, x, times, ask, there, guidance).motion
+    answer = lambda x, times: guided(model, x, times, ask, there, push).motion
     return sample(answer, temperature * noise, model.schedule, steps, "dpm++", generator=g)
 
 
 def _draw_in_turn(
-    model, ask: Condition, there: Tensor, guidance, temperature, steps, seed: int
+    model, ask: Condition, there: Tensor, push: Push, temperature, steps, seed: int
 ) -> Tensor:
     "Frame after frame, each from its mean and spread."
     g, span = torch.Generator().manual_seed(seed), model.config.span
@@ -254,15 +265,13 @@ def _draw_in_turn(
     zero = x.new_zeros(len(there))
     for _ in range(there.shape[1]):
         seen = x[:, -span:]
-        said = guided(
-            model, seen, zero, ask, torch.ones_like(seen[..., 0], dtype=torch.bool), guidance
-        )
+        said = guided(model, seen, zero, ask, torch.ones_like(seen[..., 0], dtype=torch.bool), push)
         mean, log = said.motion[:, -1:], said.spread[:, -1:].clamp(*SPREADS)
         noise = torch.randn(mean.shape, generator=g).to(mean)
         x = torch.cat([x, mean + temperature * log.exp() * noise], 1)
     return x[:, 1:]
 
-# %% ../../../nbs/models/stickgen/generator.ipynb #5b6887a3
+# %% ../../../nbs/models/stickgen/generator.ipynb #96b6f627
 class Drawn(NamedTuple):
     "What was drawn; b sample, t frame, a actor."
 
@@ -277,17 +286,18 @@ class Drawn(NamedTuple):
 def draw(
     model: StickGenerator,
     ask: Condition,
-    guidance: float = 2.5,
+    guidance: float = 2.5,  # of the signals; 1 = as the data do
+    text_guidance: float = 1.0,  # of the sentence
     temperature: float = 1.0,  # 0 = no chance
     steps: int = 20,  # of the diffusion form
     seed: int = 0,
 ) -> Drawn:
     "Motions that nobody recorded."
-    check_drawing(guidance, temperature, steps)
+    check_drawing(guidance, text_guidance, temperature, steps)
     model.eval()
     there = torch.arange(int(ask.frames.max()))[None].to(ask.frames) < ask.frames[:, None]
     how = _draw_in_turn if model.net.causal else _draw_at_once
-    code = how(model, ask, there, guidance, temperature, steps, seed)
+    code = how(model, ask, there, Push(guidance, text_guidance), temperature, steps, seed)
     shown = shown_and_asked(code)[0] if model.net.causal else code
     said = model.net(shown, torch.zeros(len(code), device=code.device), ask, there)
     back = lambda name, x: x * getattr(model, f"{name}_std") + getattr(model, f"{name}_mean")
@@ -300,10 +310,11 @@ def draw(
     )
 
 
-def check_drawing(guidance: float, temperature: float, steps: int):
+def check_drawing(guidance: float, text_guidance: float, temperature: float, steps: int):
     "ValueError for settings that make no sense."
     for name, value, low, high in (
         ("guidance", guidance, 0, 20),
+        ("text_guidance", text_guidance, 0, 20),
         ("temperature", temperature, 0, 10),
         ("steps", steps, 1, 1000),
     ):
