@@ -93,6 +93,12 @@ SOURCES.add(
     "motionbook.converters.ntu_rgbd:NTU_RGBD",
     "NTU RGB+D: skeletons of a Kinect, 30 fps",
 )
+SOURCES.add(
+    "uiprmd",
+    "motionbook.converters.uiprmd:UIPRMD",
+    "UI-PRMD: exercises done right and wrong, markers at 100 fps and a Kinect at 30",
+)
+SOURCES.add("accad", "motionbook.converters.accad:ACCAD", "ACCAD: tables of markers, 120 fps")
 SOURCES.add("recordings", f"{__name__}:RECORDINGS", "any files that motionbook reads")
 
 # %% ../../nbs/converters/base.ipynb #47237e41
