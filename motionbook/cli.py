@@ -38,6 +38,7 @@ BUILT_IN = {
     "convert": "data.canonical_command:CONVERT",
     "doctor": "data.canonical_command:DOCTOR",
     "embed": "data.embed_command:EMBED",
+    "mix": "data.mix_command:MIX",
     "export": "models.command:EXPORT",
 }
 for _name, _where in BUILT_IN.items():

@@ -21,6 +21,7 @@ from motionbook.data.canonical import convert_dataset
 from motionbook.data.to_features import features_command
 from motionbook.features.humanml3d.kit251 import KIT251, joints_to_kit251, kit251_to_joints
 from motionbook.schema.sample import load_canonical
+from motionbook.synthetic.raw_interhuman import write_interhuman
 from motionbook.synthetic.raw_joints import pack_files, write_humanml3d, write_mvhumannet
 from motionbook.synthetic.raw_kinect import write_lsmb19, write_ntu_rgbd
 from motionbook.synthetic.raw_kit_ml import write_kit_ml
@@ -91,6 +92,25 @@ def spoilt_vectors(good: bytes) -> dict[str, bytes]:
     longer = np.concatenate([x[:, :4], x[:, 4:64] * 2, x[:, 64:]], 1)
     named = {"an axis": axes, "an order": order, "a unit": longer}
     return spoilt_npy(good) | {k: packed(np.save, v) for k, v in named.items()}
+
+
+def spoilt_pair(good: bytes) -> dict[str, bytes]:
+    x = pickle.loads(good)
+    put = lambda **new: pickle.dumps(x | {"person2": x["person2"] | new})
+    two, only = (
+        x["person2"],
+        lambda n: {k: v[:n] for k, v in x["person2"].items() if k[:4] in ("tran", "root", "pose")},
+    )
+    return {
+        "NaN": put(**{k: v * np.nan for k, v in only(None).items()}),
+        "one frame": put(**only(1)),
+        "wrong joints": put(pose_body=two["pose_body"][:, :60]),
+        "hostile": put(betas=Evil()),
+        "no rate": pickle.dumps({k: v for k, v in x.items() if "rate" not in k}),
+        "an axis": put(root_orient=two["root_orient"] * 0 + [0.0, 0.0, 1.0]),
+        "a unit": put(trans=two["trans"] * 1000),
+        "one person": pickle.dumps({k: v for k, v in x.items() if k != "person2"}),
+    }
 
 
 def spoilt_bvh(good: bytes) -> dict[str, bytes]:
@@ -209,6 +229,9 @@ RAW = {
         lambda d: write_kit_ml(d, KIT251().joints_of, joints_to_kit251, kit251_to_joints, seconds=3.0),
         "new_joint_vecs/00001.npy", "new_joint_vecs/9{:04}.npy".format, spoilt_vectors,
     ),
+    "interhuman": Raw(
+        lambda d: write_interhuman(d, forms=("pickles",)), "motions/1.pkl", "motions/9{:02}.pkl".format, spoilt_pair,
+    ),
     "style100": Raw(
         lambda d: write_style100(d, movements=("FW",), seconds=1.5), "Zombie/Zombie_FW.bvh",
         lambda k: f"Zombie/Zombie_{STYLES[k]}.bvh", spoilt_bvh,
@@ -238,6 +261,7 @@ RAW = {
 RULES = {  # what is said of each kind; a format may know better than the schema
     "NaN": {"missing points", "unreadable", "refused", "implausible"}, "one frame": {"too short", "unreadable", "implausible"}, "no rate": {"unreadable", "refused"},
     **dict.fromkeys(("mirror", "centimetres", "z up", "joints of another order"), {"implausible"}),
+    **dict.fromkeys(("an axis", "an order", "a unit"), {"implausible", "unreadable"}),
 }  # fmt: skip
 
 
