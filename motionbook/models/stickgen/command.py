@@ -6,7 +6,7 @@
 __all__ = ['SHIPPED', 'TRAIN_SOME', 'ENDINGS', 'OPTIONS', 'GENERATE', 'generator_folder', 'unheard_words', 'camera_view',
            'asked_style', 'refined_sample', 'plan_generate', 'run_generate', 'say_generate']
 
-# %% ../../../nbs/models/stickgen/command.ipynb #c188eac3
+# %% ../../../nbs/models/stickgen/command.ipynb #e528cb36
 from argparse import Namespace
 from collections.abc import Iterator
 from importlib.resources import files
@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ...core.command import Command, Files, option
-from ..layers import CONFIG
-from ...schema.stick import VIEWS
 
-# %% ../../../nbs/models/stickgen/command.ipynb #f1effad1
+# %% ../../../nbs/models/stickgen/command.ipynb #71b5b836
 SHIPPED = "assets/stickgen"  # in the package
 TRAIN_SOME = "train some in minutes: motionbook train stickgen train_data.pt -o my_stickgen --minutes 10, then name it with --checkpoint my_stickgen"
 
@@ -26,6 +24,8 @@ def generator_folder(
     checkpoint: str | Path | None = None,  # None = the package's own
 ) -> Path:
     "Where the weights are; ValueError says how to train some."
+    from motionbook.models.layers import CONFIG
+
     if checkpoint is not None:
         return Path(checkpoint)
     shipped = Path(str(files("motionbook"))) / SHIPPED
@@ -64,7 +64,7 @@ def unheard_words(
     }
     return [w for w in dict.fromkeys(split(text)) if w not in heard | small]
 
-# %% ../../../nbs/models/stickgen/command.ipynb #5b8b392d
+# %% ../../../nbs/models/stickgen/command.ipynb #251c6737
 ENDINGS = (".html", ".gif", ".mp4", ".png")  # that are shown; any other is a file of motion
 
 
@@ -91,14 +91,16 @@ OPTIONS = (
     _signal("valence", -1, "-1 unpleasant, 1 pleasant"),
     _signal("arousal", 0, "0 calm, 1 excited"),
     option("--actors", type=int, default=1, help="1 or 2, as the weights were trained (default: 1)"),
-    option("--view", default=None, help=f"where a camera stands: {', '.join(VIEWS)}, or degrees; a picture in the plane"),
+    option("--view", default=None, help="where a camera stands: front, three_quarter, side, back, or degrees; a picture in the plane"),
     option("--refine", role="input", metavar="DIR", help="refine the figure with what `train refiner` wrote"),
     option("--strength", type=float, default=0.1, help="of the refining; 0 = none, 1 = anew (default: 0.1)"),
 )  # fmt: skip
 
-# %% ../../../nbs/models/stickgen/command.ipynb #bf72a8c9
+# %% ../../../nbs/models/stickgen/command.ipynb #299e5c5a
 def camera_view(args: Namespace) -> str | float | None:
     "The view that was asked for: a name, or degrees."
+    from motionbook.schema.stick import VIEWS
+
     if args.view is None or args.view in VIEWS:
         return args.view
     try:
@@ -120,6 +122,7 @@ def refined_sample(
     sample: dict[str, Any], folder: str | Path, style, strength: float, fps: float
 ) -> dict[str, Any]:
     "A sample whose figure has been refined, with physics of the new one."
+    from motionbook.models.layers import CONFIG
     from motionbook.models.refiner.module import load_refiner
     from motionbook.schema.stick import figure_physics
 
