@@ -1,9 +1,16 @@
 """Bodies broken as in BrokenAMASS: untouched frames keep their bits, labels say what changed, any rate, any skeleton."""
 
+import pickle
+import shutil
+
+import numpy as np
 import pytest
 import torch
+from helpers import real_files
 
-from motionbook.core.motion import Motion, resample
+from motionbook.cli import main
+from motionbook.core.archives import load_npz
+from motionbook.core.motion import Motion, Scene, resample
 from motionbook.core.rotation import axis_rotation
 from motionbook.core.skeleton import Skeleton
 from motionbook.filters.corrupt.body_faults import to_angles
@@ -14,7 +21,10 @@ from motionbook.filters.corrupt.broken_amass import (
     break_motion,
     draw_windows,
 )
+from motionbook.filters.corrupt.corrupt_files import corrupt_file, labels_path
+from motionbook.formats.registry import read, write
 from motionbook.synthetic.people import person
+from motionbook.synthetic.raw_smpl import smpl_poses
 
 WALK = person("walk", seconds=5, fps=20, seed=3)
 
@@ -106,3 +116,86 @@ def test_double_labels_after_resampling_stay_frames():
     fine = resample(WALK, 60)
     made = break_body(fine, mode="test", families="jitter", generator=3)
     assert len(made.label) == len(fine) and made.label.dtype == torch.bool
+
+
+REAL = [
+    p
+    for pattern in (
+        "bvh/samples/*kick*.bvh", "motionlib/asap_smpl_npz/*.npz", "aistpp/motions/*.pkl",
+    )
+    for p in real_files(pattern)[:1]
+]  # fmt: skip
+
+
+def check_file(path, out, options=None, people=1):
+    "What differs between two files, against the labels of the second one."
+    before, after = (read(p, **options or {}) for p in (path, out))
+    told = load_npz(labels_path(out))
+    label, shift = told["label"].reshape(len(before), people), told["shift"]
+    for i, (a, b) in enumerate(zip(before.actors, after.actors, strict=True)):
+        turned = (a.rotations != b.rotations).flatten(1).any(1).numpy()
+        moved = (a.positions != b.positions).flatten(1).any(1).numpy()
+        still = (shift[:, i] == 0).all(1)
+        assert not (turned & ~label[:, i]).any()
+        assert not (moved & ~label[:, i] & still).any()
+        assert not (label[:, i] & ~turned & ~moved).any()
+    truth = np.concatenate([m.positions for m in before.actors], 1)
+    assert told["true_positions"].tobytes() == truth.tobytes()
+    assert label.any() and not label.all()
+    assert np.array_equal(told["kind"] > 0, told["label"])
+
+
+@pytest.mark.parametrize("path", REAL, ids=lambda p: p.name)
+def test_real_files_differ_where_their_labels_say(path, tmp_path):
+    src, out = tmp_path / path.name, tmp_path / f"bad{path.suffix}"
+    shutil.copy(path, src)
+    for beside in path.parent.glob("*.asf"):
+        shutil.copy(beside, tmp_path)
+    corrupt_file(src, out, mode="test", seed=2)
+    check_file(src, out)
+
+
+@pytest.mark.parametrize("width", (66, 72, 156, 165))
+@pytest.mark.parametrize("up", ("y", "z"))
+def test_smpl_files_of_every_width(width, up, tmp_path):
+    poses, trans = smpl_poses(WALK, max(width, 72), up)
+    np.savez(
+        tmp_path / "a.npz", poses=poses[:, :width], trans=trans, mocap_framerate=20.0, kept=[7]
+    )
+    corrupt_file(tmp_path / "a.npz", tmp_path / "b.npz", mode="test", seed=3)
+    check_file(tmp_path / "a.npz", tmp_path / "b.npz")
+    with np.load(tmp_path / "a.npz") as a, np.load(tmp_path / "b.npz") as b:
+        assert a.files == b.files and b["kept"] == 7
+        assert np.array_equal(a["poses"][:, 66:], b["poses"][:, 66:])
+
+
+def test_two_people_in_one_file(tmp_path):
+    rng = np.random.default_rng(0)
+    clip = {"beta": np.zeros(16), "gender": "neutral", "fps": 30}
+    turns = lambda: rng.normal(0, 0.1, (120, 72)).cumsum(0) * 0.05
+    two = {
+        k: clip | {"pose_aa": turns(), "trans_orig": rng.normal(0, 0.01, (120, 3)).cumsum(0)}
+        for k in "ab"
+    }
+    (tmp_path / "two.pkl").write_bytes(pickle.dumps(two, 4))
+    with pytest.raises(ValueError, match="only read"):
+        corrupt_file(tmp_path / "two.pkl", tmp_path / "bad.pkl", mode="test", seed=1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["two.pkl"]
+
+
+def test_published_labels_need_feet_and_points_need_other_options(tmp_path, capsys):
+    write(Scene((WALK,)), tmp_path / "walk.bvh")
+    line = [
+        "corrupt",
+        str(tmp_path / "walk.bvh"),
+        "-o",
+        str(tmp_path / "bad.bvh"),
+        "--mode",
+        "test",
+    ]
+    assert main([*line, "--labels", "published", "--kinds", "jitter", "--json"]) == 0
+    wide = load_npz(labels_path(tmp_path / "bad.bvh"))
+    assert main([*line, "--kinds", "jitter", "--json"]) == 0
+    assert wide["label"].sum() > load_npz(labels_path(tmp_path / "bad.bvh"))["label"].sum()
+    with pytest.raises(ValueError, match="ankles, toes and a root"):
+        break_motion(worm(), mode="test", labels="published")

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SIDES', 'LEG', 'SMOOTH', 'PUBLISHED_FPS', 'FURTHER', 'DRIFTS', 'Angles', 'to_angles', 'Fault', 'apply_fault',
            'body_joints', 'leg_joints', 'draw_joints', 'smooth_turns', 'shake_joints', 'over_smooth', 'slide_feet',
-           'drift_away', 'freeze_body', 'jump_about', 'drop_limb', 'swap_limbs']
+           'drift_away', 'freeze_body', 'jump_about', 'limb_pairs', 'drop_limb', 'swap_limbs']
 
 # %% ../../../nbs/filters/corrupt/body_faults.ipynb #97ece5cc
 from typing import NamedTuple
@@ -266,8 +266,10 @@ def _turned(q: Tensor, by: Tensor) -> Tensor:
     "Quaternions [n 4] turned by a rotation vector [3]."
     return matrix_to_quaternion(quaternion_to_matrix(q) @ rotvec_to_matrix(by))
 
-# %% ../../../nbs/filters/corrupt/body_faults.ipynb #48d3b901
-def _limbs(skeleton: Skeleton) -> list[tuple[list[int], list[int]]]:
+# %% ../../../nbs/filters/corrupt/body_faults.ipynb #f8e17569
+def limb_pairs(
+    skeleton: Skeleton,
+) -> list[tuple[list[int], list[int]]]:  # of legs and arms; none where sides have no names
     "Arms and legs, each as the joints on the left and on the right."
     pairs = []
     for parts in (LEG, ("shoulder", "elbow", "wrist")):
@@ -281,7 +283,7 @@ def drop_limb(
     b: Angles, start: int, stop: int, g: torch.Generator, compatible: bool = False
 ) -> Fault:
     "Dropout: now and then an arm or a leg falls back to the rest pose."
-    made, limbs = _same(b), [side for pair in _limbs(b.skeleton) for side in pair]
+    made, limbs = _same(b), [side for pair in limb_pairs(b.skeleton) for side in pair]
     limbs = limbs or [[j] for j in body_joints(b.skeleton)]
     on, number = _moments(stop - start, 0.25, (0.05, 0.6), b.fps, g)
     for k in range(int(number[on].max()) + 1):
@@ -295,7 +297,7 @@ def swap_limbs(
     b: Angles, start: int, stop: int, g: torch.Generator, compatible: bool = False
 ) -> Fault:
     "Side swap: now and then both arms or both legs do what the other one does."
-    made, limbs = _same(b), _limbs(b.skeleton)
+    made, limbs = _same(b), limb_pairs(b.skeleton)
     if not limbs:
         raise ValueError(
             f"skeleton {b.skeleton.name!r}: expected arms or legs on both sides, got none; name them by roles"

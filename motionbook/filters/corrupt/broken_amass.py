@@ -6,7 +6,7 @@
 __all__ = ['BODY_KINDS', 'PUBLISHED', 'SHORTEST', 'MOST', 'PIECE', 'SPARED', 'LABELS', 'body_kinds', 'Window', 'draw_window',
            'draw_windows', 'BrokenBody', 'break_motion', 'break_arrays', 'break_body']
 
-# %% ../../../nbs/filters/corrupt/broken_amass.ipynb #4a21e648
+# %% ../../../nbs/filters/corrupt/broken_amass.ipynb #b652f2c2
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
@@ -18,6 +18,7 @@ from ...core.axes import from_y_up
 from ...core.motion import Motion
 from ...core.registry import unknown_name
 from ...core.rotation import matrix_to_rotvec
+from ...core.skeleton import Skeleton
 from ...evaluation.feet import find_feet, sliding_frames
 from motionbook.filters.corrupt.body_faults import (
     PUBLISHED_FPS,
@@ -26,6 +27,7 @@ from motionbook.filters.corrupt.body_faults import (
     drop_limb,
     freeze_body,
     jump_about,
+    limb_pairs,
     over_smooth,
     shake_joints,
     slide_feet,
@@ -34,7 +36,7 @@ from motionbook.filters.corrupt.body_faults import (
 )
 from .faults import as_generator, check_option, check_shares
 
-# %% ../../../nbs/filters/corrupt/broken_amass.ipynb #aa63b0e5
+# %% ../../../nbs/filters/corrupt/broken_amass.ipynb #b5215e75
 BODY_KINDS: dict[str, Callable] = {
     "jitter": shake_joints,
     "over-smoothing": over_smooth,
@@ -50,10 +52,12 @@ PUBLISHED = ("jitter", "over-smoothing", "foot sliding", "drift")  # of StableMo
 
 def body_kinds(
     families: Sequence[str] | str | None = None,  # names, "published", or None for all
+    skeleton: Skeleton | None = None,  # None means all that it can show
 ) -> tuple[str, ...]:  # in the order of BODY_KINDS
     "The kinds that are meant; ValueError for one that there is not."
     if families is None:
-        return tuple(BODY_KINDS)
+        one_sided = skeleton is not None and not limb_pairs(skeleton)
+        return tuple(k for k in BODY_KINDS if not (one_sided and k == "side swap"))
     names = PUBLISHED if families == "published" else families
     names = (names,) if isinstance(names, str) else tuple(names)
     if lost := [k for k in names if k not in BODY_KINDS] or (["none"] if not names else []):
@@ -140,7 +144,7 @@ def _mark_window(label: Tensor, w: Window, changed: Tensor, labels: str) -> Tens
     on[w.start : w.stop] = changed[w.start : w.stop]
     return on
 
-# %% ../../../nbs/filters/corrupt/broken_amass.ipynb #0939a4d4
+# %% ../../../nbs/filters/corrupt/broken_amass.ipynb #505fa1ef
 def break_motion(
     motion: Motion,  # with rotations, on any skeleton with the roles of a body
     *,
@@ -153,7 +157,7 @@ def break_motion(
 ) -> BrokenBody:
     "A recording of angles with some windows broken."
     check_option("labels", labels, LABELS)
-    g, kinds, made = as_generator(generator), body_kinds(families), motion
+    g, kinds, made = as_generator(generator), body_kinds(families, motion.skeleton), motion
     label, kind = (
         torch.zeros(len(motion), dtype=torch.bool),
         torch.zeros(len(motion), dtype=torch.uint8),
