@@ -7,6 +7,7 @@ __all__ = ['ROUGHNESS', 'FEW', 'SHRINK', 'QUIET', 'ROUNDS', 'SETTLED', 'roughnes
            'solve_coupled', 'coupling', 'coupled', 'learned_noise', 'coupled_positions']
 
 # %% ../../../nbs/filters/fill/coupled.ipynb #00c00dff
+import contextlib
 import math
 from collections.abc import Callable
 
@@ -84,8 +85,11 @@ def solve_coupled(
 ) -> Tensor:  # [d t]
     "The minimum over the free numbers, by preconditioned conjugate gradients."
     most = weight.amax(0)
-    whole = free.all() and (weight < most).double().mean() <= FEW
-    improve = _together(most, precision, bands) if whole else _alone(weight, free, precision, bands)
+    improve, whole = None, free.all() and (weight < most).double().mean() <= FEW
+    if whole:
+        with contextlib.suppress(np.linalg.LinAlgError):  # an axis that is all but certain
+            improve = _together(most, precision, bands)
+    improve = improve or _alone(weight, free, precision, bands)
     pull = lambda z: (weight * z + times_roughness(precision @ z, bands)) * free
     z = start
     rest = (weight * x - (weight * z + times_roughness(precision @ z, bands))) * free
