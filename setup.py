@@ -47,10 +47,13 @@ setup(
         "parquet": needs("parquet"),
         "dask": needs("dask"),
         "audio": needs("audio"),
+        "text": needs("text"),
         "track": needs("track"),
         "oracle": needs("oracle"),
-        "all": needs("dlc", "sleap", "c3d", "video", "parquet", "dask", "audio"),
-        "dev": needs("dlc", "sleap", "c3d", "video", "parquet", "dask", "audio", "oracle", "dev"),
+        "all": needs("dlc", "sleap", "c3d", "video", "parquet", "dask", "audio", "text"),
+        "dev": needs(
+            "dlc", "sleap", "c3d", "video", "parquet", "dask", "audio", "text", "oracle", "dev"
+        ),
     },
     entry_points={
         "console_scripts": ["motionbook=motionbook.cli:main"],

@@ -7,7 +7,7 @@ __all__ = ['SOURCES', 'SHARED', 'SERIES', 'STILL', 'Item', 'Packed', 'Figures', 
            'recording_files', 'item_key', 'clip_of', 'recordings', 'load_recording', 'without_rest_pose', 'each_clip',
            'plain_number', 'said_percent', 'dataset_items', 'scenes']
 
-# %% ../../nbs/converters/base.ipynb #855a4ec4
+# %% ../../nbs/converters/base.ipynb #b23ed07d
 import math
 import os
 import re
@@ -37,11 +37,11 @@ class Item(NamedTuple):
     beside: tuple[str, ...] = ()  # other files that tell of it, such as its texts; may be absent
     split: str = ""  # "train", "val" or "test" by the dataset's own lists; "" = in none
 
-# %% ../../nbs/converters/base.ipynb #d581fe48
+# %% ../../nbs/converters/base.ipynb #37ba3af4
 class Packed(BadFile):
     "A part of a dataset that is sound and not unpacked; conversion does that."
 
-# %% ../../nbs/converters/base.ipynb #a44782c0
+# %% ../../nbs/converters/base.ipynb #c87828fd
 class Figures(NamedTuple):
     "What can be said of a dataset beyond its recordings one by one."
 
@@ -73,12 +73,14 @@ class Source:
         tuple[str, str], ...
     ] = ()  # folders as other releases call them, and their names now
 
-# %% ../../nbs/converters/base.ipynb #b14d7110
+# %% ../../nbs/converters/base.ipynb #c56b2fb2
 SOURCES = Registry("dataset")
 for _name, _about in {
     "aist": "AIST++: SMPL motions of dancers, 60 fps",
     "mvhumannet": "MVHumanNet: SMPL joints, a pickle a frame, 5 fps",
     "humanml3d": "HumanML3D: joints or vectors of clips with texts, 20 fps",
+    "kit_ml": "KIT-ML: 251 numbers a frame with texts, 12.5 fps",
+    "interhuman": "InterHuman: two people, SMPL poses or joints, with texts",
     "style100": "100STYLE: locomotion in a hundred styles, BVH, 60 fps",
     "amass": "AMASS-style npz: SMPL-family poses",
 }.items():
@@ -86,9 +88,25 @@ for _name, _about in {
 SOURCES.add("marker_h5", "motionbook.converters.marker_root:MARKER_H5", "roots of marker sequences")
 SOURCES.add("canonical", "motionbook.schema.canonical_file:CANONICAL", "canonical samples of ours")
 SOURCES.add("parquet", "motionbook.data.parquet:PARQUET", "canonical samples in a Parquet table")
+SOURCES.add(
+    "ntu_rgbd",
+    "motionbook.converters.ntu_rgbd:NTU_RGBD",
+    "NTU RGB+D: skeletons of a Kinect, 30 fps",
+)
+SOURCES.add(
+    "lsmb19",
+    "motionbook.converters.lsmb19:LSMB19",
+    "LSMB19: long streams of a Kinect in MESSIF text, 30 fps",
+)
+SOURCES.add(
+    "uiprmd",
+    "motionbook.converters.uiprmd:UIPRMD",
+    "UI-PRMD: exercises done right and wrong, markers at 100 fps and a Kinect at 30",
+)
+SOURCES.add("accad", "motionbook.converters.accad:ACCAD", "ACCAD: tables of markers, 120 fps")
 SOURCES.add("recordings", f"{__name__}:RECORDINGS", "any files that motionbook reads")
 
-# %% ../../nbs/converters/base.ipynb #d71474c2
+# %% ../../nbs/converters/base.ipynb #47237e41
 def find_source(
     root: str | Path,  # a dataset's folder, or one recording
     name: str | Source | None = None,  # of SOURCES, or one itself; None = by what lies in it
@@ -180,7 +198,7 @@ def _known_file(path: Path) -> bool:
         return False
     return path.suffix.lower() not in SHARED or recognised(path)
 
-# %% ../../nbs/converters/base.ipynb #11031b76
+# %% ../../nbs/converters/base.ipynb #8d89a862
 def item_key(
     path: Path,  # of a recording
     root: Path,  # of the dataset
@@ -189,7 +207,7 @@ def item_key(
     return path.stem if path == root else path.relative_to(root).with_suffix("").as_posix()
 
 
-_COPY = re.compile(r"^M(?=\d{6}$)|[_-]?(mirror(ed)?|flip(ped)?|copy|aug\d*)$", re.I)
+_COPY = re.compile(r"^M(?=\d{5,6}$)|[_-]?(mirror(ed)?|flip(ped)?|copy|aug\d*)$", re.I)
 
 
 def clip_of(
@@ -199,7 +217,7 @@ def clip_of(
     folder, _, name = key.rpartition("/")
     return f"{folder}/{_COPY.sub('', name) or name}".strip("/")
 
-# %% ../../nbs/converters/base.ipynb #53a92b92
+# %% ../../nbs/converters/base.ipynb #306814a4
 STILL = 1e-3  # radians
 
 
@@ -237,7 +255,7 @@ def without_rest_pose(scene: Scene) -> Scene:
         offsets=None if m.offsets is None else m.offsets[1:],
     ))  # fmt: skip
 
-# %% ../../nbs/converters/base.ipynb #c11b0002
+# %% ../../nbs/converters/base.ipynb #b5bfc4ba
 def each_clip(
     item: Item,  # a file
 ) -> list[Item]:
@@ -272,7 +290,7 @@ def said_percent(x: float | None) -> str:
     "A share as people read it."
     return "unknown" if x is None else f"{100 * x:.1f} %"
 
-# %% ../../nbs/converters/base.ipynb #fe7a04c9
+# %% ../../nbs/converters/base.ipynb #bb56bbed
 def dataset_items(
     root: str | Path,  # a dataset's folder, or one recording
     dataset: str | Source | None = None,  # its name; None = by what lies in it

@@ -6,7 +6,7 @@
 __all__ = ['STORAGES', 'TORCH', 'LEGACY', 'storage_numbers', 'view_numbers', 'JoblibArray', 'TensorUnpickler', 'load_legacy',
            'load_torch_zip', 'inflated', 'load_tensors']
 
-# %% ../../nbs/core/tensors.ipynb #ee800b53
+# %% ../../nbs/core/tensors.ipynb #cb47485e
 import bz2
 import io
 import lzma
@@ -108,28 +108,29 @@ class TensorUnpickler(_Unpickler):
 
     dispatch = {**_Unpickler.dispatch, pickle.BUILD[0]: load_build}
 
-# %% ../../nbs/core/tensors.ipynb #a6d298d8
+# %% ../../nbs/core/tensors.ipynb #96b4bf98
 LEGACY = 0x1950A86A20F9469CFC6C  # with which such a file begins
 
 
-def load_legacy(raw: bytes) -> Any:
+def load_legacy(raw: bytes, unpickler: type[TensorUnpickler] = TensorUnpickler) -> Any:
     "What torch.save wrote before it wrote archives."
     file = io.BytesIO(raw)
-    head = [TensorUnpickler(file).load() for _ in range(3)]
+    head = [unpickler(file).load() for _ in range(3)]
     if head[0] != LEGACY or not head[2].get("little_endian", True):
         raise pickle.UnpicklingError("a file of torch in an unknown form")
-    start, first, storages = file.tell(), TensorUnpickler(file), {}
+    start, first, storages = file.tell(), unpickler(file), {}
     first.load()
-    for key in TensorUnpickler(file).load():
+    for key in unpickler(file).load():
         count = int.from_bytes(file.read(8), "little", signed=True)
         storages[str(key)] = file.read(max(count, 0) * first.asked[str(key)])
     file.seek(start)
-    return TensorUnpickler(file, storages).load()
+    return unpickler(file, storages).load()
 
 
 def load_torch_zip(
     raw: bytes,
     name: str,  # for messages
+    unpickler: type[TensorUnpickler] = TensorUnpickler,
 ) -> Any:
     "What torch.save writes: an archive of one pickle and its storages."
     members = {k: data for k, (_, data) in npz_members(name, data=raw).items()}
@@ -138,9 +139,9 @@ def load_torch_zip(
         raise pickle.UnpicklingError("an archive without data.pkl")
     home = top.removesuffix(".pkl") + "/"
     storages = {k.removeprefix(home): v for k, v in members.items() if k.startswith(home)}
-    return TensorUnpickler(io.BytesIO(members[top]), storages).load()
+    return unpickler(io.BytesIO(members[top]), storages).load()
 
-# %% ../../nbs/core/tensors.ipynb #f62da9ef
+# %% ../../nbs/core/tensors.ipynb #13250692
 _PACKED = {
     b"x": lambda: zlib.decompressobj(), b"\x1f\x8b": lambda: zlib.decompressobj(31),
     b"BZh": bz2.BZ2Decompressor, b"\xfd7zXZ": lzma.LZMADecompressor,

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['COVERAGE', 'USUAL_COVERAGE', 'CanonicalOptions', 'close_gaps', 'at_rate', 'put_on_floor', 'check_limbs',
-           'enrich_scene', 'scene_parts', 'aim_camera', 'canonical_samples', 'pack_samples', 'open_shard',
-           'CanonicalJob', 'assemble_canonical', 'convert_dataset']
+           'said_interaction', 'enrich_scene', 'scene_parts', 'aim_camera', 'canonical_samples', 'pack_samples',
+           'open_shard', 'CanonicalJob', 'assemble_canonical', 'convert_dataset']
 
-# %% ../../nbs/data/canonical.ipynb #e83be952
+# %% ../../nbs/data/canonical.ipynb #74dec74a
 import json
 import math
 import platform
@@ -27,6 +27,7 @@ from ..converters.base import Item, dataset_items
 from ..converters.labels import Labels, labels_of
 from ..core.files import atomic_write
 from ..core.gaps import fill_straight_lines, run_lengths
+from ..core.mapped import map_arrays
 from ..core.motion import Motion, Scene, resample
 from .engine import Made, Rejected, do_recordings
 from .workers import Workers
@@ -83,7 +84,7 @@ def close_gaps(
 
     return scene.map(closed)
 
-# %% ../../nbs/data/canonical.ipynb #aa2409ee
+# %% ../../nbs/data/canonical.ipynb #6dc24a12
 def at_rate(
     scene: Scene,
     fps: float,  # frames per second
@@ -120,7 +121,15 @@ def check_limbs(scene: Scene, validator: DataValidator):
         if not verdict:
             raise Rejected("limbs", verdict.reason, score=round(verdict.score, 3))
 
-# %% ../../nbs/data/canonical.ipynb #0e676800
+# %% ../../nbs/data/canonical.ipynb #e3a9e24f
+def said_interaction(
+    scene: Scene,
+) -> str | None:  # such as "handshake"; None = one person, or nothing that is said
+    "What two people do by their sentences."
+    action = infer_action(scene.text) if len(scene.actors) > 1 else None
+    return action.value if action else None
+
+# %% ../../nbs/data/canonical.ipynb #c4bcddb8
 COVERAGE: dict[str, str] = {  # dataset -> parts of the metadata
     "amass": "motion_style temporal quality subject emotion",
     "humanml3d": "motion_style temporal quality subject emotion",
@@ -128,7 +137,8 @@ COVERAGE: dict[str, str] = {  # dataset -> parts of the metadata
     "aist": "motion_style temporal emotion music",
     "interhuman": "motion_style temporal emotion interaction",
     "kit_ml": "motion_style temporal emotion",
-    "ntu_rgbd": "motion_style temporal emotion",
+    "ntu_rgbd": "motion_style temporal emotion interaction",
+    "lsmb19": "motion_style temporal emotion",
 }
 USUAL_COVERAGE = "motion_style temporal quality subject emotion interaction"
 
@@ -158,7 +168,9 @@ def enrich_scene(
                 scene.text, style.energy_level, posture_valence(scene)
             ),
             "music": lambda: music_metadata(scene, told.audio, told.bpm, told.genre),
-            "interaction": lambda: interaction_metadata(scene, told.interaction),
+            "interaction": lambda: interaction_metadata(
+                scene, told.interaction or said_interaction(scene)
+            ),
         }[part]()
     return EnhancedSampleMetadata(**made)
 
@@ -232,7 +244,7 @@ def canonical_samples(
     ]
     return [_validated(s, validator) if options.validate else s for s in made]
 
-# %% ../../nbs/data/canonical.ipynb #d1b6b0e5
+# %% ../../nbs/data/canonical.ipynb #10783907
 def _viewed(
     scene: Scene, dataset: str, options: CanonicalOptions, facts: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
@@ -274,7 +286,7 @@ def _validated(sample: dict[str, Any], validator: DataValidator) -> dict[str, An
         enhanced = enhanced | {"quality": enhanced["quality"] | {"physics_score": score}}
     return sample | {"enhanced_meta": enhanced}
 
-# %% ../../nbs/data/canonical.ipynb #1c8237be
+# %% ../../nbs/data/canonical.ipynb #dbb068d4
 _ARRAYS = ("motion", "actions", "physics", "camera")
 
 
@@ -291,15 +303,11 @@ def pack_samples(samples: Sequence[dict[str, Any]]) -> bytes:  # a safetensors f
 
 def open_shard(path: str | Path) -> list[dict[str, Any]]:  # arrays that are mapped, not read
     "The samples of a shard."
-    raw = np.memmap(path, np.uint8, "c")
-    start = 8 + int.from_bytes(raw[:8].tobytes(), "little")
-    head = json.loads(raw[8:start].tobytes())
-    samples = json.loads(head.pop("__metadata__")["samples"])
-    for name, at in head.items():
+    arrays, words = map_arrays(path)
+    samples = json.loads(words["samples"])
+    for name, x in arrays.items():
         k, _, key = name.partition(".")
-        a, b = (start + x for x in at["data_offsets"])
-        dtype = np.int64 if at["dtype"] == "I64" else np.float32
-        samples[int(k)][key] = torch.from_numpy(raw[a:b].view(dtype).reshape(at["shape"]))
+        samples[int(k)][key] = torch.from_numpy(x)
     return samples
 
 # %% ../../nbs/data/canonical.ipynb #33e230a4

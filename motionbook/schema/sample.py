@@ -244,9 +244,7 @@ def plain_sample(sample: dict[str, Any] | CanonicalSample) -> dict[str, Any]:
     made = {k: getattr(sample, k) for k in CanonicalSample.model_fields}
     if made["embedding"] is None:
         del made["embedding"]
-    return stored_sample(
-        {k: v.contiguous().clone() if isinstance(v, Tensor) else v for k, v in made.items()}
-    )
+    return stored_sample({k: v.clone() if isinstance(v, Tensor) else v for k, v in made.items()})
 
 
 def stored_sample(
@@ -255,7 +253,13 @@ def stored_sample(
     "The same sample with words and numbers of its own, so that equal samples are stored as equal bytes."
     rest = json.loads(json.dumps({k: v for k, v in sample.items() if not isinstance(v, Tensor)}))
     keys = [k for k in CanonicalSample.model_fields if k in sample]
-    return {k: sample[k] if isinstance(sample[k], Tensor) else rest[k] for k in keys}
+    return {k: _own(sample[k]) if isinstance(sample[k], Tensor) else rest[k] for k in keys}
+
+
+def _own(x: Tensor) -> Tensor:
+    "A tensor that is all of its storage: of a part, the whole would be stored."
+    whole = x.is_contiguous() and x.untyped_storage().nbytes() == x.nbytes
+    return x if whole else x.contiguous().clone()
 
 # %% ../../nbs/schema/sample.ipynb #423ab9d3
 class _Pickler(pickle.Pickler):

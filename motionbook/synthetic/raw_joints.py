@@ -19,11 +19,11 @@ from torch import Tensor
 from ..core.skeletons import SMPL22
 from .people import person
 
-# %% ../../nbs/synthetic/raw_joints.ipynb #fdf246bb
+# %% ../../nbs/synthetic/raw_joints.ipynb #315855ad
 SENTENCES = {
     "walk": "a person walks ahead",
     "jump": "someone jumps in place",
-    "wave": "a man waves with the right hand",
+    "wave": "a man waves with one hand",
 }
 
 

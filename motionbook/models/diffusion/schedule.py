@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['ScheduleName', 'Prediction', 'cosine_betas', 'linear_betas', 'Schedule', 'add_noise', 'predicted_motion',
-           'training_target', 'fewer_steps']
+           'training_target', 'fewer_steps', 'first_steps', 'matching_step', 'time_waves']
 
-# %% ../../../nbs/models/diffusion/schedule.ipynb #5de1af54
+# %% ../../../nbs/models/diffusion/schedule.ipynb #fb7f862e
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-# %% ../../../nbs/models/diffusion/schedule.ipynb #8dfb5747
+# %% ../../../nbs/models/diffusion/schedule.ipynb #933670aa
 ScheduleName = Literal["cosine", "linear"]
 
 
@@ -36,7 +36,7 @@ def linear_betas(
     scale = 1000 / steps
     return torch.linspace(scale * 1e-4, scale * 0.02, steps, dtype=torch.float64)
 
-# %% ../../../nbs/models/diffusion/schedule.ipynb #0b8ef91b
+# %% ../../../nbs/models/diffusion/schedule.ipynb #a3eabb04
 @dataclass(frozen=True, eq=False)
 class Schedule:
     "How much of a motion is left after each step of noise."
@@ -73,7 +73,7 @@ class Schedule:
         share = self.left.to(like.device)[t].view(-1, *(1,) * (like.ndim - 1))
         return share.sqrt().to(like.dtype), (1 - share).sqrt().to(like.dtype)
 
-# %% ../../../nbs/models/diffusion/schedule.ipynb #e8991ab0
+# %% ../../../nbs/models/diffusion/schedule.ipynb #c488c4f7
 def add_noise(
     x: Tensor,  # [b ...] clean
     t: Tensor,  # [b] steps
@@ -84,7 +84,7 @@ def add_noise(
     motion, rest = schedule.at(t, x)
     return motion * x + rest * noise
 
-# %% ../../../nbs/models/diffusion/schedule.ipynb #fe86db0f
+# %% ../../../nbs/models/diffusion/schedule.ipynb #5b7ff303
 Prediction = Literal["x0", "noise", "v"]
 
 
@@ -117,7 +117,7 @@ def training_target(
     motion, rest = schedule.at(t, x)
     return {"x0": x, "noise": noise}[kind] if kind in ("x0", "noise") else motion * noise - rest * x
 
-# %% ../../../nbs/models/diffusion/schedule.ipynb #71567ff0
+# %% ../../../nbs/models/diffusion/schedule.ipynb #29d698b3
 def fewer_steps(
     schedule: Schedule,
     steps: int,  # how many to keep
@@ -128,3 +128,32 @@ def fewer_steps(
     share = torch.arange(1, steps + 1, dtype=torch.float64) / steps
     at = (share * len(schedule)).round().long() - 1
     return Schedule(schedule.left[at], schedule.times[at])
+
+# %% ../../../nbs/models/diffusion/schedule.ipynb #bf8d9bfa
+def first_steps(
+    schedule: Schedule,
+    steps: int,  # how many, from the cleanest on
+) -> Schedule:
+    "The part of a schedule with the least noise."
+    if not 1 <= steps <= len(schedule):
+        raise ValueError(f"expected 1 to {len(schedule)} steps, got {steps}")
+    return Schedule(schedule.left[:steps], schedule.times[:steps])
+
+
+def matching_step(
+    schedule: Schedule,
+    sigma: float,  # standard deviation of the noise in a motion, in units of its numbers
+) -> int:
+    "The step at which a motion is as noisy as this one."
+    ratio = ((1 - schedule.left) / schedule.left).log()
+    return int((ratio - 2 * math.log(max(sigma, 1e-12))).abs().argmin())
+
+# %% ../../../nbs/models/diffusion/schedule.ipynb #c11ff071
+def time_waves(
+    times: Tensor,  # [b] steps
+    count: int,  # numbers, even
+) -> Tensor:  # [b count]
+    "Steps as cosines and sines, from one turn in 6 steps to one in 60,000."
+    rate = torch.exp(torch.arange(count // 2, device=times.device) * (-9.21 / (count // 2)))
+    angle = times[:, None].float() * rate
+    return torch.cat([angle.cos(), angle.sin()], -1)

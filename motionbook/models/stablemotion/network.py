@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['PUBLISHED', 'DiTConfig', 'NoiseTime', 'SwiGLU', 'DiTBlock', 'StableMotionDiT']
 
-# %% ../../../nbs/models/stablemotion/network.ipynb #85d80306
+# %% ../../../nbs/models/stablemotion/network.ipynb #0348aa26
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..attention import turn_by_time, who_sees_whom
+from ..diffusion.schedule import time_waves
 
 # %% ../../../nbs/models/stablemotion/network.ipynb #e2ffdbfd
 class DiTConfig(BaseModel):
@@ -28,7 +29,7 @@ class DiTConfig(BaseModel):
 
 PUBLISHED = dict(layers=8, heads=8, width=512, zero_init=False)
 
-# %% ../../../nbs/models/stablemotion/network.ipynb #94b7c246
+# %% ../../../nbs/models/stablemotion/network.ipynb #1124794c
 class NoiseTime(nn.Module):
     "How noisy a sample is, as a vector."
 
@@ -39,12 +40,7 @@ class NoiseTime(nn.Module):
 
     def forward(self, times: Tensor) -> Tensor:  # [b] -> [b width]
         "Waves of the time, mixed."
-        rate = torch.exp(
-            torch.arange(self.waves // 2, device=times.device) * (-9.21 / (self.waves // 2))
-        )
-        angle = times[:, None].float() * rate
-        waves = torch.cat([angle.cos(), angle.sin()], -1)
-        return self.mix(waves.to(self.mix[0].weight.dtype))
+        return self.mix(time_waves(times, self.waves).to(self.mix[0].weight.dtype))
 
 # %% ../../../nbs/models/stablemotion/network.ipynb #df38eec3
 class SwiGLU(nn.Module):
@@ -132,7 +128,7 @@ class StableMotionDiT(nn.Module):
         parts = [x, asked.to(x.dtype), *([] if context is None else [context])]
         h = torch.cat(parts, -1)
         h = self.enter(h + self.before(h))
-        six = self.six(nn.functional.silu(self.condition(times, asked))).unflatten(-1, (6, -1))
+        six = self.modulation(times, asked)
         sees = None if there is None else who_sees_whom(there)
         for block in self.blocks:
             again = self.config.checkpointing and self.training
@@ -143,6 +139,16 @@ class StableMotionDiT(nn.Module):
             )
         y = self.leave(h)
         return y + self.after(y)
+
+    def modulation(self, times: Tensor, asked: Tensor) -> Tensor:  # [b t 6 w]
+        "Scales, shifts and gates: worked out for the four things that can be asked, then looked up for each frame."
+        kinds = torch.tensor([[[0, 0], [0, 1], [1, 0], [1, 1]]], device=asked.device)
+        table = self.six(
+            nn.functional.silu(self.condition(times, kinds.expand(len(times), -1, -1)))
+        )
+        at = 2 * asked[..., 0].long() + asked[..., 1].long()
+        which = torch.arange(len(times), device=at.device)[:, None]
+        return table.unflatten(-1, (6, -1))[which, at]
 
     def condition(self, times: Tensor, asked: Tensor) -> Tensor:  # [b t w]
         "The strength of the noise, and what is asked for in each frame."

@@ -1,0 +1,78 @@
+"The generator of stick figures: what the notebooks do not prove."
+
+import pytest
+import torch
+
+from motionbook.core.files import BadFile
+from motionbook.models.layers import CONFIG
+from motionbook.models.stickgen.asking import make_condition
+from motionbook.models.stickgen.generator import (
+    StickGenerator,
+    draw,
+    load_generator,
+    save_generator,
+)
+from motionbook.models.stickgen.network import StickGenConfig
+
+SMALL = dict(embedding_width=8, width=32, layers=1, heads=2)
+
+
+@pytest.fixture(scope="module", params=["diffusion", "autoregressive"])
+def model(request):
+    torch.manual_seed(0)
+    made = StickGenerator(StickGenConfig(form=request.param, actors=2, **SMALL)).eval()
+    for layer in (made.net.six, made.net.leave, made.net.rest):
+        torch.nn.init.normal_(layer.weight, std=0.3)
+    return made
+
+
+def ask(model, n=2, frames=20, actors=2):
+    words = torch.randn(n, 8, generator=torch.Generator().manual_seed(1))
+    return make_condition(model, words, torch.rand(n, 5), frames, actors)
+
+
+def test_signals_that_are_absent_are_not_zero(model):
+    one = ask(model, 1)
+    zero = one._replace(signals=torch.zeros(1, 5))
+    none = one._replace(signals=torch.full((1, 5), torch.nan))
+    a, b = (draw(model, c, guidance=1.0, seed=0).joints for c in (zero, none))
+    assert a.isfinite().all() and b.isfinite().all()
+    assert (a - b).abs().max() > 1e-4
+
+
+def test_float64_says_the_same(model):
+    x = torch.randn(2, 20, model.config.frame, generator=torch.Generator().manual_seed(2))
+    times, c = torch.tensor([3, 500]), ask(model)
+    with torch.no_grad():
+        once = model.net(x, times, c).motion
+        twin = StickGenerator(model.config).double().eval()
+        twin.load_state_dict(model.state_dict())
+        exact = c._replace(embedding=c.embedding.double(), signals=c.signals.double())
+        twice = twin.net(x.double(), times.double(), exact).motion
+    assert torch.allclose(once.double(), twice, atol=1e-4)
+
+
+def test_an_altered_folder_is_refused(model, tmp_path):
+    folder = save_generator(model, tmp_path / "model")
+    text = (folder / CONFIG).read_text()
+    (folder / CONFIG).write_text(text.replace("stickgen", "vae"))
+    with pytest.raises(BadFile, match="manifest"):
+        load_generator(folder)
+
+
+def test_weights_of_the_other_size_are_refused(model, tmp_path):
+    folder = save_generator(model, tmp_path / "model")
+    other = StickGenerator(StickGenConfig(**model.config.model_dump() | {"dims": 3}))
+    from motionbook.core.skeletons import STICK16
+    from motionbook.models.layers import save_folder
+
+    told = {"model": "stickgen", "config": other.config.model_dump(), "fps": 25.0, "about": {}}
+    save_folder(folder, model.state_dict(), told, STICK16)
+    with pytest.raises(BadFile, match="weights that fit"):
+        load_generator(folder)
+
+
+def test_two_actors_are_drawn_and_one_is_left_out(model):
+    both, one = (draw(model, ask(model, 1, 20, n), seed=0) for n in (2, 1))
+    assert both.joints.shape == one.joints.shape == (1, 20, 2, 16, 2)
+    assert both.actions.shape == (1, 20, 2)
