@@ -36,7 +36,9 @@ def seconds(run) -> float:
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name, usual in dict(layers=3, heads=4, width=96, steps=6, repeats=3).items():
         p.add_argument("--" + name, type=int, default=usual)
     p.add_argument("--published", action="store_true", help="all 233 numbers, and no estimates")
@@ -45,7 +47,10 @@ def main():
     look = BodyLook(features="all", estimates=False) if a.published else BodyLook()
     config = DiTConfig(layers=a.layers, heads=a.heads, width=a.width, zero_init=False)
     torch.manual_seed(0)
-    model, plain = BodyModel(100, config, look=look).eval(), BodyModel(100, config, look=look).eval()
+    model, plain = (
+        BodyModel(100, config, look=look).eval(),
+        BodyModel(100, config, look=look).eval(),
+    )
     plain.load_state_dict(model.state_dict())
     without_table(plain.net.inner)
     clip = body_clip(RifkeArrays().arrays(person("walk", seconds=5.0, seed=1)))
