@@ -40,6 +40,7 @@ BUILT_IN = {
     "embed": "data.embed_command:EMBED",
     "mix": "data.mix_command:MIX",
     "export": "models.command:EXPORT",
+    "generate": "models.stickgen.command:GENERATE",
 }
 for _name, _where in BUILT_IN.items():
     COMMANDS.add(_name, f"motionbook.{_where}")

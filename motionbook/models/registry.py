@@ -117,6 +117,11 @@ RECIPES.add(
     "a cleaner of tracks, from corrupted recordings as they are",
 )
 RECIPES.add(
+    "stickgen",
+    "motionbook.models.stickgen.recipe:STICKGEN",
+    "a generator of moving stick figures from sentences and styles",
+)
+RECIPES.add(
     "retrieval",
     "motionbook.models.retrieval.recipe:RETRIEVAL",
     "a judge that finds motion by text, and says what generators are worth",
