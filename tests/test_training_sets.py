@@ -1,6 +1,12 @@
 "Training files: the first system's own snippets on converted clips, encoders that are models, and what cannot be mixed."
 
 import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
@@ -219,3 +225,86 @@ def test_any_text_is_embedded(text, converted, tmp_path, capsys):
     assert bool(made[0]["embedding"].any()) == bool(text.strip())
     assert counts["empty"] == (not text.strip())
     assert json.dumps(made[0]["meta"])
+
+
+def contents(folder):
+    return {p.name: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_store_that_was_killed_goes_on_to_the_same_bytes(train, tmp_path):
+    "Embedding and sharding in one line, killed at any moment, any number of times."
+    many = tmp_path / "many.pt"
+    assert main(["mix", *[str(train)] * 30, "--out", str(many)]) == 0
+    code = (
+        "import sys; from motionbook.data.sample_sets import open_samples; "
+        "from motionbook.data.store import write_store; from motionbook.data.embed import embed_samples; "
+        "from motionbook.data.text import hash_encoder; print('go', flush=True); "
+        "made, _ = embed_samples(open_samples(sys.argv[1]), hash_encoder(), sys.argv[3]); "
+        "write_store(sys.argv[2], made, rows=1000); print('done', flush=True)"
+    )
+    line = [sys.executable, "-c", code, str(many)]
+    subprocess.run([*line, str(tmp_path / "whole"), str(tmp_path / "c0")], check=True)
+    whole = contents(tmp_path / "whole")
+    assert len(whole) > 5
+    pick, killed = random.Random(3), 0
+    for _ in range(int(os.environ.get("MOTIONBOOK_KILLS", "3"))):
+        p = subprocess.Popen(
+            [*line, str(tmp_path / "out"), str(tmp_path / "c1")], stdout=subprocess.PIPE
+        )
+        p.stdout.readline()
+        time.sleep(pick.uniform(0, 0.4))
+        killed += p.poll() is None
+        p.send_signal(signal.SIGKILL)
+        p.wait()
+        p.stdout.close()
+    subprocess.run([*line, str(tmp_path / "out"), str(tmp_path / "c1")], check=True)
+    assert contents(tmp_path / "out") == whole
+    assert killed
+
+
+def test_workers_share_a_store(train, tmp_path):
+    "Items that worker processes read, forked or started anew, are those of the file."
+    from torch.utils.data import DataLoader
+
+    assert main(["mix", str(train), "--out", str(tmp_path / "store")]) == 0
+    want = [s["motion"] for s in load_canonical(train)]
+    data = StickFigureDataset(tmp_path / "store", frames=20, crop="first")
+    for how in ("fork", "spawn") if os.name != "nt" else ("spawn",):
+        loader = DataLoader(data, batch_size=2, num_workers=1, multiprocessing_context=how)
+        found = torch.cat([b["motion"] for b in loader])
+        assert torch.equal(found, torch.stack([x[:20] for x in want]))
+
+
+def test_training_reads_a_store(train, tmp_path):
+    "The engine of `training` takes the dataset and its batches."
+    from motionbook.training.feed import Feed
+
+    data = StickFigureDataset(train, frames=20)
+    feed = Feed(data, 2, collate=collate_with_metadata)
+    batches = [b for parts in feed.steps(0) for b, _ in parts]
+    assert sum(len(b["motion"]) for b in batches) == len(data)
+    again = [b for parts in feed.steps(0) for b, _ in parts]
+    assert all(torch.equal(a["motion"], b["motion"]) for a, b in zip(batches, again))
+
+
+def test_two_encoders_cannot_be_mixed(train, converted, model, tmp_path, capsys):
+    other = tmp_path / "other.pt"
+    line = ("embed", converted, "--out", other, "--encoder", model[0], "--cache", tmp_path)
+    assert main([*map(str, line)]) == 0
+    capsys.readouterr()
+    assert main(["mix", str(train), str(other), "--out", str(tmp_path / "x")]) == 2
+    said = capsys.readouterr().err
+    assert "expected embeddings of one encoder" in said and said.count("\n") == 1
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_truncated_shard_is_one_line(train, tmp_path, capsys):
+    assert main(["mix", str(train), "--out", str(tmp_path / "store")]) == 0
+    shard = tmp_path / "store" / "shard-00000.safetensors"
+    shard.write_bytes(shard.read_bytes()[:-100])
+    capsys.readouterr()
+    assert main(["mix", str(tmp_path / "store"), "--out", str(tmp_path / "x.pt")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("motionbook mix: shard-00000.safetensors: expected a shard of")
+    assert said.count("\n") == 1

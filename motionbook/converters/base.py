@@ -73,13 +73,14 @@ class Source:
         tuple[str, str], ...
     ] = ()  # folders as other releases call them, and their names now
 
-# %% ../../nbs/converters/base.ipynb #087a5075
+# %% ../../nbs/converters/base.ipynb #c56b2fb2
 SOURCES = Registry("dataset")
 for _name, _about in {
     "aist": "AIST++: SMPL motions of dancers, 60 fps",
     "mvhumannet": "MVHumanNet: SMPL joints, a pickle a frame, 5 fps",
     "humanml3d": "HumanML3D: joints or vectors of clips with texts, 20 fps",
     "kit_ml": "KIT-ML: 251 numbers a frame with texts, 12.5 fps",
+    "interhuman": "InterHuman: two people, SMPL poses or joints, with texts",
     "style100": "100STYLE: locomotion in a hundred styles, BVH, 60 fps",
     "amass": "AMASS-style npz: SMPL-family poses",
 }.items():
@@ -92,6 +93,17 @@ SOURCES.add(
     "motionbook.converters.ntu_rgbd:NTU_RGBD",
     "NTU RGB+D: skeletons of a Kinect, 30 fps",
 )
+SOURCES.add(
+    "lsmb19",
+    "motionbook.converters.lsmb19:LSMB19",
+    "LSMB19: long streams of a Kinect in MESSIF text, 30 fps",
+)
+SOURCES.add(
+    "uiprmd",
+    "motionbook.converters.uiprmd:UIPRMD",
+    "UI-PRMD: exercises done right and wrong, markers at 100 fps and a Kinect at 30",
+)
+SOURCES.add("accad", "motionbook.converters.accad:ACCAD", "ACCAD: tables of markers, 120 fps")
 SOURCES.add("recordings", f"{__name__}:RECORDINGS", "any files that motionbook reads")
 
 # %% ../../nbs/converters/base.ipynb #47237e41

@@ -92,6 +92,8 @@ def judge_limbs(
             for s in ("left", "right")
         ]
         left, right = (float(x.nanmedian() / tall / share) for x in both)
+        if left != left or right != right:
+            continue  # never seen together: a matter of gaps
         if not (TIMES[0] <= min(left, right) and max(left, right) <= TIMES[1]):
             return f"{name}s {TIMES[0]:g} to {TIMES[1]:g} times as long as usual, got {left:.2f} and {right:.2f} (is the order of joints right?)"
         if max(left, right) > ALIKE * min(left, right):

@@ -15,7 +15,7 @@ from typing import Any
 from ..core.command import Command, option
 from .encoder_names import DEFAULT_ENCODER, ENCODERS
 
-# %% ../../nbs/data/embed_command.ipynb #b98f13ab
+# %% ../../nbs/data/embed_command.ipynb #e4f686eb
 @contextlib.contextmanager
 def counted(shown: bool) -> Iterator[Callable[[int], Any]]:
     "What to tell how many sentences are done; a bar where somebody looks."
@@ -31,11 +31,11 @@ def counted(shown: bool) -> Iterator[Callable[[int], Any]]:
 def run_embed(args: Namespace) -> dict:
     "A canonical file as a training file."
     from motionbook.core.config import settings
-    from motionbook.data.embed import WRITERS, embed_samples, write_set
+    from motionbook.data.embed import embed_samples, set_form, write_set
     from motionbook.data.sample_sets import open_samples
     from motionbook.data.text import load_encoder
 
-    WRITERS.entry(Path(args.out).suffix.lower())  # before the long part
+    set_form(args.out)  # before the long part
     samples, encoder = open_samples(args.path), load_encoder(args.encoder)
     cache = Path(args.cache) if args.cache else settings().cache
     with counted(args.progress) as tick:
@@ -44,7 +44,7 @@ def run_embed(args: Namespace) -> dict:
     known = encoder.identity("emotion" if args.emotion_tokens else "")
     return {"out": str(args.out), "samples": len(made)} | counts | known
 
-# %% ../../nbs/data/embed_command.ipynb #cb912e49
+# %% ../../nbs/data/embed_command.ipynb #207e26ea
 def say_embed(made: dict) -> Iterator[str]:
     "What was made, and what the encoder could not read."
     fill = f" of {made['native_dim']} numbers and zeros" if made["native_dim"] < 1024 else ""
@@ -65,7 +65,7 @@ EMBED = Command(
     "motionbook embed data/motions_processed/amass/canonical.pt --out train_data.pt --encoder minilm",
     (
         option("path", role="input", help="a canonical file, the folder that convert filled, a table, or a store"),
-        option("--out", role="output", required=True, help="train_data.pt, or a .parquet table"),
+        option("--out", role="output", required=True, help="train_data.pt, a folder for a store of shards, or a .parquet table"),
         option(
             "--encoder", default=DEFAULT_ENCODER, metavar="NAME",
             help=f"{', '.join(ENCODERS)}, OWNER/MODEL of the hub, or a folder (default: {DEFAULT_ENCODER})",

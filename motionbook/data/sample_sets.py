@@ -23,7 +23,7 @@ from .canonical import open_shard
 from .engine import read_index
 from ..schema.sample import load_canonical
 
-# %% ../../nbs/data/sample_sets.ipynb #92a7960d
+# %% ../../nbs/data/sample_sets.ipynb #4a00f8f0
 PART = 256  # samples that are in memory at a time
 
 
@@ -33,10 +33,15 @@ class SampleSet:
 
     name: str  # for messages
     size: int
-    take: Callable[
-        [int, int], list[dict[str, Any]]
-    ]  # the samples from the first to before the second
+    take: Callable[[int, int], list[dict[str, Any]]]  # samples from the first to before the second
     mark: Callable[[], str]  # another text when the content is another
+
+    def __getstate__(self) -> tuple:  # a worker needs no mark
+        return self.name, self.size, self.take
+
+    def __setstate__(self, state: tuple):
+        for key, value in zip(("name", "size", "take"), state):
+            object.__setattr__(self, key, value)
 
     def __len__(self) -> int:
         return self.size
@@ -55,7 +60,7 @@ class SampleSet:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (s for part in self.parts() for s in part())
 
-# %% ../../nbs/data/sample_sets.ipynb #4cc0593f
+# %% ../../nbs/data/sample_sets.ipynb #94e6bc32
 def samples_of(
     samples: Sequence[dict[str, Any]],  # canonical
     name: str = "samples",
@@ -64,7 +69,11 @@ def samples_of(
     "Samples in memory as a set."
     samples = list(samples)
     own = mark or (lambda: f"memory {id(samples)}")
-    return SampleSet(name, len(samples), lambda a, b: samples[a:b], own)
+    return SampleSet(name, len(samples), partial(_take_listed, samples), own)
+
+
+def _take_listed(samples: list, a: int, b: int) -> list[dict[str, Any]]:
+    return samples[a:b]
 
 # %% ../../nbs/data/sample_sets.ipynb #4df7ee4a
 SAMPLE_FORMS = Registry("form of samples")  # name -> path -> SampleSet, or None where it is another
@@ -107,7 +116,7 @@ def open_converted(path: Path) -> SampleSet | None:
     mark = lambda: hashlib.sha256(f"{sha256(manifest)} {len(files)}".encode()).hexdigest()
     return in_pieces(str(path), list(files.values()), [partial(open_shard, p) for p in files], mark)
 
-# %% ../../nbs/data/sample_sets.ipynb #7ef417df
+# %% ../../nbs/data/sample_sets.ipynb #f581e3d8
 def in_pieces(
     name: str,
     sizes: Sequence[int],  # samples of each piece
@@ -116,20 +125,22 @@ def in_pieces(
 ) -> SampleSet:
     "A set that lies in pieces, each opened when it is needed."
     ends = list(accumulate(sizes))
+    return SampleSet(
+        name, ends[-1] if ends else 0, partial(_take_pieces, sizes, ends, pieces), mark
+    )
 
-    def take(a: int, b: int) -> list[dict[str, Any]]:
-        made, k = [], bisect.bisect_right(ends, a)
-        while a < b:
-            first = ends[k] - sizes[k]
-            stop = min(b, ends[k])
-            if a < stop:
-                made += pieces[k]()[a - first : stop - first]
-            a, k = max(a, stop), k + 1
-        return made
 
-    return SampleSet(name, ends[-1] if ends else 0, take, mark)
+def _take_pieces(sizes, ends, pieces, a: int, b: int) -> list[dict[str, Any]]:
+    "Samples from the pieces in which they lie."
+    made, k = [], bisect.bisect_right(ends, a)
+    while a < b:
+        first, stop = ends[k] - sizes[k], min(b, ends[k])
+        if a < stop:
+            made += pieces[k]()[a - first : stop - first]
+        a, k = max(a, stop), k + 1
+    return made
 
-# %% ../../nbs/data/sample_sets.ipynb #85ca8b22
+# %% ../../nbs/data/sample_sets.ipynb #ca931a13
 def open_list(path: Path) -> SampleSet | None:
     "A canonical file, or a training file."
     if not path.is_file():
@@ -138,6 +149,7 @@ def open_list(path: Path) -> SampleSet | None:
 
 
 for _name, _where, _about in (
+    ("store", "motionbook.data.store:open_store", "a store of motionbook mix"),
     ("converted", open_converted, "a folder of motionbook convert"),
     ("parquet", "motionbook.data.parquet:open_table_samples", "a .parquet table"),
     ("list", open_list, "a canonical .pt file"),
@@ -168,7 +180,7 @@ def same_encoder(a: dict[str, Any] | None, b: dict[str, Any] | None) -> bool:
         return a is b
     return all(a.get(k) == b.get(k) for k in ("sha256", "native_dim", "prompt"))
 
-# %% ../../nbs/data/sample_sets.ipynb #257a9ed0
+# %% ../../nbs/data/sample_sets.ipynb #0cff3f12
 def check_encoders(
     sets: Sequence[SampleSet],  # each with one encoder
 ) -> dict[str, Any] | None:  # theirs
@@ -189,17 +201,20 @@ def merge_samples(
     "Several sets, one behind the other; ValueError where their encoders differ."
     check_encoders(sets)
     mark = lambda: hashlib.sha256(" ".join(s.mark() for s in sets).encode()).hexdigest()
-    ends = list(accumulate(map(len, sets)))
+    name = " + ".join(s.name for s in sets)
+    return SampleSet(name, sum(map(len, sets)), partial(_take_merged, list(sets)), mark)
 
-    def take(a: int, b: int) -> list[dict[str, Any]]:
-        bounds = (
-            (s, max(0, a - e + len(s)), min(len(s), b - e + len(s))) for s, e in zip(sets, ends)
-        )
-        return [x for s, first, stop in bounds if first < stop for x in s.take(first, stop)]
 
-    return SampleSet(" + ".join(s.name for s in sets), ends[-1] if ends else 0, take, mark)
+def _take_merged(sets: list[SampleSet], a: int, b: int) -> list[dict[str, Any]]:
+    "Samples from the sets in which they lie."
+    made, before = [], 0
+    for s in sets:
+        first, stop = max(0, a - before), min(len(s), b - before)
+        made += s.take(first, stop) if first < stop else []
+        before += len(s)
+    return made
 
-# %% ../../nbs/data/sample_sets.ipynb #ac9ac02c
+# %% ../../nbs/data/sample_sets.ipynb #c4be137f
 def choose_samples(
     samples: SampleSet,
     keep: Callable[[dict[str, Any]], bool],  # given a sample
@@ -213,11 +228,12 @@ def choose_samples(
         if keep(s)
     ]
     mark = lambda: hashlib.sha256(f"{samples.mark()} {label} {kept}".encode()).hexdigest()
+    return SampleSet(samples.name, len(kept), partial(_take_chosen, samples, kept), mark)
 
-    def take(a: int, b: int) -> list[dict[str, Any]]:
-        return [s for first, stop in _runs(kept[a:b]) for s in samples.take(first, stop)]
 
-    return SampleSet(samples.name, len(kept), take, mark)
+def _take_chosen(samples: SampleSet, kept: list[int], a: int, b: int) -> list[dict[str, Any]]:
+    "Samples by their numbers, neighbours together."
+    return [s for first, stop in _runs(kept[a:b]) for s in samples.take(first, stop)]
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:

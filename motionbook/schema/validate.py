@@ -64,6 +64,10 @@ LIMITS: dict[str, Limits] = {  # dataset -> limits where they differ from the us
     "aist": Limits(max_acceleration=200.0),  # dancers drop and jump
     "ntu_rgbd": Limits(limb_tolerance=0.6, flat_tolerance=0.6),  # a Kinect guesses hidden joints
     "lsmb19": Limits(limb_tolerance=0.6, flat_tolerance=0.6),
+    "uiprmd": Limits(limb_tolerance=0.6, flat_tolerance=0.6),  # a Kinect's half of it
+    "accad": Limits(
+        limb_tolerance=0.25
+    ),  # skin moves over the bones that joints are estimated from
 }
 SURROUNDINGS: dict[str, tuple[float, float]] = {  # factors of speed and of acceleration
     "ground": (1.0, 1.0),
