@@ -38,7 +38,9 @@ BUILT_IN = {
     "convert": "data.canonical_command:CONVERT",
     "doctor": "data.canonical_command:DOCTOR",
     "embed": "data.embed_command:EMBED",
+    "mix": "data.mix_command:MIX",
     "export": "models.command:EXPORT",
+    "generate": "models.stickgen.command:GENERATE",
 }
 for _name, _where in BUILT_IN.items():
     COMMANDS.add(_name, f"motionbook.{_where}")
