@@ -6,7 +6,7 @@
 __all__ = ['pair_figures', 'halves_figures', 'judge_made', 'nearest_clips', 'evaluate_retrieval', 'clip_figures',
            'retrieval_lines']
 
-# %% ../../../nbs/models/retrieval/judge.ipynb #0ab39bb2
+# %% ../../../nbs/models/retrieval/judge.ipynb #4bed50e4
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...data.sample_sets import encoder_name, same_encoder
 from ...evaluation.generation import diversity, frechet_distance, multimodality
 from ...evaluation.recall import PLACES, PROTOCOLS, cosine_table, matching, protocol_recalls
 from .captions import CaptionedClip
@@ -101,7 +102,7 @@ def nearest_clips(
     order = cosine_table(sentences, known).argsort(dim=1, descending=True, stable=True)[:, :count]
     return [[train[i] for i in row] for row in order.tolist()]
 
-# %% ../../../nbs/models/retrieval/judge.ipynb #fba025be
+# %% ../../../nbs/models/retrieval/judge.ipynb #52974662
 def evaluate_retrieval(
     folder: str | Path,  # a checkpoint, or a run's folder
     paths: Sequence[str | Path],  # clips with sentences that it was not trained on
@@ -109,15 +110,15 @@ def evaluate_retrieval(
     "What a judge of text and motion is worth."
     model = MotionTextModel.from_pretrained(folder)
     c = RetrievalTraining(**{k: v for k, v in model.about["training"].items() if k != "encoder"})
-    needs = model.about["encoder"].get("name", "")
+    needs = model.about["encoder"].get("name") or model.about["encoder"].get("encoder", "")
     found = _embedded(paths, c, needs)
-    if (odd := found.encoder.get("sha256")) and model.about["encoder"].get("sha256") not in (
-        None,
-        "",
-        odd,
+    if (
+        found.encoder
+        and model.about["encoder"]
+        and not same_encoder(found.encoder, model.about["encoder"])
     ):
         raise ValueError(
-            f"expected sentences embedded by {model.about['encoder'].get('encoder')}, got {found.encoder.get('encoder')}; embed them anew"
+            f"expected sentences embedded by {encoder_name(model.about['encoder'])}, got {encoder_name(found.encoder)}; embed them anew"
         )
     facts = clip_figures(model, found.clips)
     return facts | {

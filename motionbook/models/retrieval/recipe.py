@@ -6,7 +6,7 @@
 __all__ = ['RetrievalLoop', 'MOST_TEXTS', 'RETRIEVAL', 'RetrievalData', 'RetrievalTraining', 'start_model', 'CaptionSides',
            'TrainedRetrieval', 'train_on_captions', 'train_retrieval', 'captions_for', 'named_encoder']
 
-# %% ../../../nbs/models/retrieval/recipe.ipynb #f4ed3bd6
+# %% ../../../nbs/models/retrieval/recipe.ipynb #57e911ca
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -15,6 +15,7 @@ import torch
 from pydantic import Field
 
 from ...core.config import Parts, with_defaults
+from ...data.sample_sets import encoder_name, same_encoder
 from motionbook.features.representation import (
     Representation,
     describe,
@@ -187,7 +188,7 @@ def train_on_captions(
         best, fitted, sides, Captioned(list(sides.train), list(left_out), encoder or {})
     )
 
-# %% ../../../nbs/models/retrieval/recipe.ipynb #c100550a
+# %% ../../../nbs/models/retrieval/recipe.ipynb #516cd66c
 def train_retrieval(
     paths: Sequence[str | Path],  # canonical or training files, recordings, datasets
     folder: str | Path,  # the checkpoint
@@ -203,13 +204,13 @@ def train_retrieval(
 
 def captions_for(paths: Sequence[str | Path], c: RetrievalTraining) -> Captioned:
     "The clips at some paths, as a configuration wants them."
-    embed, known = None, {}
+    embed, known = None, None
     if c.encoder:
         embed, known = named_encoder(c.encoder)
     found = load_captioned(paths, embed, c.features(), c.rate(), c.views)
-    if found.encoder and known and found.encoder.get("sha256") != known.get("sha256"):
+    if found.encoder and known and not same_encoder(found.encoder, known):
         raise ValueError(
-            f"expected embeddings of {known['encoder']}, got some of {found.encoder.get('encoder')}; leave --encoder out, or embed anew"
+            f"expected embeddings of {encoder_name(known)}, got some of {encoder_name(found.encoder)}; leave --encoder out, or embed anew"
         )
     return found._replace(encoder=found.encoder or known)
 
