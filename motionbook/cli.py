@@ -40,11 +40,17 @@ BUILT_IN = {
     "embed": "data.embed_command:EMBED",
     "mix": "data.mix_command:MIX",
     "export": "models.command:EXPORT",
+    "generate": "models.stickgen.command:GENERATE",
 }
 for _name, _where in BUILT_IN.items():
     COMMANDS.add(_name, f"motionbook.{_where}")
 EVALUATIONS.add(
     "dlc", "motionbook.cleanup.evaluate_command:TRACKS", "a repair of tracks, before and after"
+)
+EVALUATIONS.add(
+    "stablemotion",
+    "motionbook.cleanup.evaluate_bodies_command:BODIES",
+    "a cleaner of bodies, on recordings broken family by family",
 )
 
 # %% ../nbs/cli.ipynb #fb00efae

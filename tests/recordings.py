@@ -225,6 +225,19 @@ def people_library() -> dict[str, Files]:
     return {"two": {"two.pkl": pickle.dumps(two, 4)}, "bare": {"bare.pkl": pickle.dumps(bare, 4)}}
 
 
+def people_pair() -> dict[str, Files]:
+    "What InterHuman keeps of two people, one of them seen for longer."
+    rng = np.random.default_rng(0)
+    parts = {"trans": 3, "root_orient": 3, "pose_body": 63}
+    one = {k: rng.normal(0, 0.1, (20, n)) for k, n in parts.items()} | {"betas": np.zeros(10)}
+    held = {
+        "mocap_framerate": 59.94,
+        "person1": one,
+        "person2": {k: v[:18] for k, v in one.items()},
+    }
+    return {"pair": {"pair.pkl": pickle.dumps(held, 4)}}
+
+
 def aist_keypoints() -> dict[str, Files]:
     "Points of a dancer in space, and in the pictures of nine cameras."
     rng = np.random.default_rng(0)
@@ -394,6 +407,7 @@ DIALECTS: dict[str, Callable[[], dict[str, Files]]] = {
     "sleap_csv": sleap_csv,
     "video_smpl": people_in_videos,
     "smpl_library": people_library,
+    "smpl_pair": people_pair,
     "aist_keypoints": aist_keypoints,
     "openpose": openpose,
     "canonical": canonical,

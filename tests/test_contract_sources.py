@@ -21,8 +21,10 @@ from motionbook.data.canonical import convert_dataset
 from motionbook.data.to_features import features_command
 from motionbook.features.humanml3d.kit251 import KIT251, joints_to_kit251, kit251_to_joints
 from motionbook.schema.sample import load_canonical
+from motionbook.synthetic.raw_bones_seed import write_bones_seed
+from motionbook.synthetic.raw_interhuman import write_interhuman
 from motionbook.synthetic.raw_joints import pack_files, write_humanml3d, write_mvhumannet
-from motionbook.synthetic.raw_kinect import write_ntu_rgbd
+from motionbook.synthetic.raw_kinect import write_lsmb19, write_ntu_rgbd
 from motionbook.synthetic.raw_kit_ml import write_kit_ml
 from motionbook.synthetic.raw_markers import write_accad, write_uiprmd
 from motionbook.synthetic.raw_smpl import write_aist, write_amass
@@ -93,6 +95,25 @@ def spoilt_vectors(good: bytes) -> dict[str, bytes]:
     return spoilt_npy(good) | {k: packed(np.save, v) for k, v in named.items()}
 
 
+def spoilt_pair(good: bytes) -> dict[str, bytes]:
+    x = pickle.loads(good)
+    put = lambda **new: pickle.dumps(x | {"person2": x["person2"] | new})
+    two, only = (
+        x["person2"],
+        lambda n: {k: v[:n] for k, v in x["person2"].items() if k[:4] in ("tran", "root", "pose")},
+    )
+    return {
+        "NaN": put(**{k: v * np.nan for k, v in only(None).items()}),
+        "one frame": put(**only(1)),
+        "wrong joints": put(pose_body=two["pose_body"][:, :60]),
+        "hostile": put(betas=Evil()),
+        "no rate": pickle.dumps({k: v for k, v in x.items() if "rate" not in k}),
+        "an axis": put(root_orient=two["root_orient"] * 0 + [0.0, 0.0, 1.0]),
+        "a unit": put(trans=two["trans"] * 1000),
+        "one person": pickle.dumps({k: v for k, v in x.items() if k != "person2"}),
+    }
+
+
 def spoilt_bvh(good: bytes) -> dict[str, bytes]:
     lines = good.decode().splitlines()
     at = next(k for k, line in enumerate(lines) if line.startswith("Frames:"))
@@ -130,6 +151,24 @@ def spoilt_skeleton(good: bytes) -> dict[str, bytes]:
         "z up": put([" ".join([r.split()[k] for k in (0, 2, 1, *range(3, 12))]) if joint(r) else r for r in lines]),
         "hostile": pickle.dumps(Evil()),
     }  # fmt: skip
+
+
+def spoilt_messif(good: bytes) -> dict[str, bytes]:
+    head, size, *rows = good.decode().splitlines()
+    put = lambda rows: "\n".join([head, size.replace("45", str(len(rows))), *rows, ""]).encode()
+    frames = [np.array(r.replace(";", ",").split(","), float).reshape(25, 3) for r in rows]
+    each = lambda f: put(
+        ["; ".join(", ".join(map(repr, p)) for p in f(x).tolist()) for x in frames]
+    )
+    return {
+        "NaN": each(lambda x: x * np.nan),
+        "one frame": put(rows[:1]),
+        "wrong joints": each(lambda x: x[:24]),
+        "mirror": each(lambda x: x * [-1, 1, 1]),
+        "centimetres": each(lambda x: x * 100),
+        "z up": each(lambda x: x[:, [0, 2, 1]]),
+        "hostile": pickle.dumps(Evil()),
+    }
 
 
 def spoilt_table(good: bytes, first: int, mark: str) -> dict[str, bytes]:
@@ -170,6 +209,7 @@ class Raw(NamedTuple):
     good: str  # a good recording's file
     bad: Callable[[int], str]  # where the n-th bad one goes
     spoil: Callable[[bytes], dict[str, bytes]]
+    named: Callable[[str], str] = lambda key: key.rpartition("/")[2]  # the file of a key
 
 
 NTU = {"S001C001P002R001A023": "wave", "S001C001P001R001A058": "handshake"}
@@ -190,6 +230,9 @@ RAW = {
         lambda d: write_kit_ml(d, KIT251().joints_of, joints_to_kit251, kit251_to_joints, seconds=3.0),
         "new_joint_vecs/00001.npy", "new_joint_vecs/9{:04}.npy".format, spoilt_vectors,
     ),
+    "interhuman": Raw(
+        lambda d: write_interhuman(d, forms=("pickles",)), "motions/1.pkl", "motions/9{:02}.pkl".format, spoilt_pair,
+    ),
     "style100": Raw(
         lambda d: write_style100(d, movements=("FW",), seconds=1.5), "Zombie/Zombie_FW.bvh",
         lambda k: f"Zombie/Zombie_{STYLES[k]}.bvh", spoilt_bvh,
@@ -200,6 +243,14 @@ RAW = {
     "ntu_rgbd": Raw(
         lambda d: write_ntu_rgbd(d, NTU, seconds=1.5), "nturgb+d_skeletons/S001C001P002R001A023.skeleton",
         "nturgb+d_skeletons/S001C001P0{:02}R002A023.skeleton".format, spoilt_skeleton,
+    ),
+    "bones_seed": Raw(
+        lambda d: write_bones_seed(d, forms=("soma_proportional",), seconds=1.0, parquet=False), "soma_proportional/bvh/221129/greet_wave_003__A036.bvh",
+        "soma_proportional/bvh/221129/bad_{:02}__A001.bvh".format, spoilt_bvh,
+    ),
+    "lsmb19": Raw(
+        lambda d: write_lsmb19(d, {"S001C001P002R001A023": "wave"}, 1.5), "actions.data", "bad{:02}.data".format, spoilt_messif,
+        lambda key: key.split("/")[0],
     ),
     "uiprmd": Raw(
         lambda d: write_uiprmd(d, ("m01_s01_e01", "m05_s02_e01"), 1.5, packed=False), "Segmented Movements/Vicon/Positions/m01_s01_e01_positions.txt",
@@ -215,6 +266,7 @@ RAW = {
 RULES = {  # what is said of each kind; a format may know better than the schema
     "NaN": {"missing points", "unreadable", "refused", "implausible"}, "one frame": {"too short", "unreadable", "implausible"}, "no rate": {"unreadable", "refused"},
     **dict.fromkeys(("mirror", "centimetres", "z up", "joints of another order"), {"implausible"}),
+    **dict.fromkeys(("an axis", "an order", "a unit"), {"implausible", "unreadable"}),
 }  # fmt: skip
 
 
@@ -256,7 +308,7 @@ def test_bad_recordings_cost_no_other(name, tmp_path):
     rows = [json.loads(r) for r in (tmp_path / "out/quarantine.jsonl").read_text().splitlines()]
     bad = {(p.parent if name == "mvhumannet" else p) for p in place.values()}
     names = {p.relative_to(root).as_posix().rpartition("/")[2].partition(".")[0] for p in bad}
-    assert {r["key"].rpartition("/")[2] for r in rows} == names
+    assert {how.named(r["key"]) for r in rows} == names
     assert len(rows) == len(kinds) == made["left_out"]
     for row in rows:
         assert row["rule"] and row["reason"] and row["path"]

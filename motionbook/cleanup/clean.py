@@ -16,7 +16,7 @@ from ..filters.auto import trained_fillers, with_findings
 from ..filters.cleaner import Cleaned, Cleaner, Fidelity, Trained
 from ..filters.methods import make_filler, split_method
 from ..filters.settings import CleanSettings, clean_settings, fit_settings
-from ..models.registry import METHODS, method_in
+from ..models.registry import METHODS, method_in, split_folder
 
 # %% ../../nbs/cleanup/clean.ipynb #0ee74b50
 def trained_method(
@@ -28,7 +28,7 @@ def trained_method(
     if name == "auto" or name in METHODS:
         found = None if name == "auto" else METHODS[name]
         return found if isinstance(found, Trained) else None
-    if not Path(method).exists():
+    if not Path(split_folder(method)[0]).exists():
         raise ValueError(unknown_name("method or a checkpoint's folder", name, ("auto", *METHODS)))
     return method_in(method)
 

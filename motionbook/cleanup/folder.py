@@ -21,6 +21,7 @@ from ..core.files import atomic_write, bad_file, sha256
 from ..core.landing import clear_leftovers
 from ..data.workers import Workers, do_all
 from ..formats.at_once import WRITTEN, files_beside
+from ..models.registry import split_folder
 
 # %% ../../nbs/cleanup/folder.ipynb #ad5ff2a7
 def recordings(folder: str | Path) -> list[Path]:  # relative paths, sorted
@@ -34,7 +35,8 @@ def hash_weights(method: str) -> str:
     import motionbook
 
     own = Path(motionbook.__file__).parent / "assets"
-    folder = Path(method) if Path(method).is_dir() else own
+    given = Path(split_folder(method)[0])
+    folder = given if given.is_dir() else own
     parts = [f"{p.relative_to(folder).as_posix()} {sha256(p)}\n" for p in files_below(folder)]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 

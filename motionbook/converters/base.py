@@ -73,13 +73,14 @@ class Source:
         tuple[str, str], ...
     ] = ()  # folders as other releases call them, and their names now
 
-# %% ../../nbs/converters/base.ipynb #087a5075
+# %% ../../nbs/converters/base.ipynb #c56b2fb2
 SOURCES = Registry("dataset")
 for _name, _about in {
     "aist": "AIST++: SMPL motions of dancers, 60 fps",
     "mvhumannet": "MVHumanNet: SMPL joints, a pickle a frame, 5 fps",
     "humanml3d": "HumanML3D: joints or vectors of clips with texts, 20 fps",
     "kit_ml": "KIT-ML: 251 numbers a frame with texts, 12.5 fps",
+    "interhuman": "InterHuman: two people, SMPL poses or joints, with texts",
     "style100": "100STYLE: locomotion in a hundred styles, BVH, 60 fps",
     "amass": "AMASS-style npz: SMPL-family poses",
 }.items():
@@ -91,6 +92,16 @@ SOURCES.add(
     "ntu_rgbd",
     "motionbook.converters.ntu_rgbd:NTU_RGBD",
     "NTU RGB+D: skeletons of a Kinect, 30 fps",
+)
+SOURCES.add(
+    "bones_seed",
+    "motionbook.converters.bones_seed:BONES_SEED",
+    "BONES-SEED: SOMA BVH and a robot, with texts and events, 120 fps",
+)
+SOURCES.add(
+    "lsmb19",
+    "motionbook.converters.lsmb19:LSMB19",
+    "LSMB19: long streams of a Kinect in MESSIF text, 30 fps",
 )
 SOURCES.add(
     "uiprmd",

@@ -59,14 +59,14 @@ def _bare(name: str) -> str:
     "Without a known ending; other dots belong to the name."
     return next((name[: -len(e)] for e in ENDINGS if name.lower().endswith(e)), name)
 
-# %% ../../nbs/converters/split_lists.ipynb #7b185716
+# %% ../../nbs/converters/split_lists.ipynb #5e090a45
 SIDES = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
 PREFIXES = ("", "pose_", "mvh_", "crossmodal_")
-FOLDERS = ("splits", ".", "Annotations/splits", "annotations/splits", "../splits")
+FOLDERS = ("splits", "split", ".", "Annotations/splits", "annotations/splits", "../splits")
 
 
 def side_name(
@@ -92,7 +92,7 @@ def find_split(
                     return root / folder / name
     return None
 
-# %% ../../nbs/converters/split_lists.ipynb #bdbb9d97
+# %% ../../nbs/converters/split_lists.ipynb #237a7e76
 def item_sides(
     items: Sequence[K],
     *roots: str | Path,  # folders to look in, first come first

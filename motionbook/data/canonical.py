@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['COVERAGE', 'USUAL_COVERAGE', 'CanonicalOptions', 'close_gaps', 'at_rate', 'put_on_floor', 'check_limbs',
-           'enrich_scene', 'scene_parts', 'aim_camera', 'canonical_samples', 'pack_samples', 'open_shard',
-           'CanonicalJob', 'assemble_canonical', 'convert_dataset']
+           'said_interaction', 'enrich_scene', 'scene_parts', 'aim_camera', 'canonical_samples', 'pack_samples',
+           'open_shard', 'CanonicalJob', 'assemble_canonical', 'convert_dataset']
 
-# %% ../../nbs/data/canonical.ipynb #e83be952
+# %% ../../nbs/data/canonical.ipynb #74dec74a
 import json
 import math
 import platform
@@ -84,7 +84,7 @@ def close_gaps(
 
     return scene.map(closed)
 
-# %% ../../nbs/data/canonical.ipynb #aa2409ee
+# %% ../../nbs/data/canonical.ipynb #6dc24a12
 def at_rate(
     scene: Scene,
     fps: float,  # frames per second
@@ -121,7 +121,15 @@ def check_limbs(scene: Scene, validator: DataValidator):
         if not verdict:
             raise Rejected("limbs", verdict.reason, score=round(verdict.score, 3))
 
-# %% ../../nbs/data/canonical.ipynb #0e676800
+# %% ../../nbs/data/canonical.ipynb #e3a9e24f
+def said_interaction(
+    scene: Scene,
+) -> str | None:  # such as "handshake"; None = one person, or nothing that is said
+    "What two people do by their sentences."
+    action = infer_action(scene.text) if len(scene.actors) > 1 else None
+    return action.value if action else None
+
+# %% ../../nbs/data/canonical.ipynb #c4bcddb8
 COVERAGE: dict[str, str] = {  # dataset -> parts of the metadata
     "amass": "motion_style temporal quality subject emotion",
     "humanml3d": "motion_style temporal quality subject emotion",
@@ -160,7 +168,9 @@ def enrich_scene(
                 scene.text, style.energy_level, posture_valence(scene)
             ),
             "music": lambda: music_metadata(scene, told.audio, told.bpm, told.genre),
-            "interaction": lambda: interaction_metadata(scene, told.interaction),
+            "interaction": lambda: interaction_metadata(
+                scene, told.interaction or said_interaction(scene)
+            ),
         }[part]()
     return EnhancedSampleMetadata(**made)
 
@@ -234,7 +244,7 @@ def canonical_samples(
     ]
     return [_validated(s, validator) if options.validate else s for s in made]
 
-# %% ../../nbs/data/canonical.ipynb #d1b6b0e5
+# %% ../../nbs/data/canonical.ipynb #10783907
 def _viewed(
     scene: Scene, dataset: str, options: CanonicalOptions, facts: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
@@ -276,7 +286,7 @@ def _validated(sample: dict[str, Any], validator: DataValidator) -> dict[str, An
         enhanced = enhanced | {"quality": enhanced["quality"] | {"physics_score": score}}
     return sample | {"enhanced_meta": enhanced}
 
-# %% ../../nbs/data/canonical.ipynb #1c8237be
+# %% ../../nbs/data/canonical.ipynb #dbb068d4
 _ARRAYS = ("motion", "actions", "physics", "camera")
 
 

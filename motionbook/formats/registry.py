@@ -6,7 +6,7 @@
 __all__ = ['FORMATS', 'Format', 'register', 'formats', 'format_named', 'find_format', 'recognised', 'only_known', 'read', 'write',
            'read_all', 'clip_names', 'write_all', 'formats_table']
 
-# %% ../../nbs/formats/registry.ipynb #2374ab22
+# %% ../../nbs/formats/registry.ipynb #a0802ac0
 import importlib
 import os
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ from ..core.registry import Registry
 from .kit.first_frame import note_first_frame
 from .kit.known_others import known_other
 
-# %% ../../nbs/formats/registry.ipynb #4f2237c3
+# %% ../../nbs/formats/registry.ipynb #9fdd78c0
 @dataclass(frozen=True)
 class Format:
     "One file format: how its files are called, and where `sniff`, `read` and `write` are."
@@ -96,7 +96,7 @@ _ours("lightning_pose", (".csv",), "dlc.lightning_pose", "Lightning Pose csv: De
 _ours("sleap", (".analysis.h5", ".h5", ".hdf5"), "sleap.sleap", "SLEAP analysis HDF5: tracks of one or many animals, scores, 2-D",
       "every number of an untouched point, its type and compression, all other datasets")
 
-# %% ../../nbs/formats/registry.ipynb #dcee571d
+# %% ../../nbs/formats/registry.ipynb #14bbe8c9
 # fmt: off
 _ours("slp", (".slp",), "sleap.slp", "SLEAP projects and predictions (with the extra `sleap`): tracks, untracked instances, corrections, 2-D",
       "every record of an untouched point, all other tables; an animal added to a frame is a predicted instance")
@@ -128,6 +128,8 @@ _ours("video_smpl", (".pkl", ".pt", ".pth", ".npy", ".npz"), "smpl.video_results
       "nothing: it is only read", variant_of="smpl_npz", writes=False)
 _ours("smpl_library", (".pkl",), "smpl.people_library", "motion libraries of simulated people (PHC): many clips of SMPL poses in one pickle",
       "nothing: it is only read", variant_of="motionlib", many=True, writes=False)
+_ours("smpl_pair", (".pkl",), "smpl.people_pair", "two people in a pickle (InterHuman): SMPL poses of both and their frame rate",
+      "nothing: it is only read", writes=False)
 _ours("aist_keypoints", (".pkl",), "smpl.aist_keypoints", "AIST++ keypoints of dancers: pixels of nine cameras, or 3-D",
       "every other array and number")
 _ours("motionlib", (".pkl", ".npz", ".npy", ".csv"), "motionlib.motionlib", "robot motion as controllers are trained on: PHC, ASAP and GMR pickles, BeyondMimic and mjlab archives, MuJoCo rows, trajectories with flags, G1 tables",
@@ -153,7 +155,7 @@ def format_named(
     "A format by its name; ValueError lists the names."
     return FORMATS[name]
 
-# %% ../../nbs/formats/registry.ipynb #30b30744
+# %% ../../nbs/formats/registry.ipynb #4c50d3fa
 def find_format(
     path: str | os.PathLike,  # an existing file, or a folder that is one recording
 ) -> Format:
@@ -183,7 +185,7 @@ def recognised(
     named = sorted(formats(), key=lambda f: not f.fits(path))
     return any(f.knows(path, head) for f in named)
 
-# %% ../../nbs/formats/registry.ipynb #93a43f90
+# %% ../../nbs/formats/registry.ipynb #7f6283be
 @contextmanager
 def only_known(
     path: str | os.PathLike,  # named in errors
@@ -200,7 +202,7 @@ def only_known(
         got = f"{odd[0]}, which {name} files do not need"
         raise bad_file(path, "options of its format", got, fix="leave it out") from err
 
-# %% ../../nbs/formats/registry.ipynb #02792153
+# %% ../../nbs/formats/registry.ipynb #9a21a7ac
 def read(
     path: str | os.PathLike,  # a recording
     format: str | None = None,  # its format's name; None = look inside
@@ -211,7 +213,7 @@ def read(
     with reading(path), only_known(path, fmt.name, options):
         return note_first_frame(fmt.read(Path(path), **options))
 
-# %% ../../nbs/formats/registry.ipynb #99342225
+# %% ../../nbs/formats/registry.ipynb #edea0505
 def write(
     scene: Scene,
     path: str | os.PathLike,  # its suffix names the format
@@ -231,7 +233,7 @@ def write(
     named[0].write(scene, Path(path))
     return Path(path)
 
-# %% ../../nbs/formats/registry.ipynb #747de6d2
+# %% ../../nbs/formats/registry.ipynb #67673f13
 def read_all(
     path: str | os.PathLike,  # a file, or a folder that is one recording
     format: str | None = None,  # its format's name; None = look inside

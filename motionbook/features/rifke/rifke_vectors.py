@@ -77,7 +77,9 @@ def _direction(z: np.ndarray) -> np.ndarray:
     return z / size
 
 # %% ../../../nbs/features/rifke/rifke_vectors.ipynb #e1bc930e
-def _encode_clip(poses: Tensor, joints: Tensor, foot_frame: str, heading: str) -> Tensor:
+def _encode_clip(
+    poses: Tensor, joints: Tensor, foot_frame: str, heading: str, check: bool = True
+) -> Tensor:
     "[n 232] of one clip: poses [n 66 or more], joints [n 24 3], z up."
     features = torch.empty(len(poses), RIFKE_LAYOUT.width, dtype=poses.dtype)
     out, points = features.numpy(), np.ascontiguousarray(joints.numpy())
@@ -86,7 +88,8 @@ def _encode_clip(poses: Tensor, joints: Tensor, foot_frame: str, heading: str) -
     rotvecs_to_rows(np.ascontiguousarray(v), rows)
     turn = _take_heading_out(rows[..., 0], v[..., 0], heading)
     _encode_joints(points, turn, out[:, _AT["joints"]].reshape(-1, 23, 3))
-    _check_together(out)
+    if check:
+        _check_together(out)
     _encode_path(points, turn, foot_frame, out)
     return features
 
@@ -193,7 +196,7 @@ def smpl_to_rifke(
         for clip in out.detach().cpu().reshape(-1, *out.shape[-2:]).numpy():
             _check_together(clip)
     else:
-        out = _encode(poses, joints.to(poses), foot_frame, heading)
+        out = _encode(poses, joints.to(poses), foot_frame, heading, check)
     return out if labels is None else torch.cat([out, checked_labels(labels, out)], -1)
 
 # %% ../../../nbs/features/rifke/rifke_vectors.ipynb #a55e5831
@@ -202,7 +205,7 @@ def _asked(*x: Tensor) -> bool:
     return torch.is_grad_enabled() and any(v.requires_grad for v in x)
 
 
-def _encode(poses: Tensor, joints: Tensor, *options: str) -> Tensor:
+def _encode(poses: Tensor, joints: Tensor, *options: str | bool) -> Tensor:
     "Clip by clip."
     if poses.ndim > 2:
         return torch.stack([_encode(p, j, *options) for p, j in zip(poses, joints)])

@@ -9,7 +9,7 @@ __all__ = ['Cleaning', 'in_places', 'learned_labels', 'detector_of', 'learned_fi
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -192,10 +192,10 @@ class TrackCleaner:
 # %% ../../../nbs/models/stablemotion/cleaner.ipynb #0415e2cd
 def track_method(
     folder: str | Path,  # with a model, or a run's folder
-    cleaning: Cleaning = Cleaning(),  # noqa: B008 (frozen)
+    **options: Any,  # fields of `Cleaning`
 ) -> Trained:
     "The model in a folder as a method; BadFile says what is missing or altered."
-    model, name = load_model(folder), str(folder)
+    model, name, cleaning = load_model(folder), str(folder), Cleaning(**options)
     who = lambda m: (model, m.skeleton, m.positions.shape[-1], cleaning)
 
     def fillers(motion: Motion) -> More:

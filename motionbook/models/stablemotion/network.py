@@ -128,7 +128,7 @@ class StableMotionDiT(nn.Module):
         parts = [x, asked.to(x.dtype), *([] if context is None else [context])]
         h = torch.cat(parts, -1)
         h = self.enter(h + self.before(h))
-        six = self.six(nn.functional.silu(self.condition(times, asked))).unflatten(-1, (6, -1))
+        six = self.modulation(times, asked)
         sees = None if there is None else who_sees_whom(there)
         for block in self.blocks:
             again = self.config.checkpointing and self.training
@@ -139,6 +139,16 @@ class StableMotionDiT(nn.Module):
             )
         y = self.leave(h)
         return y + self.after(y)
+
+    def modulation(self, times: Tensor, asked: Tensor) -> Tensor:  # [b t 6 w]
+        "Scales, shifts and gates: worked out for the four things that can be asked, then looked up for each frame."
+        kinds = torch.tensor([[[0, 0], [0, 1], [1, 0], [1, 1]]], device=asked.device)
+        table = self.six(
+            nn.functional.silu(self.condition(times, kinds.expand(len(times), -1, -1)))
+        )
+        at = 2 * asked[..., 0].long() + asked[..., 1].long()
+        which = torch.arange(len(times), device=at.device)[:, None]
+        return table.unflatten(-1, (6, -1))[which, at]
 
     def condition(self, times: Tensor, asked: Tensor) -> Tensor:  # [b t w]
         "The strength of the noise, and what is asked for in each frame."

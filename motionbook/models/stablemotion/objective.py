@@ -81,6 +81,7 @@ def stablemotion_loss(
     labels: Tensor,  # [d] bool: which features are labels
     schedule: Schedule,
     kind: Prediction = "x0",
+    weights: Tensor | None = None,  # [d] how much each feature counts; None = all the same
 ):
     "A loss for `fit`: (network, batch) -> named terms."
 
@@ -90,8 +91,8 @@ def stablemotion_loss(
         own = labels.to(batch.x.device)
         off = (noisy_answer(net, batch, own, schedule, kind, times) - batch.x).abs()
         off = torch.where(own, off.square(), off)
-        judged = batch.ask & batch.valid
+        judged = (batch.ask & batch.valid) * (1.0 if weights is None else weights.to(off))
         mean = lambda m: (off * m).sum() / m.sum().clamp_min(1)
-        return {"repair": mean(judged & ~own), "detect": mean(judged & own)}
+        return {"repair": mean(judged * ~own), "detect": mean(judged * own)}
 
     return loss

@@ -1,0 +1,185 @@
+"Bodies through the diffusion transformer: what goes in comes out, and what is not repaired stays to the bit."
+
+import numpy as np
+import pytest
+import torch
+
+import motionbook
+import motionbook.models.registry  # noqa: F401 (adds the recipes)
+from motionbook.cleanup.pipeline import clean_file
+from motionbook.core.motion import Motion, Scene
+from motionbook.models.stablemotion.body_cleaner import BodyCleaner, BodyCleaning, body_filler
+from motionbook.models.stablemotion.body_model import BodyLook, BodyModel, save_body_model
+from motionbook.models.stablemotion.network import DiTConfig
+from motionbook.synthetic.people import person
+from motionbook.synthetic.raw_smpl import amass_arrays
+
+torch.set_num_threads(1)
+SMALL = DiTConfig(layers=1, heads=2, width=16)
+FEW = {"steps": 2, "layers": 1, "width": 16, "heads": 2, "body_window": 32, "body_faults": 4}
+FEW |= {"body_holes": 3, "draws": 8, "batch_size": 8, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def walkers(tmp_path_factory):
+    "Two short recordings of two people as BVH."
+    folder = tmp_path_factory.mktemp("walkers")
+    for k, who in enumerate("ab"):
+        motionbook.write(Scene((person("walk", 3.0, fps=30.0, seed=k),)), folder / f"{who}_1.bvh")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(walkers, tmp_path_factory):
+    "What a few steps leave, trained from the command's own function."
+    from motionbook.training.command import train
+
+    folder = tmp_path_factory.mktemp("bodies") / "run"
+    made = train("stablemotion", [walkers], folder, FEW)
+    return folder, made
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return BodyModel(32, SMALL).eval()
+
+
+def test_a_folder_of_bvh_is_learned_as_bodies(checkpoint):
+    from motionbook.models.registry import kind_in
+
+    folder, made = checkpoint
+    assert made["steps"] == 2 and made["held_out"] == 1
+    assert kind_in(folder) == "stablemotion bodies"
+
+
+def test_bvh_comes_back_with_what_was_wrong_changed_only(checkpoint, walkers, tmp_path):
+    folder, _ = checkpoint
+    scene = motionbook.read(walkers / "a_1.bvh")
+    m = scene.actors[0]
+    x = m.positions.clone()
+    x[30:45] = torch.nan
+    broken = scene.replace(actors=(m.replace(positions=x),))
+    method = f"{folder}:sample_steps=2,ProbDetTh=1.0"
+    done = motionbook.clean(broken, method=method, fidelity="missing")
+    y = done.scene.actors[0].positions
+    assert y.isfinite().all() and torch.equal(y[:30], x[:30]) and torch.equal(y[45:], x[45:])
+    assert (done.sigma[0][30:45] > 0).all() and not done.sigma[0][:30].any()
+    motionbook.write(scene.replace(actors=(m,)), tmp_path / "same.bvh")
+    assert (tmp_path / "same.bvh").read_bytes() == (walkers / "a_1.bvh").read_bytes()
+
+
+def test_an_npz_keeps_its_keys_and_its_good_frames(model, tmp_path):
+    motion = person("walk", 3.0, fps=20.0, seed=1)
+    np.savez(tmp_path / "walk_poses.npz", **amass_arrays(motion))
+    scene = motionbook.read(tmp_path / "walk_poses.npz")
+    folder = save_body_model(model, tmp_path / "m")
+    m = scene.actors[0]
+    x = m.positions.clone()
+    x[20:26] = torch.nan
+    holes = scene.replace(actors=(m.replace(positions=x),))
+    done = motionbook.clean(holes, method=f"{folder}:sample_steps=1", fidelity="missing")
+    assert done.scene.actors[0].positions.isfinite().all()
+    clean_file(tmp_path / "walk_poses.npz", tmp_path / "out.npz", method=f"{folder}:ProbDetTh=0.99")
+    was, now = (dict(np.load(tmp_path / n)) for n in ("walk_poses.npz", "out.npz"))
+    assert list(was) == list(now) and all(was[k].dtype == now[k].dtype for k in was)
+    assert all(np.array_equal(was[k], now[k]) for k in was)
+
+
+def test_a_detector_that_sees_everything_leaves_the_rest(model):
+    model.about = {}
+    walk = person("walk", 3.0, fps=20.0, seed=3)
+    cleaner = BodyCleaner(model, cleaning=BodyCleaning(sample_steps=1))
+    with torch.no_grad():
+        model.net.inner.leave.bias[-1] = 0.6  # every frame looks wrong, at mean label 0.8
+    done = cleaner.clean(Scene((walk,)))
+    with torch.no_grad():
+        model.net.inner.leave.bias[-1] = 0.0
+    assert done.counts().get("noise", 0) > 0.9 * walk.positions[..., 0].numel()
+    assert (done.sigma[0][done.changed()[0]] > 0).all()
+    same = cleaner.clean(Scene((walk,)))
+    assert not same.changed()[0].any()
+
+
+def test_any_rate_and_more_joints(model):
+    walk = person("walk", 2.0, fps=60.0, seed=2)
+    x = walk.positions.clone()
+    x[40:70] = torch.nan
+    y = body_filler(model, walk.skeleton, BodyCleaning(sample_steps=1))(x, 60.0)
+    assert torch.equal(y.positions[:40], walk.positions[:40])
+    step = y.positions.diff(dim=0).norm(dim=-1).mean(1)
+    assert max(step[39], step[69]) < 2 * step.median()
+
+
+def test_who_is_no_body_is_told(model):
+    from motionbook.core.skeleton import Skeleton
+
+    other = Scene((Motion(torch.zeros(40, 2, 3), Skeleton("fly", ("wing", "eye")), 30.0),))
+    with pytest.raises(ValueError, match="left_hip"):
+        BodyCleaner(model).clean(other)
+    nobody = person("walk", 2.0, fps=20.0)
+    gone = nobody.replace(positions=torch.full_like(nobody.positions, torch.nan))
+    with pytest.raises(ValueError, match="visible"):
+        BodyCleaner(model).clean(Scene((gone,)))
+
+
+def test_a_lying_body_and_two_people(model):
+    from motionbook.core.rotation import axis_rotation
+
+    walk = person("walk", 2.0, fps=20.0, seed=4)
+    down = axis_rotation("x", torch.tensor(torch.pi / 2))
+    lying = Motion(walk.positions @ down.mT + torch.tensor([0.0, 0.2, 0.0]), walk.skeleton, 20.0)
+    scene = Scene((lying, walk.replace(positions=walk.positions + 1.0)))
+    x = lying.positions.clone()
+    x[15:20] = torch.nan
+    scene = scene.replace(actors=(lying.replace(positions=x), scene.actors[1]))
+    done = BodyCleaner(model, cleaning=BodyCleaning(sample_steps=1)).clean(scene, "missing")
+    y = done.scene.actors[0].positions
+    assert y.isfinite().all() and (y - lying.positions).norm(dim=-1).max() < 0.5
+    assert torch.equal(done.scene.actors[1].positions, scene.actors[1].positions)
+
+
+def test_options_of_a_checkpoint_are_options_of_the_line(model, tmp_path):
+    from argparse import ArgumentParser
+
+    from motionbook.cleanup.command import add_model_options, given_model_options
+
+    folder = save_body_model(model, tmp_path / "m")
+    p = ArgumentParser()
+    p.add_argument("--method")
+    line = ["--method", str(folder), "--ProbDetNum", "3", "--ensemble", "--enable_sits"]
+    add_model_options(p, line)
+    given = given_model_options(p.parse_args(line))
+    assert given == {"ProbDetNum": "3", "ensemble": True, "enable_sits": True}
+    q = ArgumentParser()
+    add_model_options(q, ["--method", "auto"])
+    with pytest.raises(SystemExit):
+        q.parse_args(["--ensemble"])
+
+
+def test_the_published_preset():
+    from motionbook.models.layers import count_parameters
+    from motionbook.models.stablemotion.recipe import StableMotionTraining
+
+    c = StableMotionTraining(preset="published", num_steps=5)
+    assert (c.layers, c.heads, c.width, c.batch_size, c.ema) == (8, 8, 512, 128, 0.995)
+    assert (c.diffusion_steps, c.noise_schedule, c.predict_xstart) == (50, "cosine", True)
+    look = BodyLook(features=c.features, estimates=c.estimates, heading=c.heading)
+    with torch.device("meta"):
+        net = BodyModel(100, c.network, c.noise, look).net
+    assert count_parameters(net) == pytest.approx(35.94e6, rel=2e-3)
+
+
+def test_published_statistics_are_taken_as_they_are(tmp_path):
+    from motionbook.models.stablemotion.body_practice import Faults
+    from motionbook.models.stablemotion.body_recipe import set_statistics
+
+    mean, std = np.linspace(-1, 1, 233), np.full(233, 0.5)
+    std[8] = 0.0
+    np.save(tmp_path / "mean.npy", mean), np.save(tmp_path / "std.npy", std)
+    for floor, least in ((0.0, 1e-12), (1e-3, 1e-3)):
+        model = BodyModel(32, SMALL)
+        set_statistics(model, Faults(*[torch.zeros(1)] * 7), str(tmp_path), floor)
+        assert torch.allclose(model.mean[:232], torch.tensor(mean[:232]).float())
+        assert float(model.std[8]) == pytest.approx(least)
+        assert (float(model.mean[232]), float(model.std[232])) == (0.5, 0.5)
