@@ -50,9 +50,14 @@ def who_moves(path: Path) -> str:
 def clips(data: Path, test: bool, most: int | None = None) -> list:
     "The clips of all people to train on, or of those to measure on."
     with tempfile.TemporaryDirectory() as tmp:
-        files = [p for k, a in enumerate(ARCHIVES) for p in extract_archive(data / a, Path(tmp) / str(k))]
+        files = [
+            p for k, a in enumerate(ARCHIVES) for p in extract_archive(data / a, Path(tmp) / str(k))
+        ]
         files = [p for p in files if p.suffix in (".bvh", ".amc") and "twins" not in str(p)]
-        files += [*(data / "aistpp/motions").glob("*.pkl"), *(data / "motionlib/asap_smpl_npz").glob("*.npz")]
+        files += [
+            *(data / "aistpp/motions").glob("*.pkl"),
+            *(data / "motionlib/asap_smpl_npz").glob("*.npz"),
+        ]
         found = []
         for path in sorted(files):
             who = who_moves(path)
@@ -74,7 +79,9 @@ def train(data: Path, out: Path, minutes: float):
     found = clips(data, test=False)
     print(f"{len(found)} clips, {sum(map(len, found)) / 1200:.1f} min", flush=True)
     about = {"licences": {k: LICENCES[k] for k in USED}, "never seen": list(TEST)}
-    done = train_bodies(Bodies(tuple(found)), out, StableMotionTraining(**SMALL, minutes=minutes), about=about)
+    done = train_bodies(
+        Bodies(tuple(found)), out, StableMotionTraining(**SMALL, minutes=minutes), about=about
+    )
     print(done.model.about)
 
 
@@ -90,10 +97,17 @@ def measure(found: list, folder: Path, most: int):
         off, hits = {k: [] for k in ("as it is", *ways)}, {k: torch.zeros(3) for k in ways}
         for i, clip in enumerate(long):
             good = clip.cut(0, 120)
-            broken = break_clip(good, torch.Generator().manual_seed(i), families=kind, mode="test", spared=0.0)
-            bad, truth = broken.label, as_motion(shift_path(good, broken, widen_frames(broken.label), False))
+            broken = break_clip(
+                good, torch.Generator().manual_seed(i), families=kind, mode="test", spared=0.0
+            )
+            bad, truth = (
+                broken.label,
+                as_motion(shift_path(good, broken, widen_frames(broken.label), False)),
+            )
             given = as_motion(broken)
-            error = lambda m, bad=bad, truth=truth: (m.positions - truth.positions).norm(dim=-1)[bad]
+            error = lambda m, bad=bad, truth=truth: (m.positions - truth.positions).norm(dim=-1)[
+                bad
+            ]
             off["as it is"].append(error(given))
             for name, method in ways.items():
                 done = motionbook.clean(Scene((given,)), method=method)
@@ -101,12 +115,16 @@ def measure(found: list, folder: Path, most: int):
                 off[name].append(error(done.scene.actors[0]))
                 hits[name] += torch.stack([(said & bad).sum(), said.sum(), bad.sum()])
         told = ", ".join(f"{n} {100 * float(torch.cat(e).mean()):.2f}" for n, e in off.items())
-        f1 = ", ".join(f"{n} {float(2 * h[0] / (h[1] + h[2]).clamp_min(1)):.2f}" for n, h in hits.items())
+        f1 = ", ".join(
+            f"{n} {float(2 * h[0] / (h[1] + h[2]).clamp_min(1)):.2f}" for n, h in hits.items()
+        )
         print(f"{kind}: cm {told}; F1 {f1}", flush=True)
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("what", choices=("train", "measure", "ship"))
     p.add_argument("paths", nargs=2, type=Path)
     p.add_argument("--minutes", type=float, default=15.0)
