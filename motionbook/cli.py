@@ -47,6 +47,11 @@ for _name, _where in BUILT_IN.items():
 EVALUATIONS.add(
     "dlc", "motionbook.cleanup.evaluate_command:TRACKS", "a repair of tracks, before and after"
 )
+EVALUATIONS.add(
+    "stablemotion",
+    "motionbook.cleanup.evaluate_bodies_command:BODIES",
+    "a cleaner of bodies, on recordings broken family by family",
+)
 
 # %% ../nbs/cli.ipynb #fb00efae
 def parser(

@@ -21,6 +21,7 @@ from motionbook.data.canonical import convert_dataset
 from motionbook.data.to_features import features_command
 from motionbook.features.humanml3d.kit251 import KIT251, joints_to_kit251, kit251_to_joints
 from motionbook.schema.sample import load_canonical
+from motionbook.synthetic.raw_bones_seed import write_bones_seed
 from motionbook.synthetic.raw_cmu import write_cmu
 from motionbook.synthetic.raw_interhuman import write_interhuman
 from motionbook.synthetic.raw_joints import pack_files, write_humanml3d, write_mvhumannet
@@ -261,6 +262,10 @@ RAW = {
     "ntu_rgbd": Raw(
         lambda d: write_ntu_rgbd(d, NTU, seconds=1.5), "nturgb+d_skeletons/S001C001P002R001A023.skeleton",
         "nturgb+d_skeletons/S001C001P0{:02}R002A023.skeleton".format, spoilt_skeleton,
+    ),
+    "bones_seed": Raw(
+        lambda d: write_bones_seed(d, forms=("soma_proportional",), seconds=1.0, parquet=False), "soma_proportional/bvh/221129/greet_wave_003__A036.bvh",
+        "soma_proportional/bvh/221129/bad_{:02}__A001.bvh".format, spoilt_bvh,
     ),
     "lsmb19": Raw(
         lambda d: write_lsmb19(d, {"S001C001P002R001A023": "wave"}, 1.5), "actions.data", "bad{:02}.data".format, spoilt_messif,

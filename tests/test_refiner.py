@@ -6,6 +6,7 @@ import torch
 from motionbook.models.diffusion.sampling import sample
 from motionbook.models.diffusion.schedule import add_noise
 from motionbook.models.layers import count_parameters
+from motionbook.models.refiner.figures import figure_map, figure_noise
 from motionbook.models.refiner.module import (
     DDPMScheduler,
     DiffusionRefinementModule,
@@ -15,6 +16,7 @@ from motionbook.models.refiner.module import (
     load_refiner,
     save_refiner,
 )
+from motionbook.models.refiner.prior import MotionPrior
 from motionbook.schema.metadata import (
     EmotionMetadata,
     EnhancedSampleMetadata,
@@ -190,7 +192,7 @@ def test_actors_are_samples(module, poses):
 def test_conditions_are_lost_sample_by_sample(module, poses, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        module.unet, "forward", lambda x, t, v, m: seen.append(v) or torch.zeros_like(x)
+        module.unet, "forward", lambda x, t, v, *_: seen.append(v) or torch.zeros_like(x)
     )
     torch.manual_seed(0)
     for _ in range(40):
@@ -215,6 +217,45 @@ def test_a_bad_request_is_one_clear_error(module, poses, bad, told):
     with pytest.raises(ValueError, match=told) as err:
         module.refine_poses(poses, **bad)
     assert "\n" not in str(err.value)
+
+
+@pytest.fixture(scope="module")
+def with_prior():
+    "A refiner beside a prior of smooth figures, and figures that it does not know."
+    g = torch.Generator().manual_seed(1)
+    steps = torch.randn(40, 80, 28, generator=g).cumsum(1).cumsum(1) @ figure_map(48)
+    clips = (steps - steps.mean((0, 1))) / steps.std()
+    unet = PoseRefinementUNet(48, style_emb_dim=16, channels=(32, 32, 32), beside_dim=48)
+    prior = MotionPrior.fit(list(clips[:38]), kinds=2, window=9)
+    return DiffusionRefinementModule(unet, DDPMScheduler(), prior=prior), clips[38:]
+
+
+def test_a_prior_removes_tremble_before_any_training(with_prior):
+    module, clean = with_prior
+    shaken = clean + 0.3 * figure_noise(tuple(clean.shape), torch.Generator().manual_seed(2))
+    off = lambda x: float((x - clean).norm(dim=-1).mean())
+    for steps in (1, 4):
+        assert off(module.refine_poses(shaken, jitter=0.3, num_inference_steps=steps)) < 0.6 * off(
+            shaken
+        )
+
+
+def test_a_prior_is_deaf_to_padding_and_survives_its_folder(with_prior, tmp_path):
+    module, clean = with_prior
+    ask = dict(jitter=0.2, num_inference_steps=2)
+    mask = torch.arange(80) < torch.tensor([[33], [80]])
+    y = module.refine_poses(clean.masked_fill(~mask[..., None], 1e5), mask=mask, **ask)
+    alone = module.refine_poses(clean[:1, :33], **ask)
+    torch.testing.assert_close(y[:1, :33], alone, atol=1e-4, rtol=1e-4)
+    save_refiner(module, tmp_path / "r")
+    assert torch.equal(
+        load_refiner(tmp_path / "r").refine_poses(clean, **ask), module.refine_poses(clean, **ask)
+    )
+
+
+def test_a_network_and_a_prior_must_fit():
+    with pytest.raises(ValueError, match="expected a network that takes 48 numbers"):
+        DiffusionRefinementModule(PoseRefinementUNet(48), prior=MotionPrior(48, 1, 4, 5))
 
 
 def test_a_bad_pose_is_one_clear_error(module, poses):

@@ -72,6 +72,13 @@ def trial_files(data: Path, box: Path) -> dict[str, Path]:
     return found
 
 
+def read_trial(key: str, path: Path, text: str) -> StickClip:
+    "A recording as a clip; its first frame may be a rest pose."
+    motion = resample(read(path).actors[0], 25.0)
+    motion = motion.replace(positions=motion.positions[1:], rotations=None, offsets=None)
+    return scene_to_clip(Scene((motion,), text=(text,)), 25.0, key)
+
+
 def cmu_clips(data: Path) -> list[StickClip]:
     "Captioned trials, without embeddings."
     texts, clips = captions(data), []
@@ -80,13 +87,9 @@ def cmu_clips(data: Path) -> list[StickClip]:
             if key not in texts:
                 continue
             try:
-                motion = read(path).actors[0]
+                clips.append(read_trial(key, path, texts[key]))
             except ValueError as err:
                 print(f"left out: {err}", flush=True)
-                continue
-            few = resample(motion, 25.0)
-            few = few.replace(positions=few.positions[1:], rotations=None, offsets=None)
-            clips.append(scene_to_clip(Scene((few,), text=(texts[key],)), 25.0, key))
     return clips
 
 

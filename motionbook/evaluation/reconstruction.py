@@ -5,16 +5,17 @@
 # %% auto #0
 __all__ = ['fit_pose', 'frame_errors', 'contact_f1', 'foot_speeds', 'PatchPCA', 'gaussian_kl', 'bits_a_second']
 
-# %% ../../nbs/evaluation/reconstruction.ipynb #576b65dc
+# %% ../../nbs/evaluation/reconstruction.ipynb #d6e9aa50
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-# %% ../../nbs/evaluation/reconstruction.ipynb #291d129d
+# %% ../../nbs/evaluation/reconstruction.ipynb #a37ee0d6
 def fit_pose(
     estimate: Tensor,  # [... j 3]
     truth: Tensor,  # [... j 3]
+    scale: bool = True,  # False: turned and shifted alone
 ) -> Tensor:  # [... j 3], the estimate turned, shifted and scaled onto the truth
     "Each pose of the estimate as near to the truth as a rigid motion and one scale bring it."
     a, b = estimate.double(), truth.double()
@@ -23,11 +24,12 @@ def fit_pose(
     u, s, vt = torch.linalg.svd(a.mT @ b)
     sign = torch.ones_like(s)
     sign[..., -1] = torch.linalg.det(u @ vt).sign()
-    scale = (s * sign).sum(-1) / a.square().sum((-2, -1)).clamp_min(1e-12)
     turn = u @ (sign[..., None] * vt)
-    return (scale[..., None, None] * a @ turn + cb).to(estimate.dtype)
+    if scale:
+        a = a * ((s * sign).sum(-1) / a.square().sum((-2, -1)).clamp_min(1e-12))[..., None, None]
+    return (a @ turn + cb).to(estimate.dtype)
 
-# %% ../../nbs/evaluation/reconstruction.ipynb #c1cb5a85
+# %% ../../nbs/evaluation/reconstruction.ipynb #02d48be6
 def frame_errors(
     estimate: Tensor,  # [... t j 3] metres
     truth: Tensor,  # [... t j 3] metres
@@ -52,7 +54,7 @@ def frame_errors(
         ].float(),
     }
 
-# %% ../../nbs/evaluation/reconstruction.ipynb #8339b35b
+# %% ../../nbs/evaluation/reconstruction.ipynb #1c32fcde
 def contact_f1(
     said: Tensor,  # bool, any shape
     truth: Tensor,  # bool, the same
@@ -74,7 +76,7 @@ def foot_speeds(
     over = joints[..., list(feet), :][..., [0, 2]].diff(dim=-3).norm(dim=-1) * fps * 100
     return over.masked_fill(~(standing[..., :-1, :] & standing[..., 1:, :]), torch.nan)
 
-# %% ../../nbs/evaluation/reconstruction.ipynb #6fab5a68
+# %% ../../nbs/evaluation/reconstruction.ipynb #78d60cfc
 class PatchPCA:
     "The best linear code of patches: `stride` frames as `size` numbers."
 
@@ -107,7 +109,7 @@ class PatchPCA:
         y = (code @ self.axes.T + self.mean) / self.weights
         return y.unflatten(-1, (self.stride, self.width)).flatten(-3, -2)
 
-# %% ../../nbs/evaluation/reconstruction.ipynb #82697c52
+# %% ../../nbs/evaluation/reconstruction.ipynb #9cba5966
 def gaussian_kl(
     mean: Tensor,
     log_variance: Tensor,

@@ -109,9 +109,15 @@ def _add_evaluation(p: ArgumentParser, argv: Sequence[str]):
 
 
 def plan_evaluate(args: Namespace) -> Files:
-    "A name that is not known is refused at once."
-    if args.recipe not in (known := (*RECIPES, *EVALUATIONS)):
-        raise ValueError(unknown_name("recipe", args.recipe, known))
+    "A name that is not known is refused at once, and a checkpoint that is not there."
+    if args.recipe not in (known := dict.fromkeys((*RECIPES, *EVALUATIONS))):
+        raise ValueError(unknown_name("recipe", args.recipe, tuple(known)))
+    if args.recipe in EVALUATIONS and EVALUATIONS[args.recipe].plan:
+        return EVALUATIONS[args.recipe].plan(args)
+    if not Path(args.checkpoint).exists():
+        raise ValueError(
+            f"{args.checkpoint}: expected an existing file or folder, got nothing at this path (it is not there); check the path"
+        )
     return Files()
 
 # %% ../../nbs/models/command.ipynb #6bd82019
@@ -121,12 +127,14 @@ EVALUATE = Command(
     "motionbook evaluate vae my_vae held_out/ -o figures.json",
     (
         option(
-            "recipe", help=f"what was trained: {', '.join(RECIPES)}; or dlc: a repair of tracks"
+            "recipe",
+            help="what was trained: "
+            + "; ".join(f"{k}: {v}" for k, v in (RECIPES.about() | EVALUATIONS.about()).items()),
         ),
         option(
             "checkpoint",
-            role="input",
-            help="the folder that training wrote; the recording before a repair",
+            role="maybe",
+            help="the folder that training wrote; the recording before a repair; where cleaners are judged, also a method's name",
         ),
         option(
             "data",

@@ -63,10 +63,10 @@ def is_rows(path: Path, head: bytes) -> bool:
 
 
 DIALECTS = {
+    "table": Dialect(is_table, parse_table),  # first: a header has the words of a pickle's keys
     "pickle": Dialect(is_pickle, parse_pickle),
     "archive": Dialect(is_archive, parse_archive),
     "rows": Dialect(is_rows, parse_rows),
-    "table": Dialect(is_table, parse_table),
 }
 
 # %% ../../../nbs/formats/motionlib/motionlib.ipynb #75ced1f0

@@ -6,7 +6,7 @@
 __all__ = ['RANGES', 'Conditions', 'StyleCondition', 'extract_style_conditions_from_batch', 'condition_values', 'StyleEmbedding',
            'drop_conditions']
 
-# %% ../../../nbs/models/refiner/conditions.ipynb #e68579c8
+# %% ../../../nbs/models/refiner/conditions.ipynb #081f1382
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import Any
@@ -15,9 +15,10 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+from ...data.conditions import CONDITIONS
 from ...schema.metadata import EnhancedSampleMetadata, metadata_value
 
-# %% ../../../nbs/models/refiner/conditions.ipynb #788046ae
+# %% ../../../nbs/models/refiner/conditions.ipynb #03a6ab71
 RANGES: dict[str, tuple[float, float]] = {
     "tempo": (0.0, 1.0),
     "energy_level": (0.0, 1.0),
@@ -25,7 +26,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "valence": (-1.0, 1.0),
     "arousal": (0.0, 1.0),
 }
-_PARTS = {k: "emotion" if k in ("valence", "arousal") else "motion_style" for k in RANGES}
+_PARTS = {field: part for part, field in CONDITIONS}
 
 
 @dataclass(frozen=True)

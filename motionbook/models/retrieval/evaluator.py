@@ -104,20 +104,24 @@ def embed_motion(
     total = torch.zeros(len(motions), found.shape[1]).index_add(0, which, found)
     return total / which.bincount()[:, None]
 
-# %% ../../../nbs/models/retrieval/evaluator.ipynb #47789090
+# %% ../../../nbs/models/retrieval/evaluator.ipynb #3985430e
 def sentence_embedder(
     known: dict[str, Any],  # of an encoder: its name and digest, as in a training file
 ) -> Embed:
     "The encoder that made a model's sentences; ValueError where it is another one by now."
-    from motionbook.data.text import load_encoder, pad_embeddings
+    from motionbook.data.text import ENCODERS, clean_text, load_encoder, pad_embeddings
 
-    encoder = load_encoder(known.get("name") or known.get("encoder", ""))
+    told = known.get("encoder", "")
+    short = (
+        n for n in ENCODERS if n in told.lower()
+    )  # a model of the hub that is here by another name
+    encoder = load_encoder(known.get("name") or next(short, told))
     if known.get("sha256") not in (None, "", encoder.sha256):
         raise ValueError(
             f"expected the encoder {known['encoder']} with digest {known['sha256'][:12]}, got {encoder.sha256[:12]}; "
             "a model understands sentences only of the encoder that it was trained with"
         )
-    return lambda texts: pad_embeddings(encoder.encode(list(texts)))
+    return lambda texts: pad_embeddings(encoder.encode([clean_text(t) for t in texts]))
 
 
 @torch.no_grad()

@@ -159,7 +159,7 @@ def estimate_windows(
     curve = torch.stack([curves(x, a, fps) for x, a in zip(w.seen, ask)])
     return torch.where(ask & ~asked.drafted[..., None], curve, w.seen), curve
 
-# %% ../../../nbs/models/stablemotion/body_answers.ipynb #6e2208df
+# %% ../../../nbs/models/stablemotion/body_answers.ipynb #b5d7a3b4
 class BodyAnswer(NamedTuple):
     "What a model says about a recording."
 
@@ -196,6 +196,8 @@ def fill_body(
 def fade_in(asked: BodyAsked) -> Tensor:  # [t 24] 0 to 1
     "How much of a correction counts: half in the first and the last frame of what was recorded, so that nothing leaps."
     near = (gap_distance(~asked.hidden) == 1) & asked.drafted[:, None]
+    if asked.free:  # what follows is moved along
+        near &= asked.hidden.roll(-1, 0)
     return torch.where(near, 0.5, 1.0)
 
 

@@ -4,11 +4,13 @@
 
 # %% auto #0
 __all__ = ['BodyCleaning', 'clip_at_rate', 'carriers', 'at_own_frames', 'at_model_frames', 'without_doubts', 'Labels',
-           'smooth_detail', 'body_filler', 'BodyCleaner', 'check_body_roles', 'body_method']
+           'smooth_detail', 'body_filler', 'shift_after', 'BodyCleaner', 'shift_following', 'check_body_roles',
+           'body_method']
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #f163fcf9
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #1160736d
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +20,7 @@ from torch import Tensor
 
 from ...body.smpl22 import motion_to_smpl22
 from ...core.axes import to_y_up
+from ...core.gaps import list_runs
 from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton
 from ...core.skeletons import SMPL24
@@ -117,7 +120,7 @@ def at_model_frames(
     lo, hi = (v.long().clamp(0, len(mask) - 1) for v in ((at + 1e-6).floor(), (at - 1e-6).ceil()))
     return mask[lo] | mask[hi]
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #111f299a
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #ead60900
 def without_doubts(motion: Motion, found: Found) -> Motion | None:
     "The motion with everything that is doubted drawn by the classical filler; None where that leaves joints unknown."
     bad = (found.reason > 0) & (found.reason != REASON["swap"])
@@ -134,12 +137,13 @@ class Labels:
     def __init__(self, model: BodyModel, c: BodyCleaning, settings: CleanSettings):
         self.model, self.c, self.first = model, c, detector_for(settings)
         self.limit = max(c.ProbDetTh, model.about.get("detection", {}).get("threshold", 0.0))
-        self.motion, self.label, self.moved = None, None, None
+        self.motion, self.label, self.moved, self.every = None, None, None, []
 
     def __call__(self, motion: Motion) -> Found:
         "The classical detector, then the network on what is left."
         found = self.first(motion)
         self.motion, self.label, self.moved = motion, torch.zeros(len(motion)), {}
+        self.every.append((len(motion), self.moved))
         whole = without_doubts(motion, found) if self.limit <= 1 else None
         if whole is None or len(motion) / motion.fps < 0.5:
             return found
@@ -158,7 +162,7 @@ class Labels:
         by = max(1, round(self.motion.fps / RIFKE_FPS))
         return widen_frames(self.label > self.limit, by)
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #03d30d6c
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #6ea9cf18
 def smooth_detail(
     x: Tensor,  # [t j 3]
     fps: float,
@@ -223,12 +227,29 @@ def _moved(model, m: Motion, known, wrong, label, who, c: BodyCleaning, moved) -
     own = at_own_frames(to_y_up(move), len(m), fps)[:, who]
     near = (gap_distance(known) * RIFKE_FPS / fps).clamp(0, 1)[..., None]
     y = torch.where(known[..., None], m.positions, m.positions + near * own)
-    if moved is not None:
-        moved.update(path=made[:, 0, :2], clip=clip, wrong=asked.drafted)
+    if moved is not None and c.shift_following:
+        moved["shift"] = shift_after(clip.joints[:, 0], move[:, 0], wrong, fps)
     sigma = at_own_frames(answer.sigma, len(m), fps)[:, who]
     return Filled(y, torch.where(known, 0.0, sigma.clamp_min(1e-4)), "")
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #5c5761e3
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #47f95f43
+def shift_after(
+    path: Tensor,  # [n 3] metres, z up: the pelvis as it stands, at the model's rate
+    move: Tensor,  # [n 3] metres: how it is moved in the stretches
+    wrong: Tensor,  # [t] bool, at the recording's rate
+    fps: float,
+) -> Tensor:  # [t 3] metres, y up: how what follows the stretches is to be moved
+    "The offset that each stretch leaves behind, added up."
+    shift, runs = torch.zeros(len(wrong), 3), list_runs(wrong)
+    for stop in runs.stop.tolist():
+        b = math.ceil(stop * RIFKE_FPS / fps - 1e-6)
+        if 2 <= b < len(path):
+            ends = path[b - 2 : b] + move[b - 2 : b]
+            left = 2 * ends[1] - ends[0] - path[b]
+            shift[stop:] += to_y_up(left * torch.tensor([1.0, 1.0, 0.0]))
+    return shift
+
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #28b16750
 @dataclass(frozen=True)
 class BodyCleaner:
     "A trained model of bodies behind the `Cleaner` protocol."
@@ -258,6 +279,7 @@ class BodyCleaner:
             lambda motion: self.filler(motion, labels),
         )
         done = usual.clean(scene, fidelity)
+        done = shift_following(done, labels.every) if self.cleaning.shift_following else done
         same = not any(c.any() for c in done.changed())
         return done.with_notes((), ("nothing to repair: every value is as it was",) if same else ())
 
@@ -286,6 +308,31 @@ class BodyCleaner:
             )
 
         return fill
+
+
+def shift_following(done: Cleaned, every: list[tuple[int, dict]]) -> Cleaned:
+    "What follows the repaired stretches of each actor moved along with them; only on request."
+    actors, reasons = list(done.scene.actors), list(done.reason)
+    if [n for n, _ in every] != [len(m) for m in actors]:
+        note = "the recording is in several takes: what follows a repair stays where it was"
+        return done.with_notes((), (note,))
+    notes = ()
+    for k, (_, moved) in enumerate(every):
+        shift = moved.get("shift", torch.zeros(len(actors[k]), 3))
+        far = (shift != 0).any(-1)
+        if not far.any():
+            continue
+        m = actors[k]
+        kept = {} if m.rotations is None else {"rotations": m.rotations, "offsets": m.offsets}
+        actors[k] = m.replace(positions=m.positions + shift[:, None], **kept)
+        new = far[:, None] & (reasons[k] == 0) & m.observed
+        reasons[k] = torch.where(new, REASON["drift"], reasons[k]).to(torch.uint8)
+        far_by = 100 * float(shift.norm(dim=-1).max())
+        notes += (f"{int(far.sum())} frames after repairs are moved by up to {far_by:.1f} cm",)
+    flagged = tuple(r > 0 for r in reasons)
+    scene = done.scene.replace(actors=tuple(actors))
+    made = replace(done, scene=scene, reason=tuple(reasons), flagged=flagged)
+    return made.with_notes((), notes)
 
 
 def check_body_roles(motion: Motion):

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['MOTION', 'WIDTH', 'JOINTS', 'SMOOTH', 'REACH', 'LENS', 'BODIES', 'BodyLook', 'smoothed_frames', 'repair_context',
-           'detection_context', 'BodyNet', 'BodyModel', 'save_body_model', 'load_body_model', 'mirrored_windows']
+           'detection_context', 'joint_of_columns', 'Weigher', 'BodyNet', 'BodyModel', 'save_body_model',
+           'load_body_model', 'mirrored_windows']
 
 # %% ../../../nbs/models/stablemotion/body_model.ipynb #f4114f8b
 from pathlib import Path
@@ -103,7 +104,45 @@ def detection_context(
     parts = torch.cat([LENS * step, LENS * rough], -1).clamp(-4, 4)
     return nn.functional.pad(parts, (0, x.shape[-1] + JOINTS + 2))
 
-# %% ../../../nbs/models/stablemotion/body_model.ipynb #d7d90cb3
+# %% ../../../nbs/models/stablemotion/body_model.ipynb #c3d1cc9a
+def joint_of_columns(columns: Tensor) -> Tensor:  # [d] -> [d], 0 = the body as a whole
+    "The joint that each feature belongs to."
+    at = RIFKE_LAYOUT
+    turn, place = columns - at["rotations"].start, columns - at["joints"].start
+    joint = torch.where((place >= 0) & (columns < at["joints"].stop), place // 3 + 1, 0)
+    return torch.where((turn >= 0) & (columns < at["rotations"].stop), turn // 6, joint)
+
+
+class Weigher(nn.Module):
+    "How much of each estimate is believed."
+
+    def __init__(self, columns: Tensor, width: int = 64):
+        super().__init__()
+        self.joint, self.numbers = joint_of_columns(columns), len(columns)
+        shares = nn.functional.one_hot(self.joint, JOINTS).float()
+        self.shares = shares / shares.sum(0).clamp_min(1)  # [d 24]
+        self.look = nn.Sequential(
+            nn.Conv1d(5 * JOINTS + 2, width, 5, padding=2),
+            nn.SiLU(),
+            nn.Conv1d(width, width, 5, padding=4, dilation=2),
+            nn.SiLU(),
+            nn.Conv1d(width, 3 * JOINTS, 1),
+        )
+        nn.init.zeros_(self.look[-1].weight)
+        self.look[-1].bias.data = torch.tensor([2.0, 0.0, 0.0]).repeat_interleave(JOINTS)
+
+    def forward(self, context: Tensor) -> Tensor:  # [b t 3d + 26] -> [b t d]
+        "The mixture."
+        estimate, smooth, curve, flags = context.split([*[self.numbers] * 3, JOINTS + 2], -1)
+        pace = torch.diff(estimate, dim=1, prepend=estimate[:, :1])
+        turn = torch.diff(pace, dim=1, prepend=pace[:, :1])
+        size = lambda v: (v.square() @ self.shares.to(v)).clamp_min(1e-8).sqrt().clamp(max=4)
+        seen = torch.cat([*map(size, (smooth, curve, pace, turn)), flags], -1)
+        w = self.look(seen.transpose(1, 2)).unflatten(1, (3, JOINTS)).softmax(1)
+        mine = w[:, 1:, self.joint].transpose(2, 3)  # [b 2 t d]
+        return estimate + mine[:, 0] * smooth + mine[:, 1] * curve
+
+# %% ../../../nbs/models/stablemotion/body_model.ipynb #1b30591f
 class BodyNet(nn.Module):
     "The transformer; its answers are told from the estimates where there are some."
 
@@ -111,13 +150,14 @@ class BodyNet(nn.Module):
         super().__init__()
         self.estimates, self.numbers = look.estimates, len(look.columns)
         self.inner = StableMotionDiT(self.numbers + 1, look.context, config)
+        self.weigher = Weigher(look.columns) if look.estimates else None
 
     def forward(self, x, times, asked, there=None, context=None) -> Tensor:  # [b t d+1]
         "What it takes for clean; arguments as for `StableMotionDiT`."
         y = self.inner(x, times, asked, there, context if self.estimates else None)
         if not self.estimates:
             return y
-        estimate = context[..., : self.numbers] * asked[..., :1]
+        estimate = self.weigher(context) * asked[..., :1]
         return y + nn.functional.pad(estimate, (0, 1))
 
 # %% ../../../nbs/models/stablemotion/body_model.ipynb #91a17d43

@@ -7,7 +7,7 @@ __all__ = ['LEAST_SPREAD', 'SILENCE', 'LOSS_WEIGHTS', 'VELOCITY_SPREAD', 'ROUGHN
            'measure_spread', 'Batch', 'drop_some', 'Means', 'stickgen_losses', 'shown_and_asked', 'Push', 'guided',
            'Drawn', 'draw', 'check_drawing', 'save_generator', 'load_generator']
 
-# %% ../../../nbs/models/stickgen/generator.ipynb #05afe108
+# %% ../../../nbs/models/stickgen/generator.ipynb #ebe442dc
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from motionbook.models.stickgen.poses import (
     code_width,
     joints_to_code,
     limb_lengths,
+    steady_limbs,
 )
 from ...training.checkpoints import put_weights
 
@@ -271,7 +272,7 @@ def _draw_in_turn(
         x = torch.cat([x, mean + temperature * log.exp() * noise], 1)
     return x[:, 1:]
 
-# %% ../../../nbs/models/stickgen/generator.ipynb #96b6f627
+# %% ../../../nbs/models/stickgen/generator.ipynb #f8009f03
 class Drawn(NamedTuple):
     "What was drawn; b sample, t frame, a actor."
 
@@ -301,8 +302,12 @@ def draw(
     shown = shown_and_asked(code)[0] if model.net.causal else code
     said = model.net(shown, torch.zeros(len(code), device=code.device), ask, there)
     back = lambda name, x: x * getattr(model, f"{name}_std") + getattr(model, f"{name}_mean")
+    joints = model.joints(code)
+    if model.config.dims == 3:
+        for k, n in enumerate(ask.frames.tolist()):
+            joints[k, :n] = steady_limbs(joints[k, :n])
     return Drawn(
-        model.joints(code),
+        joints,
         said.actions.argmax(-1),
         back("physics", said.physics),
         back("camera", said.camera),

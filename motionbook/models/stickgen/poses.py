@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PELVIS', 'HIPS', 'FREE', 'ENDS', 'code_width', 'floor_axes', 'joints_to_code', 'code_to_joints', 'face_front',
-           'turn_about_vertical', 'view_degrees', 'seen_from', 'limb_lengths', 'mirror_joints', 'segments_to_figures',
-           'figures_to_segments']
+           'turn_about_vertical', 'view_degrees', 'seen_from', 'limb_lengths', 'steady_limbs', 'mirror_joints',
+           'segments_to_figures', 'figures_to_segments']
 
 # %% ../../../nbs/models/stickgen/poses.ipynb #058db993
 import math
@@ -124,6 +124,21 @@ def limb_lengths(
     joints[..., FREE, :] = others
     away = joints[..., ENDS[0], :] - joints[..., ENDS[1], :]
     return away.square().sum(-1).add(1e-8).sqrt()
+
+# %% ../../../nbs/models/stickgen/poses.ipynb #e73e622e
+def steady_limbs(
+    joints: Tensor,  # [t a 16 3] metres
+) -> Tensor:
+    "The same poses with limbs of one length each."
+    out = joints.clone()
+    for j, p in enumerate(STICK16.parents):
+        if p >= 0:
+            limb = joints[..., j, :] - joints[..., p, :]
+            length = limb.norm(dim=-1, keepdim=True)
+            out[..., j, :] = out[..., p, :] + limb * (
+                length.median(0).values / length.clamp_min(1e-6)
+            )
+    return out
 
 # %% ../../../nbs/models/stickgen/poses.ipynb #b198aada
 def mirror_joints(
