@@ -95,6 +95,11 @@ SOURCES.add(
     "NTU RGB+D: skeletons of a Kinect, 30 fps",
 )
 SOURCES.add(
+    "bones_seed",
+    "motionbook.converters.bones_seed:BONES_SEED",
+    "BONES-SEED: SOMA BVH and a robot, with texts and events, 120 fps",
+)
+SOURCES.add(
     "lsmb19",
     "motionbook.converters.lsmb19:LSMB19",
     "LSMB19: long streams of a Kinect in MESSIF text, 30 fps",
