@@ -76,3 +76,33 @@ def test_two_actors_are_drawn_and_one_is_left_out(model):
     both, one = (draw(model, ask(model, 1, 20, n), seed=0) for n in (2, 1))
     assert both.joints.shape == one.joints.shape == (1, 20, 2, 16, 2)
     assert both.actions.shape == (1, 20, 2)
+
+
+def test_without_weights_the_error_says_how_to_train(monkeypatch):
+    from motionbook.models.stickgen import command
+
+    monkeypatch.setattr(command, "SHIPPED", "assets/nothing")
+    with pytest.raises(ValueError, match="motionbook train stickgen"):
+        command.generator_folder()
+
+
+def test_the_shipped_weights_follow_energy_and_stay_whole():
+    from motionbook.body.stick import check_connected
+    from motionbook.models.stickgen.asking import generate_figures
+    from motionbook.models.stickgen.command import generator_folder
+    from motionbook.models.stickgen.recipe import model_encoder
+    from motionbook.models.stickgen.windows import measure_style
+
+    shipped = load_generator(generator_folder())
+    assert shipped.about["licences"] and shipped.about["kept_out"]
+    signals = torch.full((8, 5), torch.nan)
+    signals[:, 1] = torch.tensor([0.1, 0.9]).repeat(4)
+    made = generate_figures(
+        shipped, ["a person walks"] * 8, model_encoder(shipped), signals, 3.0, steps=10
+    )
+    for sample in made.samples:
+        check_connected(sample["motion"])
+    energy = torch.stack(
+        [measure_style(s.actors[0].positions[:, None], s.fps)[1] for s in made.scenes]
+    )
+    assert energy[1::2].mean() > energy[::2].mean() + 0.2
