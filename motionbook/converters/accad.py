@@ -6,7 +6,7 @@
 __all__ = ['GONE', 'ODD_SIDES', 'ACCAD', 'accad_columns', 'rate_of_times', 'odd_limbs', 'accad_points', 'load_accad', 'spaced',
            'accad_items']
 
-# %% ../../nbs/converters/accad.ipynb #093319c4
+# %% ../../nbs/converters/accad.ipynb #5a1cb50a
 import re
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import torch
 from .base import Item, Source, files_below
 from .body_checks import check_people
 from .labels import Labels
-from .marker_joints import ESTIMATED, MARKED, marked_motion
+from .marker_joints import ESTIMATED, MARKED, in_sight, marked_motion
 from ..core.axes import to_y_up
 from ..core.files import bad_file, read_bytes, reading
 from ..core.motion import Motion, Scene
@@ -112,7 +112,7 @@ def accad_points(
     )
     return list(at), np.where(gone, np.nan, points), rate_of_times(x[:, 0], path)
 
-# %% ../../nbs/converters/accad.ipynb #e14cede0
+# %% ../../nbs/converters/accad.ipynb #a586ae9f
 def load_accad(
     path: str,  # a table of markers
 ) -> Scene:  # metres, y up
@@ -123,14 +123,14 @@ def load_accad(
         raise bad_file(path, "one subject", ", ".join(who))
     seen = torch.from_numpy(to_y_up(points / 1000, "z").copy())
     with reading(path):
-        motion = marked_motion(names, seen, fps, who[0])
+        motion, span = in_sight(marked_motion(names, seen, fps, who[0]))
     lost = float((~seen.isfinite().all(-1)).double().mean())
     notes = [
         ESTIMATED,
         *([f"{lost:.1%} of the markers' points are lost"] if lost else []),
         *odd_limbs(motion),
     ]
-    labels = Labels(more={"subject": who[0]} if who[0] else {})
+    labels = Labels(more=({"subject": who[0]} if who[0] else {}) | {"frames": list(span)})
     text = (f"a person: {spaced(Path(path).stem)}",)
     scene = Scene(
         (motion,),

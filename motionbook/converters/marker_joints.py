@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MARKED', 'ALIASES', 'CLUSTERS', 'NEEDED', 'HALF_KNEE', 'HALF_ANKLE', 'MARKER', 'SHOULDER_DROP', 'ESTIMATED',
            'plain_markers', 'rigid_shape', 'complete_cluster', 'frame_of_pelvis', 'hip_centres', 'leg_joints',
-           'marker_joints', 'marked_motion']
+           'marker_joints', 'marked_motion', 'in_sight']
 
 # %% ../../nbs/converters/marker_joints.ipynb #2b1307a3
 from collections.abc import Mapping, Sequence
@@ -182,3 +182,14 @@ def marked_motion(
 ) -> Motion:  # of MARKED
     "The joints of somebody with markers."
     return Motion(marker_joints(plain_markers(names, points)).float(), MARKED, fps, name=name)
+
+# %% ../../nbs/converters/marker_joints.ipynb #1a1dd673
+def in_sight(
+    motion: Motion,
+) -> tuple[Motion, tuple[int, int]]:  # and its first frame and the frame after its last
+    "A motion from the first to the last frame in which all joints are there; as it is where there is none."
+    at = motion.observed.all(1).nonzero()[:, 0]
+    start, stop = (int(at[0]), int(at[-1]) + 1) if len(at) else (0, len(motion))
+    if (start, stop) == (0, len(motion)):
+        return motion, (start, stop)
+    return motion.replace(positions=motion.positions[start:stop]), (start, stop)

@@ -6,7 +6,7 @@
 __all__ = ['MOVEMENTS', 'NAME', 'RATES', 'MOST_BYTES', 'KINECT_ORDER', 'ENDINGS', 'UIPRMD', 'uiprmd_labels', 'read_rows',
            'vicon_scene', 'kinect_motion', 'feet_move', 'archive_facts', 'archive_scene', 'load_uiprmd', 'uiprmd_items']
 
-# %% ../../nbs/converters/uiprmd.ipynb #c1c8a7a6
+# %% ../../nbs/converters/uiprmd.ipynb #fffc43e9
 import gzip
 import json
 import re
@@ -20,7 +20,7 @@ import torch
 from .base import Item, Source, files_below
 from .body_checks import check_people
 from .labels import Labels
-from .marker_joints import ESTIMATED, marked_motion
+from .marker_joints import ESTIMATED, in_sight, marked_motion
 from ..core.archives import load_npy
 from ..core.axes import AXES, to_y_up, unit_named
 from ..core.axes import UNITS as METRES
@@ -91,7 +91,7 @@ def read_rows(
     tokens, _ = csv_numbers(grid, list(range(width)), path)
     return tokens.values.reshape(-1, width)
 
-# %% ../../nbs/converters/uiprmd.ipynb #f1c9777c
+# %% ../../nbs/converters/uiprmd.ipynb #ef7ad99a
 def vicon_scene(
     points: np.ndarray,  # [t 39 3] metres in the file's axes
     fps: float,
@@ -106,7 +106,7 @@ def vicon_scene(
         (f"{gone.mean():.1%} of the markers' points are lost",) if gone.any() else ()
     )
     with reading(source):
-        motion = marked_motion(markers, seen, fps)
+        motion, _ = in_sight(marked_motion(markers, seen, fps))
     return Scene((motion,), source=source, meta={"format": "uiprmd", "notes": notes})
 
 # %% ../../nbs/converters/uiprmd.ipynb #eba07399

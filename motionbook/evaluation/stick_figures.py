@@ -38,7 +38,7 @@ def limb_lengths(
         return segment_lengths(figure)
     return segment_lengths(segments_to_joints(figure))
 
-# %% ../../nbs/evaluation/stick_figures.ipynb #b1ee0a5b
+# %% ../../nbs/evaluation/stick_figures.ipynb #bcfa441a
 def known_limbs(
     figures: Sequence[Tensor],  # [t 48] real ones, metres
     lengths: Sequence[Tensor] | None = None,  # [t 12] true ones, where they are known
@@ -51,7 +51,7 @@ def known_limbs(
     bound = torch.cat([x.float() for x in (lengths if lengths is not None else seen)])
     return Limbs(bound.quantile(share, 0), _variation(figures))
 
-
+# %% ../../nbs/evaluation/stick_figures.ipynb #f8a56ca0
 def _variation(figures: Sequence[Tensor]) -> Tensor:
     "[12] the mean over clips; a clip of one frame says nothing."
     each = [bone_length_variation(_joints(f), _EDGES) for f in figures]

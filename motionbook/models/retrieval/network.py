@@ -38,17 +38,17 @@ def figure_features(
     around = torch.stack([x - root[..., None], joints[..., 1]], -1).flatten(-2)
     return torch.cat([around, step[..., None]], -1)
 
-# %% ../../../nbs/models/retrieval/network.ipynb #9259b6f3
+# %% ../../../nbs/models/retrieval/network.ipynb #727e0870
 class RetrievalConfig(BaseModel):
     "A network of text and motion."
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     embedding: int = Field(
-        128, ge=8, description="numbers of an embedding, and width of the transformer"
+        96, ge=8, description="numbers of an embedding, and width of the transformer"
     )
-    layers: int = Field(3, ge=1, description="layers of the transformer")
+    layers: int = Field(2, ge=1, description="layers of the transformer")
     heads: int = Field(4, ge=1, description="heads of attention")
-    patch: int = Field(4, ge=1, description="frames of a token")
+    patch: int = Field(6, ge=1, description="frames of a token")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of numbers that are dropped")
     text_dropout: float = Field(0.3, ge=0, lt=1, description="the same in the head of the text")
     text_hidden: int = Field(256, ge=8, description="width of that head")

@@ -43,16 +43,17 @@ from ...training.command import Recipe
 from ...training.config import TrainConfig
 from ...training.loop import Fitted, fit
 
-# %% ../../../nbs/models/retrieval/recipe.ipynb #307166e4
+# %% ../../../nbs/models/retrieval/recipe.ipynb #7f2d2702
 RetrievalLoop = with_defaults(
     TrainConfig,
     "RetrievalLoop",
-    epochs=60,
-    batch_size=64,
-    lr=1e-3,
+    epochs=None,
+    steps=400,
+    batch_size=48,
+    lr=2e-3,
     warmup_steps=50,
     weight_decay=0.05,
-    ema=0.99,
+    ema=0.98,
     weights=LOSS_WEIGHTS,
     monitor="contrastive",
 )
@@ -67,7 +68,7 @@ class RetrievalData(Parts):
     fps: float | None = Field(
         None, gt=0, description="frames per second; null = 25, or the representation's own"
     )
-    window: int = Field(200, ge=8, description="frames of a window")
+    window: int = Field(150, ge=8, description="frames of a window")
     views: tuple[str, ...] = Field(("front",), description="from where recordings become figures")
     encoder: str = Field(
         "", description="that embeds sentences which have no embedding; none = all have one"
@@ -131,7 +132,7 @@ def start_model(
     }
     return model
 
-# %% ../../../nbs/models/retrieval/recipe.ipynb #68b730ac
+# %% ../../../nbs/models/retrieval/recipe.ipynb #6db874c7
 class CaptionSides(NamedTuple):
     "Clips to train on and to validate on."
 
@@ -147,7 +148,7 @@ class TrainedRetrieval(NamedTuple):
     split: CaptionSides
     clips: Captioned
 
-
+# %% ../../../nbs/models/retrieval/recipe.ipynb #9b814700
 def train_on_captions(
     sides: CaptionSides,
     folder: str | Path,  # the checkpoint
@@ -188,7 +189,7 @@ def train_on_captions(
         best, fitted, sides, Captioned(list(sides.train), list(left_out), encoder or {})
     )
 
-# %% ../../../nbs/models/retrieval/recipe.ipynb #516cd66c
+# %% ../../../nbs/models/retrieval/recipe.ipynb #c1ae37fd
 def train_retrieval(
     paths: Sequence[str | Path],  # canonical or training files, recordings, datasets
     folder: str | Path,  # the checkpoint
@@ -214,7 +215,7 @@ def captions_for(paths: Sequence[str | Path], c: RetrievalTraining) -> Captioned
         )
     return found._replace(encoder=found.encoder or known)
 
-
+# %% ../../../nbs/models/retrieval/recipe.ipynb #ea3791ac
 def named_encoder(name: str) -> tuple[Embed, dict[str, Any]]:
     "An encoder, and what is remembered of it."
     from motionbook.data.text import load_encoder
