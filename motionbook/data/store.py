@@ -181,7 +181,7 @@ def _write_index(out: Path, shards: Sequence[dict[str, Any]], known: dict[str, A
     }  # fmt: skip
     atomic_write(out / STORE, json.dumps(about, indent=1, sort_keys=True) + "\n")
 
-# %% ../../nbs/data/store.ipynb #45eeba72
+# %% ../../nbs/data/store.ipynb #5768c7d5
 class Store:
     "Samples in shards."
 
@@ -208,6 +208,7 @@ class Store:
             ) from err
         check_shards(self.folder, self.shards)
         self._maps: dict[int, dict[str, np.ndarray]] = {}
+        self._rows: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         return self.about["samples"]
@@ -220,9 +221,16 @@ class Store:
 
     def shard(self, k: int) -> dict[str, np.ndarray]:
         "The arrays of a shard, mapped."
-        if k not in self._maps:
-            self._maps[k], _ = map_arrays(self.folder / self.shards[k]["name"])
-        return self._maps[k]
+        if (found := self._maps.get(k)) is None:
+            found, _ = map_arrays(self.folder / self.shards[k]["name"])
+            self._maps[k] = found
+        return found
+
+    def rows(self, k: int) -> np.ndarray:  # [n 58]
+        "The rows of a shard."
+        if (found := self._rows.get(k)) is None:
+            found = self._rows[k] = self.shard(k)["rows"]
+        return found
 
     def __getitem__(self, i: int) -> dict[str, Any]:
         "A sample; its arrays are views of the mapped file."
@@ -256,7 +264,7 @@ def check_shards(
                 fix="run the line that made the store again",
             )
 
-# %% ../../nbs/data/store.ipynb #7bce1eb6
+# %% ../../nbs/data/store.ipynb #81933a5c
 def store_windows(
     store: Store,
     samples: Sequence[int],  # [b] which ones; all with as many actors
@@ -264,26 +272,29 @@ def store_windows(
     frames: int,
 ) -> dict[str, Tensor]:  # motion [b t … 48], physics, camera, actions, mask [b t]
     "A batch of windows."
-    at = np.asarray(samples)
+    at, first = np.asarray(samples), np.asarray(starts)
     actors = store.index["actors"][at]
-    if len(set(actors.tolist())) > 1:
-        raise ValueError(
-            f"expected samples with as many actors each, got {' and '.join(map(str, sorted(set(np.maximum(actors, 1).tolist()))))}"
-        )
-    n, first = max(1, int(actors[0])), np.asarray(starts)
-    valid = np.clip(store.index["valid"][at] - first, 1, frames)
-    left = np.clip(store.index["frames"][at] - first, 1, frames)
+    if (actors != actors[0]).any():
+        got = " and ".join(map(str, np.unique(np.maximum(actors, 1))))
+        raise ValueError(f"expected samples with as many actors each, got {got}")
+    n = max(1, int(actors[0]))
+    left = np.minimum(store.index["frames"][at] - first, frames) * n
+    begin = store.index["row"][at] + first * n
+    spans = zip(store.index["shard"][at].tolist(), begin.tolist(), (begin + left).tolist())
+    pieces = [store.rows(shard)[a:b] for shard, a, b in spans]
+    if (left < frames * n).any():
+        pieces = [_held(x, n, frames) for x in pieces]
     rows = torch.empty(len(at), frames * n, ROW)
-    out, begin = rows.numpy(), store.index["row"][at] + first * n
-    for k, (shard, a, m) in enumerate(
-        zip(store.index["shard"][at].tolist(), begin.tolist(), (left * n).tolist())
-    ):
-        x = store.shard(shard)["rows"]
-        out[k, :m] = x[a : a + m]
-        if m < frames * n:
-            out[k, m:] = np.tile(x[a + m - n : a + m], (frames - m // n, 1))
-    mask = torch.arange(frames) < torch.from_numpy(valid)[:, None]
+    np.concatenate(pieces, out=rows.numpy().reshape(-1, ROW))
+    valid = torch.from_numpy(store.index["valid"][at] - first)
+    mask = torch.arange(frames) < valid.clamp(min=1)[:, None]
     return rows_to_arrays(rows, int(actors[0])) | {"mask": mask}
+
+
+def _held(rows: np.ndarray, actors: int, frames: int) -> np.ndarray:
+    "The rows of a window, its last frame repeated to the end."
+    more = frames - len(rows) // actors
+    return np.concatenate([rows, np.tile(rows[-actors:], (more, 1))]) if more else rows
 
 
 def random_windows(

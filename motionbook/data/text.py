@@ -75,11 +75,11 @@ def clean_text(
     whole = text[: 4 * LONGEST].encode("utf-8", "replace").decode()
     return " ".join(whole.split())[:LONGEST]
 
-# %% ../../nbs/data/text.ipynb #ab0a4c31
+# %% ../../nbs/data/text.ipynb #1e760317
 HASH_WIDTH = 256  # numbers of the hash encoder
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=8192)
 def _word_signs(word: str) -> Tensor:  # [256] of -1 and 1
     "A word's direction."
     digest = hashlib.blake2b(word.encode(), digest_size=HASH_WIDTH // 8).digest()
