@@ -183,3 +183,42 @@ def test_published_statistics_are_taken_as_they_are(tmp_path):
         assert torch.allclose(model.mean[:232], torch.tensor(mean[:232]).float())
         assert float(model.std[8]) == pytest.approx(least)
         assert (float(model.mean[232]), float(model.std[232])) == (0.5, 0.5)
+
+
+def test_the_first_scripts_options_are_options_of_train():
+    from argparse import ArgumentParser
+
+    from motionbook.models.stablemotion.recipe import StableMotionTraining
+    from motionbook.training.command import add_options, given_fields
+
+    p = ArgumentParser()
+    add_options(p, StableMotionTraining)
+    line = "--layers 8 --heads 8 --zero-init false --diffusion-steps 50 --noise-schedule linear"
+    line += " --predict-xstart true --batch-size 64 --lr 1e-4 --weight-decay 0 --gradient-clip 1"
+    line += " --model-ema 0.995 --num-steps 1000 --statistics meta --trackers tensorboard"
+    c = StableMotionTraining(**given_fields(p.parse_args(line.split())))
+    assert (c.layers, c.steps, c.ema, c.clip) == (8, 1000, 0.995, 1.0)
+    assert (c.zero_init, c.noise_schedule, c.statistics) == (False, "linear", "meta")
+
+
+def test_what_follows_a_drift_is_moved_only_on_request(model):
+    walk = person("walk", 3.0, fps=20.0, seed=3)
+
+    def cleaned(**more):
+        cleaner = BodyCleaner(model, cleaning=BodyCleaning(sample_steps=1, **more))
+        labels = torch.zeros(60)
+        labels[20:30] = 0.9
+        import motionbook.models.stablemotion.body_cleaner as page
+
+        was, page.body_labels = page.body_labels, lambda *a: labels
+        try:
+            return cleaner.clean(Scene((walk,)))
+        finally:
+            page.body_labels = was
+
+    usual, moved = cleaned(), cleaned(shift_following=True)
+    assert torch.equal(usual.scene.actors[0].positions[32:], walk.positions[32:])
+    away = (moved.scene.actors[0].positions - walk.positions)[32:]
+    assert away.abs().max() > 0 and away[..., 1].abs().max() < 1e-6
+    assert (away - away[:1, :1]).abs().max() < 1e-5
+    assert moved.flagged[0][32:].all() and any("are moved by" in n for n in moved.notes)
