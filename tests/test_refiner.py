@@ -17,11 +17,16 @@ from motionbook.models.refiner.module import (
     save_refiner,
 )
 from motionbook.models.refiner.prior import MotionPrior
+from motionbook.models.refiner.recipe import RefinerTraining, sample_clips, train_refiner
+from motionbook.models.registry import RECIPES
 from motionbook.schema.metadata import (
     EmotionMetadata,
     EnhancedSampleMetadata,
     MotionStyleMetadata,
+    QualityMetadata,
 )
+from motionbook.schema.sample import save_canonical
+from motionbook.training.command import evaluate, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -282,3 +287,95 @@ def test_a_folder_of_the_other_width_is_refused(module, poses, tmp_path):
         load_refiner(tmp_path / "r", 20)
     with pytest.raises(ValueError):
         load_refiner(tmp_path)
+
+
+def walks(count, **facts):
+    "Samples of smooth made-up figures, two views of each clip."
+    g = torch.Generator().manual_seed(3)
+    made = []
+    for i in range(count):
+        motion = (torch.randn(48, 28, generator=g).cumsum(0).cumsum(0) / 300) @ figure_map(48)
+        for view in ("front", "side"):
+            meta = {
+                "fps": 25.0,
+                "valid_frames": 48,
+                "clip": f"c{i}",
+                "key": f"c{i}",
+                "view": {"name": view},
+            }
+            sample = dict(
+                description="",
+                motion=motion.contiguous(),
+                actions=torch.zeros(48, dtype=torch.int64),
+                physics=torch.zeros(48, 6),
+                camera=torch.zeros(48, 3),
+                source="made",
+                meta=meta,
+                enhanced_meta=EnhancedSampleMetadata(
+                    motion_style=MotionStyleMetadata(tempo=0.5 if i else None),
+                    quality=QualityMetadata(marker_quality=0.25),
+                ).model_dump(),
+            )
+            made.append(sample | facts)
+    return made
+
+
+SMALL = dict(steps=3, minutes=None, channels=(8, 8), kinds=1, window=32, batch_size=4, cpu=True, progress=False)  # fmt: skip
+
+
+def test_the_recipe_from_a_training_file_to_figures(tmp_path):
+    save_canonical(tmp_path / "train_data.pt", walks(6, embedding=torch.ones(1024)))
+    fields = SMALL | {"valid_share": 0.3}
+    assert RECIPES["refiner"].config is RefinerTraining
+    made = train("refiner", [str(tmp_path / "train_data.pt")], str(tmp_path / "run"), fields)
+    assert made["steps"] == 3 and made["clips"] + made["held_out"] == 12 and made["held_out"] == 4
+    module = load_refiner(tmp_path / "run" / "model", 48)
+    assert module.about["training"]["window"] == 32 and module.scale != 1 and module.mean.any()
+    found = evaluate("refiner", str(tmp_path / "run"), [str(tmp_path / "train_data.pt")])
+    assert found["figures"]["refined"]["error_mm"] < found["figures"]["as it is"]["error_mm"]
+    again = train(
+        "refiner", [str(tmp_path / "train_data.pt")], str(tmp_path / "run"), fields | {"steps": 5}
+    )
+    assert again["steps"] == 5
+
+
+@pytest.mark.parametrize(
+    "switch", [dict(prior=False), dict(pose_dim=20), dict(style=False), dict(style_noise=0.01)]
+)
+def test_every_switch_trains(tmp_path, switch):
+    config = RefinerTraining(**SMALL | switch)
+    save_canonical(tmp_path / "canonical.pt", walks(3))
+    module = train_refiner([tmp_path], tmp_path / "run", config).model
+    x = torch.randn(1, 30, config.pose_dim)
+    assert module.refine_poses(x, StyleCondition(tempo=0.1), 2.5, 2).isfinite().all()
+
+
+def test_the_metadata_switches_do_what_they_say():
+    sample = walks(1)[0]
+    clip = lambda **k: sample_clips(sample, RefinerTraining(**k))[0]
+    assert clip().signals.isnan().all() and clip(missing="medium").signals.tolist() == [
+        0.5,
+        0.5,
+        0.5,
+        0,
+        0.5,
+    ]
+    assert clip().weight == 0.25 and clip(quality_weights=False).weight == 1.0
+    two = sample | {"motion": torch.stack([sample["motion"]] * 2, 1)}
+    assert len(sample_clips(two, RefinerTraining())) == 2
+
+
+def test_nothing_to_learn_from_is_one_clear_error(tmp_path):
+    with pytest.raises(ValueError, match="nothing at this path"):
+        train_refiner([tmp_path / "none"], tmp_path / "run")
+    short = [
+        s | {k: s[k][:9].clone() for k in ("motion", "actions", "physics", "camera")}
+        for s in walks(1)
+    ]
+    for s in short:
+        s["meta"] = s["meta"] | {"valid_frames": 9}
+    save_canonical(tmp_path / "canonical.pt", short)
+    with pytest.raises(
+        ValueError, match="expected clips of 21 frames or more, got none; c0: 9 frames"
+    ):
+        train_refiner([tmp_path], tmp_path / "run")

@@ -122,6 +122,11 @@ RECIPES.add(
     "a generator of moving stick figures from sentences and styles",
 )
 RECIPES.add(
+    "refiner",
+    "motionbook.models.refiner.recipe:REFINER",
+    "a refiner that takes tremble out of stick figures, and follows a style",
+)
+RECIPES.add(
     "retrieval",
     "motionbook.models.retrieval.recipe:RETRIEVAL",
     "a judge that finds motion by text, and says what generators are worth",
