@@ -1,6 +1,6 @@
 """Sentences look for motions that nobody trained on: the judge of text and motion beside chance and beside nearest neighbours.
 
-    python benchmarks/retrieval.py DATA_DIR [--encoder hash] [--steps 600] [--fold test] [--by text] [--cache FILE.pt]
+    python benchmarks/retrieval.py DATA_DIR [--encoder hash] [--steps 400] [--fold test] [--by text] [--cache FILE.pt]
 
 DATA_DIR holds asf_amc, cmu_more and bvh. CMU's recordings come with the captions of its index, Bandai-Namco's with content and style
 as a sentence, and synthetic actors with an action and a speed. All become stick figures at 25 fps, seen from the front and from the side.
@@ -206,7 +206,7 @@ def main():
     )
     p.add_argument("data", type=Path)
     p.add_argument("--encoder", default="hash")
-    p.add_argument("--steps", type=int, default=600)
+    p.add_argument("--steps", type=int, default=RetrievalTraining().loop.steps)
     p.add_argument("--fold", choices=("test", "dev"), default="test")
     p.add_argument("--by", choices=("text", "recording"), default="text")
     p.add_argument(

@@ -23,6 +23,7 @@ from motionbook.filters.corrupt.broken_amass import (
 )
 from motionbook.filters.corrupt.corrupt_files import corrupt_file, labels_path
 from motionbook.formats.registry import read, write
+from motionbook.models.stablemotion.body_recipe import load_bodies
 from motionbook.synthetic.people import person
 from motionbook.synthetic.raw_smpl import smpl_poses
 
@@ -199,3 +200,13 @@ def test_published_labels_need_feet_and_points_need_other_options(tmp_path, caps
     assert wide["label"].sum() > load_npz(labels_path(tmp_path / "bad.bvh"))["label"].sum()
     with pytest.raises(ValueError, match="ankles, toes and a root"):
         break_motion(worm(), mode="test", labels="published")
+
+
+def test_labels_beside_a_recording_reach_training(tmp_path):
+    write(Scene((WALK,)), tmp_path / "walk.bvh")
+    (tmp_path / "walk.labels.json").write_text('{"bad": [[30, 40]]}')
+    (clip,) = load_bodies([tmp_path]).sources
+    assert clip.label.nonzero()[:, 0].tolist() == list(range(30, 40))
+    (tmp_path / "walk.labels.json").write_text("[0, 1]")
+    with pytest.raises(ValueError, match="100 labels"):
+        load_bodies([tmp_path])

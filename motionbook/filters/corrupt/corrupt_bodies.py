@@ -126,12 +126,12 @@ def body_label_arrays(
     } | _truth_arrays(scene)
     return arrays | {k: np.array(v) for k, v in facts.items()}
 
-# %% ../../../nbs/filters/corrupt/corrupt_bodies.ipynb #c122936a
+# %% ../../../nbs/filters/corrupt/corrupt_bodies.ipynb #51b8e809
 class Breaker(NamedTuple):
     "How scenes of one sort are broken, and what is kept of that."
 
     unit: str  # what has a label: "points" or "frames"
-    kinds: tuple[str, ...]
+    kinds: Mapping[str, Any]  # by name
     corrupt: Callable  # (scene, mode=, kinds=, generator=, **options) -> scene, label, kind, …
     as_read: Callable  # (scene, scene read again, what `corrupt` made, **options) -> the same
     arrays: Callable  # (scene, what `as_read` made, **facts) -> name -> array
@@ -143,10 +143,8 @@ class Breaker(NamedTuple):
         return {k: n for k, n in zip(("as it was", *self.kinds), count) if n}
 
 
-TRACK_BREAKER = Breaker("points", tuple(KINDS), corrupt_tracks, _points_as_read, label_arrays)
-BODY_BREAKER = Breaker(
-    "frames", tuple(BODY_KINDS), corrupt_bodies, _bodies_as_read, body_label_arrays
-)
+TRACK_BREAKER = Breaker("points", KINDS, corrupt_tracks, _points_as_read, label_arrays)
+BODY_BREAKER = Breaker("frames", BODY_KINDS, corrupt_bodies, _bodies_as_read, body_label_arrays)
 
 
 def breaker_for(

@@ -8,7 +8,7 @@ __all__ = ['MINOR', 'REACH', 'TENTHS', 'PROMISE', 'LEAST_F1', 'MODEL', 'is_body'
            'hole_trial', 'calibrate_bodies', 'judge_bodies', 'TrainedBodies', 'body_model', 'make_banks',
            'train_bodies']
 
-# %% ../../../nbs/models/stablemotion/body_recipe.ipynb #6018733a
+# %% ../../../nbs/models/stablemotion/body_recipe.ipynb #cf9359d8
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ...body.smpl22 import motion_to_smpl22
 from ...converters.base import scenes
+from ...converters.frame_labels import with_frame_labels
 from ...core.files import bad_file
 from ...core.gaps import list_runs
 from ...core.motion import Motion, Scene
@@ -82,7 +83,7 @@ def motion_clips(
             part = body.arrays(cut_motion(motion, a, b), label[a:b])
             yield body_clip(part, name, who)
 
-# %% ../../../nbs/models/stablemotion/body_recipe.ipynb #dc9d48d4
+# %% ../../../nbs/models/stablemotion/body_recipe.ipynb #2fdd5e55
 class Bodies(NamedTuple):
     "What there is to practise on."
 
@@ -120,6 +121,11 @@ def load_bodies(
         if not path.exists():
             raise bad_file(path, "recordings to learn from", "nothing at this path")
         for scene in scenes(path, **options):
+            try:
+                scene = with_frame_labels(scene, scene.source)
+            except ValueError as err:
+                left.append(str(err))
+                continue
             made, lost = add_scene(scene, least)
             found += made
             left += lost
