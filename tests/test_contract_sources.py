@@ -22,6 +22,7 @@ from motionbook.data.to_features import features_command
 from motionbook.features.humanml3d.kit251 import KIT251, joints_to_kit251, kit251_to_joints
 from motionbook.schema.sample import load_canonical
 from motionbook.synthetic.raw_bones_seed import write_bones_seed
+from motionbook.synthetic.raw_cmu import write_cmu
 from motionbook.synthetic.raw_interhuman import write_interhuman
 from motionbook.synthetic.raw_joints import pack_files, write_humanml3d, write_mvhumannet
 from motionbook.synthetic.raw_kinect import write_lsmb19, write_ntu_rgbd
@@ -111,6 +112,21 @@ def spoilt_pair(good: bytes) -> dict[str, bytes]:
         "an axis": put(root_orient=two["root_orient"] * 0 + [0.0, 0.0, 1.0]),
         "a unit": put(trans=two["trans"] * 1000),
         "one person": pickle.dumps({k: v for k, v in x.items() if k != "person2"}),
+    }
+
+
+def spoilt_amc(good: bytes) -> dict[str, bytes]:
+    rows = good.decode().splitlines()
+    each = lambda change: "\n".join(" ".join(change(r.split())) for r in rows).encode()
+    first = next(k for k, r in enumerate(rows) if r == "2")
+    root = lambda f: each(lambda w: [*w[:3], *f(w[3:])] if w[0] == "root" else w)
+    return {
+        "NaN": each(lambda w: [w[0], *("nan" for _ in w[1:])]),
+        "one frame": "\n".join(rows[:first]).encode(),
+        "wrong joints": each(lambda w: w[:-1] if w[0] == "lfemur" else w),
+        "hostile": pickle.dumps(Evil()),
+        "an axis": root(lambda w: [w[0], f"{float(w[1]) + 90:g}", *w[2:]]),
+        "an order": each(lambda w: [w[0].replace("lfemur", "lhumerus"), *w[1:]]),
     }
 
 
@@ -232,6 +248,9 @@ RAW = {
     ),
     "interhuman": Raw(
         lambda d: write_interhuman(d, forms=("pickles",)), "motions/1.pkl", "motions/9{:02}.pkl".format, spoilt_pair,
+    ),
+    "cmu": Raw(
+        lambda d: write_cmu(d, seconds=1.0), "05/05_01.amc", lambda k: f"05/05_{20 + k}.amc", spoilt_amc,
     ),
     "style100": Raw(
         lambda d: write_style100(d, movements=("FW",), seconds=1.5), "Zombie/Zombie_FW.bvh",

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SOURCES', 'SHARED', 'SERIES', 'STILL', 'Item', 'Packed', 'Figures', 'Source', 'find_source', 'files_below',
-           'recording_files', 'item_key', 'clip_of', 'recordings', 'load_recording', 'without_rest_pose', 'each_clip',
-           'plain_number', 'said_percent', 'dataset_items', 'scenes']
+           'recording_files', 'item_key', 'clip_of', 'recordings', 'load_recording', 'without_rest_pose',
+           'without_first_frame', 'each_clip', 'plain_number', 'said_percent', 'dataset_items', 'scenes']
 
 # %% ../../nbs/converters/base.ipynb #b23ed07d
 import math
@@ -73,7 +73,7 @@ class Source:
         tuple[str, str], ...
     ] = ()  # folders as other releases call them, and their names now
 
-# %% ../../nbs/converters/base.ipynb #c56b2fb2
+# %% ../../nbs/converters/base.ipynb #f665a7c1
 SOURCES = Registry("dataset")
 for _name, _about in {
     "aist": "AIST++: SMPL motions of dancers, 60 fps",
@@ -81,6 +81,7 @@ for _name, _about in {
     "humanml3d": "HumanML3D: joints or vectors of clips with texts, 20 fps",
     "kit_ml": "KIT-ML: 251 numbers a frame with texts, 12.5 fps",
     "interhuman": "InterHuman: two people, SMPL poses or joints, with texts",
+    "cmu": "CMU: trials with captions, ASF and AMC or BVH, 120 or 60 fps",
     "style100": "100STYLE: locomotion in a hundred styles, BVH, 60 fps",
     "amass": "AMASS-style npz: SMPL-family poses",
 }.items():
@@ -222,7 +223,7 @@ def clip_of(
     folder, _, name = key.rpartition("/")
     return f"{folder}/{_COPY.sub('', name) or name}".strip("/")
 
-# %% ../../nbs/converters/base.ipynb #306814a4
+# %% ../../nbs/converters/base.ipynb #984025e6
 STILL = 1e-3  # radians
 
 
@@ -252,8 +253,11 @@ def load_recording(path: str, **options) -> Scene:
 def without_rest_pose(scene: Scene) -> Scene:
     "The scene without a first frame that only shows the skeleton's rest pose."
     bare = [m.rotations is not None and len(m) > 1 and _is_rest(m) for m in scene.actors]
-    if not bare or not all(bare):
-        return scene
+    return without_first_frame(scene) if bare and all(bare) else scene
+
+
+def without_first_frame(scene: Scene) -> Scene:
+    "The scene from its second frame on."
     return scene.map(lambda m: m.replace(
         positions=m.positions[1:], rotations=m.rotations[1:],
         confidence=None if m.confidence is None else m.confidence[1:],
