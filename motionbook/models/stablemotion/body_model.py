@@ -142,7 +142,7 @@ class Weigher(nn.Module):
         mine = w[:, 1:, self.joint].transpose(2, 3)  # [b 2 t d]
         return estimate + mine[:, 0] * smooth + mine[:, 1] * curve
 
-# %% ../../../nbs/models/stablemotion/body_model.ipynb #1b30591f
+# %% ../../../nbs/models/stablemotion/body_model.ipynb #5ba783d5
 class BodyNet(nn.Module):
     "The transformer; its answers are told from the estimates where there are some."
 
@@ -154,9 +154,10 @@ class BodyNet(nn.Module):
 
     def forward(self, x, times, asked, there=None, context=None) -> Tensor:  # [b t d+1]
         "What it takes for clean; arguments as for `StableMotionDiT`."
-        y = self.inner(x, times, asked, there, context if self.estimates else None)
         if not self.estimates:
-            return y
+            return self.inner(x, times, asked, there, None)
+        x = torch.cat([x[..., :-1], x[..., -1:] * ~asked[..., 1:]], -1)
+        y = self.inner(x, times, asked, there, context)
         estimate = self.weigher(context) * asked[..., :1]
         return y + nn.functional.pad(estimate, (0, 1))
 
