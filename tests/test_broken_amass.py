@@ -210,3 +210,18 @@ def test_labels_beside_a_recording_reach_training(tmp_path):
     (tmp_path / "walk.labels.json").write_text("[0, 1]")
     with pytest.raises(ValueError, match="100 labels"):
         load_bodies([tmp_path])
+
+
+def test_a_pelvis_below_a_point_that_stays_slides_too():
+    s = WALK.skeleton
+    joints, parents = ("origin", *s.joints), (-1, *(p + 1 for p in s.parents))
+    offsets = torch.cat([torch.zeros(1, 3), s.rest_offsets]).expand(len(WALK), -1, 3).clone()
+    offsets[:, 1] = WALK.positions[:, 0]
+    skeleton = Skeleton("hung", joints, parents, rest_offsets=offsets[0])
+    rotations = torch.cat([torch.eye(3).expand(len(WALK), 1, 3, 3), WALK.rotations], 1)
+    positions = torch.cat([torch.zeros(len(WALK), 1, 3), WALK.positions], 1)
+    hung = Motion(positions, skeleton, WALK.fps, rotations, offsets=offsets)
+    for kind in ("foot sliding", "freeze"):
+        a, b = (break_motion(m, mode="test", families=kind, generator=4) for m in (WALK, hung))
+        assert a.label.any() and torch.equal(a.label, b.label)
+        assert torch.allclose(a.body.positions, b.body.positions[:, 1:], atol=1e-5)

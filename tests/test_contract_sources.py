@@ -21,6 +21,7 @@ from motionbook.data.canonical import convert_dataset
 from motionbook.data.to_features import features_command
 from motionbook.features.humanml3d.kit251 import KIT251, joints_to_kit251, kit251_to_joints
 from motionbook.schema.sample import load_canonical
+from motionbook.synthetic.raw_babel import write_babel
 from motionbook.synthetic.raw_bones_seed import write_bones_seed
 from motionbook.synthetic.raw_cmu import write_cmu
 from motionbook.synthetic.raw_interhuman import write_interhuman
@@ -220,6 +221,17 @@ def _scaled(row: str, by: float) -> str:
     return " ".join([*(repr(float(w) * by) for w in words[:3]), *words[3:]])
 
 
+def babel_of_many(d: Path) -> Path:
+    "BABEL with rows for recordings that are not there yet."
+    root = write_babel(d, seconds=1.0)
+    file = root / "babel_v1.0_release/extra_val.json"
+    row = json.loads((file.parent / "train.json").read_text())["1"]
+    path = "BioMotionLab_NTroje/BioMotionLab_NTroje/3/broken{:02}_poses.npz"
+    rows = {str(100 + k): row | {"feat_p": path.format(k)} for k in range(20)}
+    file.write_text(json.dumps(rows | {"99": row | {"babel_sid": 99}}))
+    return root
+
+
 class Raw(NamedTuple):
     write: Callable[[Path], Path]
     good: str  # a good recording's file
@@ -234,6 +246,9 @@ RAW = {
     "amass": Raw(
         lambda d: write_amass(d, "smplh", seconds=1.0), "KIT/3/walking_medium08_poses.npz",
         "KIT/4/walking_broken{:02}_poses.npz".format, spoilt_npz,
+    ),
+    "babel": Raw(
+        babel_of_many, "AMASS/BMLrub/3/walking_medium08_poses.npz", "AMASS/BMLrub/3/broken{:02}_poses.npz".format, spoilt_npz,
     ),
     "aist": Raw(
         lambda d: write_aist(d, seconds=1.5), "motions/gBR_sBM_cAll_d04_mBR0_ch01.pkl",

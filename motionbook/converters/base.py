@@ -7,7 +7,7 @@ __all__ = ['SOURCES', 'SHARED', 'SERIES', 'STILL', 'Item', 'Packed', 'Figures', 
            'recording_files', 'item_key', 'clip_of', 'recordings', 'load_recording', 'without_rest_pose',
            'without_first_frame', 'each_clip', 'plain_number', 'said_percent', 'dataset_items', 'scenes']
 
-# %% ../../nbs/converters/base.ipynb #b23ed07d
+# %% ../../nbs/converters/base.ipynb #c0d2bf24
 import math
 import os
 import re
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .split_lists import item_sides, split_items
+from .split_lists import item_sides, side_name, split_items
 from ..core.files import BadFile, bad_file
 from ..core.motion import Motion, Scene
 from ..core.registry import Registry
@@ -73,7 +73,7 @@ class Source:
         tuple[str, str], ...
     ] = ()  # folders as other releases call them, and their names now
 
-# %% ../../nbs/converters/base.ipynb #f665a7c1
+# %% ../../nbs/converters/base.ipynb #8354b393
 SOURCES = Registry("dataset")
 for _name, _about in {
     "aist": "AIST++: SMPL motions of dancers, 60 fps",
@@ -83,6 +83,7 @@ for _name, _about in {
     "interhuman": "InterHuman: two people, SMPL poses or joints, with texts",
     "cmu": "CMU: trials with captions, ASF and AMC or BVH, 120 or 60 fps",
     "style100": "100STYLE: locomotion in a hundred styles, BVH, 60 fps",
+    "babel": "BABEL: labels of frames for recordings of AMASS",
     "amass": "AMASS-style npz: SMPL-family poses",
 }.items():
     SOURCES.add(_name, f"motionbook.converters.{_name}:{_name.upper()}", _about)
@@ -299,7 +300,7 @@ def said_percent(x: float | None) -> str:
     "A share as people read it."
     return "unknown" if x is None else f"{100 * x:.1f} %"
 
-# %% ../../nbs/converters/base.ipynb #bb56bbed
+# %% ../../nbs/converters/base.ipynb #3ffdfa01
 def dataset_items(
     root: str | Path,  # a dataset's folder, or one recording
     dataset: str | Source | None = None,  # its name; None = by what lies in it
@@ -314,8 +315,11 @@ def dataset_items(
     if not items:
         about = SOURCES.about().get(source.name, source.name)
         raise bad_file(root, f"recordings ({about})", "none")
-    sides = item_sides(items, root)
+    own = {i.key: i.split for i in items if i.split}  # where the dataset itself says it
+    sides = own or item_sides(items, root)
     items = [i._replace(split=sides.get(i.key, "")) for i in items]
+    if split is not None and own:
+        return source, [i for i in items if i.split == side_name(split)]
     return source, items if split is None else split_items(items, split, root)
 
 

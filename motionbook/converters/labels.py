@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.motion import Scene
 
-# %% ../../nbs/converters/labels.ipynb #ce1195bc
+# %% ../../nbs/converters/labels.ipynb #4e549e49
 @dataclass(frozen=True)
 class Labels:
     "What a dataset says of a recording beside its motion; everything may be absent."
@@ -30,6 +30,7 @@ class Labels:
     looks_at: tuple[float, float, float] | None = None  # where a camera points, metres in the scene
     zoom: float | None = None  # of that camera: 2 m over the height that it sees there
     spans: tuple[tuple[float, float, str], ...] = ()  # seconds from, to, and a sentence about them
+    doing: tuple[tuple[float, float, str], ...] = ()  # seconds from, to, and what is done then
     more: Mapping[str, Any] = field(default_factory=dict)  # the dataset's own words, plain values
 
     def plain(self) -> dict[str, Any]:
@@ -39,7 +40,7 @@ class Labels:
             own["audio"] = Path(self.audio).name  # where it lies is nobody's business
         return own | dict(self.more)
 
-# %% ../../nbs/converters/labels.ipynb #5e0c9ab1
+# %% ../../nbs/converters/labels.ipynb #4dad81de
 def labels_of(
     scene: Scene,
 ) -> Labels:  # empty where the scene has none
@@ -58,8 +59,9 @@ def labels_from(
     "The labels that were written as plain values."
     known = {f.name for f in fields(Labels)} - {"more"}
     own = {k: v for k, v in plain.items() if k in known}
-    if "spans" in own:
-        own["spans"] = tuple((float(a), float(b), str(s)) for a, b, s in own["spans"])
+    for timed in ("spans", "doing"):
+        if timed in own:
+            own[timed] = tuple((float(a), float(b), str(s)) for a, b, s in own[timed])
     if own.get("looks_at"):
         own["looks_at"] = tuple(own["looks_at"])
     return Labels(**own, more={k: v for k, v in plain.items() if k not in known})

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['COVERAGE', 'USUAL_COVERAGE', 'CanonicalOptions', 'close_gaps', 'at_rate', 'put_on_floor', 'check_limbs',
-           'said_interaction', 'enrich_scene', 'scene_parts', 'aim_camera', 'canonical_samples', 'pack_samples',
-           'open_shard', 'CanonicalJob', 'assemble_canonical', 'convert_dataset']
+           'said_interaction', 'enrich_scene', 'scene_parts', 'aim_camera', 'with_frame_actions', 'canonical_samples',
+           'pack_samples', 'open_shard', 'CanonicalJob', 'assemble_canonical', 'convert_dataset']
 
-# %% ../../nbs/data/canonical.ipynb #74dec74a
+# %% ../../nbs/data/canonical.ipynb #aa29e196
 import json
 import math
 import platform
@@ -31,7 +31,7 @@ from ..core.mapped import map_arrays
 from ..core.motion import Motion, Scene, resample
 from .engine import Made, Rejected, do_recordings
 from .workers import Workers
-from ..schema.actions import ActionType, infer_action
+from ..schema.actions import ActionType, action_index, infer_action
 from motionbook.schema.enrich import (
     describe_emotion,
     interaction_metadata,
@@ -219,7 +219,24 @@ def aim_camera(
     row = torch.tensor([x, y, told.zoom or 1.0])
     return sample | {"camera": row.expand(len(sample["motion"]), 3).contiguous()}
 
-# %% ../../nbs/data/canonical.ipynb #46d68b80
+# %% ../../nbs/data/canonical.ipynb #2920e0b2
+def with_frame_actions(
+    scene: Scene,  # whose labels may say what is done when
+) -> Scene:
+    "The scene with an action for each frame, where its dataset says it."
+    told = labels_of(scene)
+    if not told.doing or scene.actions is not None:
+        return scene
+    named = [(a, b, infer_action(words)) for a, b, words in told.doing]
+    made = torch.full((len(scene),), action_index(ActionType.IDLE), dtype=torch.int64)
+    last = ActionType.IDLE
+    for start, stop, action in named:
+        last = action or last
+        a, b = (round(t * scene.fps) for t in (start, stop))
+        made[a:b] = action_index(last)
+    return scene.replace(actions=made[:, None].expand(-1, len(scene.actors)).clone())
+
+# %% ../../nbs/data/canonical.ipynb #e96a63e3
 def canonical_samples(
     scene: Scene,  # of a converter: metres, y up
     dataset: str,  # its name
@@ -234,7 +251,7 @@ def canonical_samples(
             frames=len(scene),
         )
     validator = DataValidator(dataset)
-    whole = close_gaps(put_on_floor(scene), options.max_gap)
+    whole = close_gaps(put_on_floor(with_frame_actions(scene)), options.max_gap)
     if options.validate:
         check_limbs(whole, validator)
     made = [

@@ -21,12 +21,12 @@ from ...core.skeleton import Skeleton
 from ...core.skeletons import SMPL22
 from .faults import draw_events
 
-# %% ../../../nbs/filters/corrupt/body_faults.ipynb #8cb8dce2
+# %% ../../../nbs/filters/corrupt/body_faults.ipynb #c0655962
 class Angles(NamedTuple):
     "A body as its faults see it."
 
     turns: Tensor  # [t j 4] quaternions xyzw, parent-relative, continuous in time, float64
-    root: Tensor  # [t 3] metres, y up, float64
+    root: Tensor  # [t 3] the pelvis, metres, y up, float64
     skeleton: Skeleton
     fps: float  # frames per second
 
@@ -47,7 +47,8 @@ def to_angles(
     )
     flips = (q[1:] * q[:-1]).sum(-1) < 0
     sign = 1 - 2 * (torch.nn.functional.pad(flips.T, (1, 0)).T.long().cumsum(0) % 2)
-    path = fill_straight_lines(motion.positions[:, :1].double())[:, 0].nan_to_num()
+    pelvis = motion.skeleton.roles.get("root", 0)  # some files hang it from a point that stays
+    path = fill_straight_lines(motion.positions[:, [pelvis]].double())[:, 0].nan_to_num()
     return Angles(q * sign[..., None], path, motion.skeleton, motion.fps)
 
 # %% ../../../nbs/filters/corrupt/body_faults.ipynb #9a159133
