@@ -76,7 +76,7 @@ def _is_babel(path: Path) -> bool:
     with path.open("rb") as f:
         return b'"babel_sid"' in f.read(4096)
 
-
+# %% ../../nbs/converters/babel.ipynb #a17162d1
 def _labels(block: Any) -> Iterator[Said]:
     "The labels of one annotation; none where there is no annotation."
     for x in (block or {}).get("labels") or ():
@@ -93,7 +93,7 @@ def _sequence(number: str, row: Mapping[str, Any], split: str) -> Sequence:
     people = [tuple(s for block in one for s in _labels(block)) for one in (*single, *several)]
     return Sequence(number, float(row["dur"]), split, tuple(p for p in people if p))
 
-
+# %% ../../nbs/converters/babel.ipynb #b434af9c
 @lru_cache(maxsize=2)
 def _table(folder: Path, times: tuple) -> dict[str, Sequence]:
     "Name of a recording -> what is said of it; the five files together."

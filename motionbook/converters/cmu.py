@@ -39,7 +39,7 @@ class Caption(NamedTuple):
     text: str  # what is done; "" = nothing is said
     fps: float | None  # of the recording; None = not stated
 
-
+# %% ../../nbs/converters/cmu.ipynb #bf689fef
 def caption_table(
     folder: Path,  # a folder of the dataset; the table may lie in it or above it
 ) -> Path | None:
@@ -75,7 +75,7 @@ def _captions(path: Path, time: int) -> dict[tuple[int, int], Caption]:
         found[who, what] = Caption(" ".join(pick("description").split()), fps)
     return found
 
-
+# %% ../../nbs/converters/cmu.ipynb #9a4f3f99
 def caption_of(
     path: Path,  # of a recording
 ) -> Caption:  # of nothing where the table or the row is not there

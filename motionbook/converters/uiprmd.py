@@ -259,7 +259,7 @@ def _clip(name: str) -> tuple[str, str]:
     wrong = "_inc" * ("inc" in m["rest"].lower())
     return f"s{m['subject']}", f"m{m['movement']}_s{m['subject']}_e{m['repetition']}{wrong}"
 
-
+# %% ../../nbs/converters/uiprmd.ipynb #22f7bc95
 def uiprmd_items(root: Path) -> list[Item]:
     "The repetitions of UI-PRMD, from texts and from archives."
     items = []
@@ -285,7 +285,7 @@ def _archive_items(path: Path, root: Path) -> list[Item]:
         return [Item(key, f"{data}#unreadable")]
     return [Item(f"{key}/{c}", f"{data}#{c}", *_clip(c), (str(path),)) for c in clips]
 
-
+# %% ../../nbs/converters/uiprmd.ipynb #6c1e3262
 def _is_uiprmd(root: Path) -> bool:
     if root.is_file():
         return root.name.endswith(ENDINGS) and bool(NAME.match(root.name))

@@ -296,7 +296,7 @@ def _held(rows: np.ndarray, actors: int, frames: int) -> np.ndarray:
     more = frames - len(rows) // actors
     return np.concatenate([rows, np.tile(rows[-actors:], (more, 1))]) if more else rows
 
-
+# %% ../../nbs/data/store.ipynb #567a643f
 def random_windows(
     store: Store,
     count: int,  # windows

@@ -42,7 +42,7 @@ ASKED.add(
     "draws, labels, feet and paths",
 )
 
-
+# %% ../../nbs/models/registry.ipynb #0e7284bb
 def kind_in(
     folder: str | Path,  # a checkpoint, with its model beside or below
 ) -> str:  # "" where it does not say
@@ -57,7 +57,7 @@ def kind_in(
         return ""
     return str(found.get("model", "")) if isinstance(found, dict) else ""
 
-
+# %% ../../nbs/models/registry.ipynb #3b947084
 def split_folder(
     text: str | Path,  # "my_model", or "my_model:ensemble=true,num_ensemble=3"
 ) -> tuple[str, dict[str, str]]:  # the folder, and its settings as they were typed
@@ -76,7 +76,7 @@ def options_of(
     kind = kind_in(folder)
     return ASKED[kind] if kind in ASKED else None
 
-
+# %% ../../nbs/models/registry.ipynb #d3bb2fe4
 def method_in(
     text: str | Path,  # a checkpoint, with settings or without
 ) -> Any:  # a `filters.cleaner.Trained`

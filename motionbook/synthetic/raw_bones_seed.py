@@ -225,7 +225,7 @@ def seed_row(
     }
     return own | paths | {"move_g1_path": f"g1/csv/{DATE}/{name}.csv"} | content | texts | who
 
-
+# %% ../../nbs/synthetic/raw_bones_seed.ipynb #9ccb4cb2
 def write_bones_seed(
     folder: str | Path,
     motions: dict[str, str] = MOTIONS,

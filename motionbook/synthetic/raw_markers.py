@@ -120,7 +120,7 @@ def vicon_table(
 def _text(rows: np.ndarray, digits: int) -> bytes:
     return "".join(",".join(f"{v:.{digits}f}" for v in r) + "\r\n" for r in rows).encode()
 
-
+# %% ../../nbs/synthetic/raw_markers.ipynb #7e8650bd
 def write_uiprmd(
     folder: str | Path,
     clips: Sequence[str] = ("m01_s01_e01", "m01_s01_e01_inc", "m05_s02_e01"),
@@ -216,7 +216,7 @@ def accad_text(
     )
     return "\n".join(["\t".join(head), *lines, ""])
 
-
+# %% ../../nbs/synthetic/raw_markers.ipynb #6266baf7
 def write_accad(
     folder: str | Path,
     clips: dict[str, str] = {"quickwalk": "walk", "run1": "run", "dance_KB3": "dance"},  # noqa: B006

@@ -362,7 +362,7 @@ def save_refiner(
     config["prior"] = module.prior and module.prior.config
     return save_folder(folder, module.state_dict(), config | {"about": about}, STICK16)
 
-
+# %% ../../../nbs/models/refiner/module.ipynb #4ee3f92c
 def load_refiner(
     folder: str | Path,
     pose_dim: int | None = None,  # the width that is needed; None = any

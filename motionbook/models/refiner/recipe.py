@@ -182,7 +182,7 @@ def path_clips(
             left.append(f"{key}: {err}")
     return clips, left + [f"{key}: {why}" for key, why in skipped]
 
-
+# %% ../../../nbs/models/refiner/recipe.ipynb #42e7b15d
 class FoundFigures(NamedTuple):
     "Clips, and what was not used."
 

@@ -226,7 +226,7 @@ for _name, _where, _about in (
 ):
     EVALUATORS.add(_name, f"motionbook.models.retrieval.{_where}", _about)
 
-
+# %% ../../../nbs/models/retrieval/evaluator.ipynb #3eaf4247
 def kind_of_evaluator(
     path: str | Path,  # a folder or a file
 ) -> str:  # of EVALUATORS
@@ -263,7 +263,7 @@ def kind_of_evaluator(
         fix="name its kind",
     )
 
-
+# %% ../../../nbs/models/retrieval/evaluator.ipynb #de80e049
 def load_evaluator(
     path: str | Path,  # a folder or a file
     kind: str | None = None,  # of EVALUATORS; None = by what lies there

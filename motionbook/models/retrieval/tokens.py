@@ -172,7 +172,7 @@ def load_tmr(
         "TMR", representation, fps, motion, text, found, _tokens(text_model)
     ).eval()
 
-
+# %% ../../../nbs/models/retrieval/tokens.ipynb #bc776e73
 def _tokens(text_model: str | Path | None) -> Tokens | None:
     "The language model; where none was named and none is there, sentences are refused later, with that reason."
     if text_model is not None:
@@ -212,7 +212,7 @@ def load_motionstreamer(
         "MotionStreamer evaluator", "ms272", 30.0, motion, text, found, tokens, **more
     ).eval()
 
-
+# %% ../../../nbs/models/retrieval/tokens.ipynb #04374e24
 def _own_language(weights: dict[str, Tensor], folder: Path, source: Path) -> Tokens:
     "The language model that a judge carries."
     from transformers import AutoConfig, AutoModel, AutoTokenizer

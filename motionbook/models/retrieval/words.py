@@ -35,7 +35,7 @@ class MovementEncoder(nn.Module):
         "Tokens."
         return self.out_net(self.main(x.mT).mT)
 
-
+# %% ../../../nbs/models/retrieval/words.ipynb #6103f5ad
 class GRUReader(nn.Module):
     "A sequence to one vector, read both ways."
 
@@ -186,7 +186,7 @@ class HumanML3DEvaluator(nn.Module):
             kind[range(len(t)), [k for _, k in t]] = 1
         return self.text_encoder(x, lengths, kinds)
 
-
+# %% ../../../nbs/models/retrieval/words.ipynb #f4e7c21b
 def frame_words(words: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     "At most twenty words between a start and an end."
     return [("sos", "OTHER"), *words[:MOST_WORDS], ("eos", "OTHER")]

@@ -169,7 +169,7 @@ class BodyAnswer(NamedTuple):
         Tensor  # [t 24] metres: the expected distance from the truth, 0 where nothing is asked for
     )
 
-
+# %% ../../../nbs/models/stablemotion/body_answers.ipynb #71edcde5
 def fill_body(
     model: BodyModel,
     clip: BodyClip,  # without gaps: what stands in them is where they are told from
@@ -193,7 +193,7 @@ def fill_body(
     made = torch.stack(every)
     return BodyAnswer(made, body_sigma(model, asked, made))
 
-
+# %% ../../../nbs/models/stablemotion/body_answers.ipynb #e9939895
 def fade_in(asked: BodyAsked) -> Tensor:  # [t 24] 0 to 1
     "How much of a correction counts: half in the first and the last frame of what was recorded, so that nothing leaps."
     near = (gap_distance(~asked.hidden) == 1) & asked.drafted[:, None]
@@ -201,7 +201,7 @@ def fade_in(asked: BodyAsked) -> Tensor:  # [t 24] 0 to 1
         near &= asked.hidden.roll(-1, 0)
     return torch.where(near, 0.5, 1.0)
 
-
+# %% ../../../nbs/models/stablemotion/body_answers.ipynb #fe8864a4
 def _fill_group(model, w: Windows, asked: BodyAsked, noise, steps, fps, guide, g):
     "The joints [n w 24 3] that windows are answered with."
     ask = spoiled_features(asked.hidden)[..., model.columns]

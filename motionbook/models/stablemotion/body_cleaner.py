@@ -173,7 +173,7 @@ def smooth_detail(
     sigma = 0.02 * fps
     return x if sigma < 0.7 else torch.from_numpy(gaussian_filter1d(x.numpy(), sigma, axis=0))
 
-
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #8b34b914
 def body_filler(
     model: BodyModel,
     skeleton: Skeleton,  # of the recording
@@ -202,7 +202,7 @@ def body_filler(
 
     return fill
 
-
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #7d8bfe50
 def _moved(model, m: Motion, known, wrong, label, who, c: BodyCleaning, moved) -> Filled:
     "What stands there, moved as the model says."
     clip = clip_at_rate(m)
@@ -309,7 +309,7 @@ class BodyCleaner:
 
         return fill
 
-
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #0463988b
 def shift_following(done: Cleaned, every: list[tuple[int, dict]]) -> Cleaned:
     "What follows the repaired stretches of each actor moved along with them; only on request."
     actors, reasons = list(done.scene.actors), list(done.reason)
@@ -334,7 +334,7 @@ def shift_following(done: Cleaned, every: list[tuple[int, dict]]) -> Cleaned:
     made = replace(done, scene=scene, reason=tuple(reasons), flagged=flagged)
     return made.with_notes((), notes)
 
-
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #60bb8600
 def check_body_roles(motion: Motion):
     "ValueError where a motion is no body, or shows nobody."
     if not motion.observed.any():

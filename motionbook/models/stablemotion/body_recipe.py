@@ -109,7 +109,7 @@ def add_scene(
         left += [] if made else [f"{name}: shorter than {least} frames at {RIFKE_FPS:g} a second"]
     return found, left
 
-
+# %% ../../../nbs/models/stablemotion/body_recipe.ipynb #b362d829
 def load_bodies(
     paths: Sequence[str | Path],  # recordings, folders, datasets
     least: int = 40,  # frames at the rate of the features
@@ -134,7 +134,7 @@ def load_bodies(
         raise ValueError(f"expected recordings of bodies to learn from, got none; {why}")
     return Bodies(tuple(found), tuple(left))
 
-
+# %% ../../../nbs/models/stablemotion/body_recipe.ipynb #fff44f8e
 def show_bodies(
     paths: Sequence[str | Path],
     **options,  # passed to the readers
@@ -331,7 +331,7 @@ def make_banks(
         hole_windows(clips, holes, window, seed, heading),
     )
 
-
+# %% ../../../nbs/models/stablemotion/body_recipe.ipynb #75d04415
 def train_bodies(
     bodies: Bodies,
     folder: str | Path | None,

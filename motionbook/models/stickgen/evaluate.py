@@ -110,7 +110,7 @@ def body_figures(
         "frechet_of_summaries": frechet_distance(a, b),
     }
 
-
+# %% ../../../nbs/models/stickgen/evaluate.ipynb #66478aff
 def evaluate_stickgen(
     folder: str | Path,  # a checkpoint, or a run's folder
     paths: Sequence[str | Path],  # samples or captioned recordings that it was not trained on

@@ -314,7 +314,7 @@ def draw(
         there,
     )
 
-
+# %% ../../../nbs/models/stickgen/generator.ipynb #c319cea6
 def check_drawing(guidance: float, text_guidance: float, temperature: float, steps: int):
     "ValueError for settings that make no sense."
     for name, value, low, high in (

@@ -154,7 +154,7 @@ class FoundClips(NamedTuple):
     left_out: tuple[str, ...]
     encoder: dict[str, Any] | None  # identity of what embedded the sentences
 
-
+# %% ../../../nbs/models/stickgen/recipe.ipynb #88e9b210
 def is_sample_file(path: Path) -> bool:
     "Whether a path holds canonical samples, not recordings."
     ready = path.is_dir() and any(
@@ -162,7 +162,7 @@ def is_sample_file(path: Path) -> bool:
     )
     return ready or path.suffix.lower() in (".pt", ".parquet")
 
-
+# %% ../../../nbs/models/stickgen/recipe.ipynb #70e91328
 def open_clips(
     path: str | Path,  # a file of samples
     config: StickGenTraining,
@@ -226,7 +226,7 @@ def record_clips(
     made = with_embeddings(clips, embedder(encoder, c.embedding_width), c.several) if clips else []
     return FoundClips(tuple(made), tuple(left), encoder.identity())
 
-
+# %% ../../../nbs/models/stickgen/recipe.ipynb #3d7eab6c
 def gather_clips(
     paths: Sequence[str | Path],
     config: StickGenTraining,
@@ -252,7 +252,7 @@ def gather_clips(
         known_medium(clips) if config.missing == "medium" else clips, left, each[0].encoder
     )
 
-
+# %% ../../../nbs/models/stickgen/recipe.ipynb #eb346381
 def known_medium(clips: Sequence[StickClip]) -> tuple[StickClip, ...]:
     "Clips whose unknown signals are called medium, as the first system did."
     medium = torch.tensor([MEDIUM_ENERGY] * 3 + [0.0, MEDIUM_ENERGY])
@@ -330,7 +330,7 @@ def train_on_clips(
         save_generator(model, Path(folder) / "model")
     return TrainedGenerator(model, fitted, split, found)
 
-
+# %% ../../../nbs/models/stickgen/recipe.ipynb #7add04f3
 def train_stickgen(
     paths: Sequence[str | Path],  # files of samples, captioned recordings
     folder: str | Path,  # the checkpoint
