@@ -67,3 +67,13 @@ def test_links_of_the_readme_lead_somewhere():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     links = [x for x in re.findall(r"\]\(([^)#]+)", text) if ":" not in x]
     assert links and [x for x in links if not (ROOT / x).exists()] == []
+
+
+def test_every_module_has_its_notebook():
+    "A page that moved leaves no module behind."
+    package = ROOT / "motionbook"
+    for path in package.rglob("*.py"):
+        if path.name in ("__init__.py", "_modidx.py"):
+            continue
+        told = re.search(r"File to edit: (\S+)\.$", path.read_text(encoding="utf-8"), re.M)
+        assert told and (path.parent / told[1]).is_file(), path

@@ -29,7 +29,7 @@ from motionbook.data.conditions import (
     safe_get_energy,
     style_signals,
 )
-from ...data.sample_sets import open_samples
+from ...data.sample_sets import find_samples, open_samples
 from ...data.splits import split_by
 from ..diffusion.schedule import Prediction
 from .figures import figure_noise, smooth_path
@@ -40,7 +40,6 @@ from motionbook.models.refiner.module import (
 )
 from .network import PoseRefinementUNet
 from .prior import KINDS, MotionPrior
-from ..stickgen.recipe import is_sample_file
 from ..vae.clips import style_of
 from ...schema.metadata import metadata_value
 from ...training.command import Recipe
@@ -166,10 +165,8 @@ def path_clips(
     "The clips at a path."
     if not path.exists():
         raise bad_file(path, "samples or recordings", "nothing at this path")
-    if is_sample_file(path):
-        ready = (path / n for n in ("train_data.pt", "canonical.pt"))
-        found = open_samples(next((p for p in ready if p.is_file()), path))
-        return [k for s in found for k in sample_clips(s, config)], []
+    if (found := find_samples(path)) is not None:
+        return [k for s in open_samples(found) for k in sample_clips(s, config)], []
     skipped: list[tuple[str, str]] = []
     clips, left = [], []
     options = CanonicalOptions(fps=config.fps, views=config.views)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['GeneratorLoop', 'STICKGEN', 'StickGenData', 'StickGenTraining', 'embedder', 'model_encoder', 'FoundClips',
-           'is_sample_file', 'open_clips', 'check_width', 'record_clips', 'gather_clips', 'known_medium', 'Sides',
-           'TrainedGenerator', 'start_generator', 'train_on_clips', 'train_stickgen']
+           'open_clips', 'check_width', 'record_clips', 'gather_clips', 'known_medium', 'Sides', 'TrainedGenerator',
+           'start_generator', 'train_on_clips', 'train_stickgen']
 
 # %% ../../../nbs/models/stickgen/recipe.ipynb #3ba198c8
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from ...converters.base import scenes
 from ...core.config import Parts, with_defaults
 from ...core.files import bad_file
 from ...data.conditions import MEDIUM_ENERGY
-from ...data.sample_sets import encoder_of, open_samples
+from ...data.sample_sets import encoder_of, find_samples, open_samples
 from ...data.splits import split_by
 from ...data.text import TextEncoder, clean_text, load_encoder, pad_embeddings
 from motionbook.models.stickgen.generator import (
@@ -154,14 +154,6 @@ class FoundClips(NamedTuple):
     left_out: tuple[str, ...]
     encoder: dict[str, Any] | None  # identity of what embedded the sentences
 
-# %% ../../../nbs/models/stickgen/recipe.ipynb #88e9b210
-def is_sample_file(path: Path) -> bool:
-    "Whether a path holds canonical samples, not recordings."
-    ready = path.is_dir() and any(
-        (path / n).exists() for n in ("train_data.pt", "canonical.pt", "manifest.json")
-    )
-    return ready or path.suffix.lower() in (".pt", ".parquet")
-
 # %% ../../../nbs/models/stickgen/recipe.ipynb #70e91328
 def open_clips(
     path: str | Path,  # a file of samples
@@ -176,10 +168,7 @@ def open_clips(
             "figures in the plane",
             fix="train with --dims 2, or name the recordings",
         )
-    path = next(
-        (p for n in ("train_data.pt", "canonical.pt") if (p := Path(path) / n).is_file()),
-        Path(path),
-    )
+    path = find_samples(path) or Path(path)
     found = open_samples(path)
     samples = found.take(0, len(found))
     known = encoder_of(samples[0]) if samples else None
@@ -236,7 +225,7 @@ def gather_clips(
     for path in map(Path, paths):
         if not path.exists():
             raise bad_file(path, "samples or captioned recordings", "nothing at this path")
-        each.append((open_clips if is_sample_file(path) else record_clips)(path, config))
+        each.append((open_clips if find_samples(path) else record_clips)(path, config))
     clips = tuple(c for f in each for c in f.clips)
     left = tuple(x for f in each for x in f.left_out)
     if not clips:
