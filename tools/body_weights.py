@@ -1,6 +1,6 @@
 """Train a model that finds and repairs what is wrong with bodies, and measure it on people that it did not see.
 
-    python tools/body_weights.py train DATA_DIR OUT_DIR [--minutes 15]
+    python tools/body_weights.py train DATA_DIR OUT_DIR [--minutes 3] [--files N]
     python tools/body_weights.py measure DATA_DIR FOLDER [--clips 6]   # beside `clean` as it is without weights
     python tools/body_weights.py ship OUT_DIR FOLDER                   # half floats, with where they come from
 
@@ -10,6 +10,7 @@ People are split: those in TEST are never trained on, and a few of the others ar
 """
 
 import argparse
+import random
 import tempfile
 import warnings
 from dataclasses import replace
@@ -37,7 +38,7 @@ ARCHIVES = (
     "cmu_more/cmu_bvh.tar.bz2",
 )
 USED = [k for k in LICENCES if not k.startswith("marker")]
-SMALL = dict(layers=3, heads=4, width=96, body_window=64, body_faults=480, body_holes=240)
+SMALL = dict(layers=3, heads=4, width=96, body_window=64, body_faults=900, body_holes=250)
 SMALL |= dict(batch_size=16, draws=4096, valid_share=0.08, progress=False)
 
 
@@ -48,7 +49,7 @@ def who_moves(path: Path) -> str:
 
 
 def clips(data: Path, test: bool, most: int | None = None) -> list:
-    "The clips of all people to train on, or of those to measure on."
+    "The clips of all people to train on, or of those to measure on; of `most` recordings, drawn at random."
     with tempfile.TemporaryDirectory() as tmp:
         files = [
             p for k, a in enumerate(ARCHIVES) for p in extract_archive(data / a, Path(tmp) / str(k))
@@ -58,12 +59,9 @@ def clips(data: Path, test: bool, most: int | None = None) -> list:
             *(data / "aistpp/motions").glob("*.pkl"),
             *(data / "motionlib/asap_smpl_npz").glob("*.npz"),
         ]
-        found = []
-        for path in sorted(files):
-            who = who_moves(path)
-            if (who in TEST) == test and (most is None or len(found) < most):
-                found += [replace(c, person=who) for c in read_clips(path)]
-    return found
+        files = [p for p in sorted(files) if (who_moves(p) in TEST) == test]
+        random.Random(0).shuffle(files)
+        return [replace(c, person=who_moves(p)) for p in files[:most] for c in read_clips(p)]
 
 
 def read_clips(path: Path) -> list:
@@ -75,8 +73,8 @@ def read_clips(path: Path) -> list:
         return []
 
 
-def train(data: Path, out: Path, minutes: float):
-    found = clips(data, test=False)
+def train(data: Path, out: Path, minutes: float, files: int | None):
+    found = clips(data, False, files)
     print(f"{len(found)} clips, {sum(map(len, found)) / 1200:.1f} min", flush=True)
     about = {"licences": {k: LICENCES[k] for k in USED}, "never seen": list(TEST)}
     done = train_bodies(
@@ -127,13 +125,14 @@ def main():
     )
     p.add_argument("what", choices=("train", "measure", "ship"))
     p.add_argument("paths", nargs=2, type=Path)
-    p.add_argument("--minutes", type=float, default=15.0)
+    p.add_argument("--minutes", type=float, default=3.0)
+    p.add_argument("--files", type=int, help="to train on, drawn at random; all where none is given")
     p.add_argument("--clips", type=int, default=6, help="to measure on")
     a = p.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     if a.what == "train":
-        train(*a.paths, a.minutes)
+        train(*a.paths, a.minutes, a.files)
     elif a.what == "measure":
         measure(clips(a.paths[0], test=True), a.paths[1], a.clips)
     else:
