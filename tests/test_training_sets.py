@@ -15,7 +15,13 @@ from motionbook.cli import main
 from motionbook.core.files import sha256
 from motionbook.data.canonical import convert_dataset
 from motionbook.data.datasets import StickFigureDataset, collate_with_metadata
-from motionbook.data.text import MINILM_SHA256, examine_texts, find_minilm, load_encoder, model_digest
+from motionbook.data.text import (
+    MINILM_SHA256,
+    examine_texts,
+    find_minilm,
+    load_encoder,
+    model_digest,
+)
 from motionbook.schema.sample import load_canonical
 from motionbook.synthetic.raw_style100 import write_style100
 
@@ -224,7 +230,11 @@ def test_minilm_has_the_published_weights_and_knows_meaning(minilm):
     assert sha256(find_minilm() / "model.safetensors") == MINILM_SHA256
     a, b, c = torch.nn.functional.normalize(
         minilm.encode(
-            ["a person walks slowly", "somebody strolls at a leisurely pace", "a man does a cartwheel"]
+            [
+                "a person walks slowly",
+                "somebody strolls at a leisurely pace",
+                "a man does a cartwheel",
+            ]
         ),
         dim=-1,
     )
