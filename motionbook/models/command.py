@@ -144,7 +144,11 @@ EVALUATE = Command(
             help="recordings, folders of them, or features; the recording after a repair",
         ),
         option("-o", "--out", role="output", help="also write every number here, as JSON"),
-        option("--evaluator", role="input", help="what `train retrieval` wrote: the judge of a generator's motions and sentences"),
+        option(
+            "--evaluator",
+            role="input",
+            help="what `train retrieval` wrote: the judge of a generator's motions and sentences",
+        ),
     ),
     run_evaluate,
     lambda made: made["lines"],
