@@ -124,6 +124,17 @@ def load(data: Path) -> list[CaptionedClip]:
     return clips + make_people()
 
 
+def cached(data: Path, cache: Path | None) -> list[CaptionedClip]:
+    "Clips without embeddings, from a file where they are kept."
+    if cache and cache.is_file():
+        rows = torch.load(cache, weights_only=True)
+        return [CaptionedClip(x, tuple(t), torch.zeros(len(t), 0), n, n) for x, t, n in rows]
+    clips = load(data)
+    if cache:
+        torch.save([(c.features, list(c.texts), c.name) for c in clips], cache)
+    return clips
+
+
 def pooled(clips) -> Tensor:  # [n d]
     "Mean, spread and speed of each number of a frame."
     x = [figure_features(c.features, FPS) for c in clips]
@@ -214,13 +225,7 @@ def main():
     )
     p.add_argument("--cache", type=Path, help="keep the clips here, unembedded")
     a = p.parse_args()
-    if a.cache and a.cache.is_file():
-        rows = torch.load(a.cache, weights_only=True)
-        clips = [CaptionedClip(x, tuple(t), torch.zeros(len(t), 0), n, n) for x, t, n in rows]
-    else:
-        clips = load(a.data)
-        if a.cache:
-            torch.save([(c.features, list(c.texts), c.name) for c in clips], a.cache)
+    clips = cached(a.data, a.cache)
     encoder = load_encoder(a.encoder).identity() | {"name": a.encoder}
     clips = embed_clips(clips, sentence_embedder(encoder))
     learn, held = split_captioned(clips, 0.2, 0, a.by)

@@ -2,13 +2,13 @@
 
     python benchmarks/store.py open [--samples 100000] [--rounds 7]     # opening a store; a list of the same kind for comparison
     python benchmarks/store.py windows [--samples 100000] [--rounds 60] # random batches of 256 windows of 64 frames against a copy of as many bytes
-    python benchmarks/store.py embed [--captions 1000] [--rounds 3]     # our embedding against the model's own encode, in turns; a repeated run
+    python benchmarks/store.py embed [--captions 1000] [--rounds 3] [--encoder minilm] # our embedding against the model's own encode, in turns; a repeated run
     python benchmarks/store.py captions [--captions 5000 45000]         # peak memory of embedding so many different captions, each in a process of its own
     python benchmarks/store.py stages [--clips 500 2000]                # convert -> embed -> store from raw files: seconds of each stage, peak memory
     python benchmarks/store.py simulate [--clips 10000 100000]          # embed -> store of so many converted clips: seconds and peak memory
 
-Every ratio is of one run, with what it is compared to measured in turns beside it; milliseconds of a processor do not change with what else the machine does. Peak memory is that of the whole process; mapped pages count as long as the system keeps them. `embed` takes a model in
-the shape of all-MiniLM-L6-v2 with random weights: it computes as much as the real one.
+Every ratio is of one run, with what it is compared to measured in turns beside it; milliseconds of a processor do not change with what else the machine does. Peak memory is that of the whole process; mapped pages count as long as the system keeps them. `embed` takes all-MiniLM-L6-v2
+with `--encoder minilm`, where its package is installed; else a model in its shape with random weights, which computes as much.
 """
 
 import argparse
@@ -163,12 +163,12 @@ def minilm_shape(folder: Path):
     return folder / "m"
 
 
-def embed(captions: int, rounds: int):
-    from motionbook.data.text import all_threads, load_encoder, load_sentence_model
+def embed(captions: int, rounds: int, encoder: str):
+    from motionbook.data.text import all_threads, find_minilm, load_encoder, load_sentence_model
 
     with tempfile.TemporaryDirectory() as folder:
-        path = minilm_shape(Path(folder))
-        model, encoder = load_sentence_model(path), load_encoder(str(path))
+        path = find_minilm() if encoder == "minilm" else minilm_shape(Path(folder))
+        model, ours_is = load_sentence_model(path), load_encoder(encoder or str(path))
         one = clip(1.0)
         samples = samples_of([one | {"description": caption(k)} for k in range(captions)])
         texts, runs = [s["description"] for s in samples], iter(range(10**6))
@@ -178,9 +178,9 @@ def embed(captions: int, rounds: int):
                 model.encode(texts, batch_size=64, show_progress_bar=False)
 
         def ours():
-            embed_samples(samples, encoder, Path(folder) / f"cache{next(runs)}")
+            embed_samples(samples, ours_is, Path(folder) / f"cache{next(runs)}")
 
-        again = lambda: embed_samples(samples, encoder, Path(folder) / "cache0")
+        again = lambda: embed_samples(samples, ours_is, Path(folder) / "cache0")
         theirs()
         a, b = in_turns(rounds, theirs, ours)
         (c,) = in_turns(rounds, again)
@@ -285,6 +285,7 @@ def main():
     p = sub.add_parser("embed")
     p.add_argument("--captions", type=int, default=1000)
     p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--encoder", choices=("", "minilm"), default="")
     for name, (_, option, default) in APART.items():
         p = sub.add_parser(name)
         p.add_argument(f"--{option}", type=int, nargs="+", default=default)

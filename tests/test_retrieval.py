@@ -173,3 +173,29 @@ def test_recall_of_a_judge_that_maps_all_to_one_point_is_chance():
     near = cosine_table(torch.ones(40, 3), torch.ones(40, 3))
     row = protocol_recalls(near, "all")
     assert row["R@10"] == 0.0 and row["MedR"] == pytest.approx(row["chance MedR"], abs=1)
+
+
+def test_a_generator_is_judged_from_the_terminal(trained, tmp_path, capsys):
+    from motionbook.models.stickgen.evaluate import judge_requests, make_requests
+    from motionbook.models.stickgen.generator import load_generator
+    from motionbook.models.stickgen.recipe import StickGenTraining, gather_clips, train_stickgen
+
+    small = dict(width=32, layers=1, heads=2, window=60, draws=16, batch_size=8, valid_share=0.0)
+    config = StickGenTraining(**small, steps=3, minutes=None, progress=False)
+    train_stickgen([trained / "train_data.pt"], tmp_path / "early", config)
+    folder, out = tmp_path / "early", tmp_path / "figures.json"
+    held, judge = str(trained / "held_out.pt"), str(trained / "judge")
+    line = ["evaluate", "stickgen", str(folder), held, "--evaluator", judge]
+    assert main([*line, "-o", str(out)]) == 0
+    row = json.loads(out.read_text())["judged"]
+    assert (row["sentences"], row["clips"]) == (7, 14) and row["judge"] == "motionbook retrieval"
+    assert row["real R@1"] >= 3 * row["chance R@1"] and row["real R@1"] > row["R@1"]
+    assert "R-precision of 7 sentences" in capsys.readouterr().out
+    assert main(["evaluate", "retrieval", judge, held, "--evaluator", judge]) == 2
+    assert "leave it out" in capsys.readouterr().err
+    early = load_generator(folder)
+    asked = make_requests(early, gather_clips([held], StickGenTraining()).clips, 60, 14)
+    other = load_evaluator(judge)
+    other.about = other.about | {"fps": 20.0}
+    with pytest.raises(ValueError, match="a judge of stick48 at 25"):
+        judge_requests(early, asked, other)

@@ -12,9 +12,16 @@ import pytest
 import torch
 
 from motionbook.cli import main
+from motionbook.core.files import sha256
 from motionbook.data.canonical import convert_dataset
 from motionbook.data.datasets import StickFigureDataset, collate_with_metadata
-from motionbook.data.text import examine_texts, load_encoder, model_digest
+from motionbook.data.text import (
+    MINILM_SHA256,
+    examine_texts,
+    find_minilm,
+    load_encoder,
+    model_digest,
+)
 from motionbook.schema.sample import load_canonical
 from motionbook.synthetic.raw_style100 import write_style100
 
@@ -207,6 +214,44 @@ def test_without_a_network_the_offline_encoder_is_named(converted, tmp_path, mon
     assert main([*map(str, line)]) == 2
     said = capsys.readouterr().err
     assert "--encoder minilm" in said and said.count("\n") == 1 and not (tmp_path / "t.pt").exists()
+
+
+@pytest.fixture(scope="module")
+def minilm():
+    "The offline encoder with its published weights."
+    pytest.importorskip("sentence_transformers")
+    try:
+        return load_encoder("minilm")
+    except ImportError as err:
+        pytest.skip(f"no weights of MiniLM: {err}")
+
+
+def test_minilm_has_the_published_weights_and_knows_meaning(minilm):
+    assert sha256(find_minilm() / "model.safetensors") == MINILM_SHA256
+    a, b, c = torch.nn.functional.normalize(
+        minilm.encode(
+            [
+                "a person walks slowly",
+                "somebody strolls at a leisurely pace",
+                "a man does a cartwheel",
+            ]
+        ),
+        dim=-1,
+    )
+    assert (minilm.width, a.shape) == (384, (384,)) and a @ b > max(a @ c, b @ c) + 0.1
+
+
+def test_minilms_embeddings_are_filled_with_zeros_and_say_whose_they_are(
+    minilm, converted, tmp_path
+):
+    out = tmp_path / "t.pt"
+    line = ("embed", converted / "canonical.pt", "--out", out, "--encoder", "minilm")
+    assert main([*map(str, line), "--cache", str(tmp_path / "cache")]) == 0
+    samples = load_canonical(out)
+    told = minilm.encode([samples[0]["description"]])[0]
+    assert samples[0]["embedding"].shape == (1024,) and not samples[0]["embedding"][384:].any()
+    assert torch.allclose(samples[0]["embedding"][:384], told, atol=1e-5) and told.any()
+    assert all(s["meta"]["encoder"] == minilm.identity() for s in samples)
 
 
 @pytest.mark.parametrize(

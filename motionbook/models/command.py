@@ -94,7 +94,8 @@ def run_evaluate(args: Namespace) -> dict:
     if args.recipe in EVALUATIONS:
         made = EVALUATIONS[args.recipe].run(args)
     else:
-        made = evaluate(args.recipe, args.checkpoint, args.data)
+        asked = {"evaluator": args.evaluator} if args.evaluator else {}
+        made = evaluate(args.recipe, args.checkpoint, args.data, **asked)
     if args.out:
         plain = {k: v for k, v in made.items() if k != "lines"}
         atomic_write(args.out, json.dumps(plain, indent=1, default=str).encode())
@@ -143,6 +144,11 @@ EVALUATE = Command(
             help="recordings, folders of them, or features; the recording after a repair",
         ),
         option("-o", "--out", role="output", help="also write every number here, as JSON"),
+        option(
+            "--evaluator",
+            role="input",
+            help="what `train retrieval` wrote: the judge of a generator's motions and sentences",
+        ),
     ),
     run_evaluate,
     lambda made: made["lines"],

@@ -24,6 +24,7 @@ class Recipe(NamedTuple):
     export: Callable | None = (
         None  # (folder, source, out) -> plain values: a file through the model
     )
+    judged: bool = False  # `evaluate` takes an evaluator of motion and text
 
 
 RECIPES = Registry("recipe")
@@ -121,5 +122,10 @@ def evaluate(
     if r.evaluate is None:
         raise ValueError(
             f"expected a recipe that evaluates: {', '.join(able) or 'none'}; got {name!r}"
+        )
+    if options.get("evaluator") and not r.judged:
+        judged = [n for n in able if RECIPES[n].judged]
+        raise ValueError(
+            f"expected no evaluator of motion and text for {name!r}, got one; leave it out, it is for {', '.join(judged) or 'none'}"
         )
     return r.evaluate(folder, paths, **options)

@@ -341,4 +341,5 @@ STICKGEN = Recipe(
     train_stickgen,
     _evaluate,
     'motionbook generate "a person walks" -o walk.html --checkpoint {out}',
+    judged=True,
 )
