@@ -126,7 +126,9 @@ def main():
     p.add_argument("what", choices=("train", "measure", "ship"))
     p.add_argument("paths", nargs=2, type=Path)
     p.add_argument("--minutes", type=float, default=3.0)
-    p.add_argument("--files", type=int, help="to train on, drawn at random; all where none is given")
+    p.add_argument(
+        "--files", type=int, help="to train on, drawn at random; all where none is given"
+    )
     p.add_argument("--clips", type=int, default=6, help="to measure on")
     a = p.parse_args()
     torch.set_num_threads(1)

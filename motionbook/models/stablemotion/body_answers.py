@@ -24,8 +24,8 @@ from motionbook.models.stablemotion.body_model import (
     JOINTS,
     BodyModel,
     detection_context,
-    world_paces,
     repair_context,
+    world_paces,
 )
 from .body_practice import curves
 from motionbook.models.stablemotion.body_windows import (

@@ -23,9 +23,9 @@ from motionbook.models.stablemotion.body_model import (
     JOINTS,
     BodyModel,
     detection_context,
-    world_paces,
     mirrored_windows,
     repair_context,
+    world_paces,
 )
 from motionbook.models.stablemotion.body_windows import (
     BodyClip,
