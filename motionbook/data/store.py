@@ -96,8 +96,8 @@ def write_store(
     out = Path(out)
     if not len(samples):
         raise ValueError(f"{samples.name}: expected at least one sample, got none")
+    clear_leftovers(out)  # before the folder is locked, because it locks it as well
     with one_run(out):
-        clear_leftovers(out)
         known = encoder_of(samples[0])
         _claim(out, {"store": 1, "samples": len(samples), "rows": rows, "mark": samples.mark()})
         shards = []
