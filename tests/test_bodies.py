@@ -45,6 +45,98 @@ def model():
     return BodyModel(32, SMALL).eval()
 
 
+def practised(walks, frames=40, seed=0):
+    "A small model with what it practises on: a few broken windows of walkers."
+    from motionbook.models.stablemotion.body_cleaner import clip_at_rate
+    from motionbook.models.stablemotion.body_practice import (
+        BodyPractised,
+        fault_bank,
+        hole_windows,
+    )
+    from motionbook.models.stablemotion.body_recipe import set_statistics
+
+    clips = [clip_at_rate(w) for w in walks]
+    faults, holes = fault_bank(clips, 8, frames, seed), hole_windows(clips, 1, frames, seed)
+    torch.manual_seed(seed)
+    model = BodyModel(frames, DiTConfig(layers=1, heads=2, width=32))
+    set_statistics(model, faults, None, 1e-3)
+    return model, BodyPractised(model, faults, holes, 8, mirror=False)
+
+
+def test_the_detector_learns_a_few_windows_by_heart_without_seeing_their_labels():
+    from motionbook.models.stablemotion.objective import bits, stablemotion_loss
+
+    model, data = practised([person("walk", 5.0, fps=20.0, seed=k) for k in range(2)])
+    loss = stablemotion_loss(model.labels, model.noise.schedule, model.noise.kind)
+    optimizer = torch.optim.AdamW(model.net.parameters(), 3e-3)
+    bad = data.faults.label
+    assert 0.2 < bad.float().mean() < 0.8
+    for _ in range(90):
+        optimizer.zero_grad()
+        loss(model.net, data._detect(8))["detect"].backward()
+        optimizer.step()
+    x, ask, _, context = data._detect(32)
+    with torch.no_grad():
+        times, asked = torch.zeros(len(x), dtype=torch.long), bits(ask, model.labels)
+        said = model.net(x, times, asked, None, context)[..., -1]
+        lied = torch.cat([x[..., :-1], -x[..., -1:]], -1)
+        assert torch.equal(model.net(lied, times, asked, None, context)[..., -1], said)
+    truth = x[..., -1]
+    assert (said - truth).square().mean() < 0.3 * truth.var()
+
+
+def test_a_detector_is_asked_with_what_it_practised_with(monkeypatch):
+    import motionbook.models.stablemotion.body_answers as page
+    from motionbook.models.stablemotion.body_cleaner import clip_at_rate
+    from motionbook.models.stablemotion.body_windows import encode_windows
+
+    walk = person("walk", 5.0, fps=20.0, seed=0)
+    model, data = practised([walk])
+    clip = clip_at_rate(walk).cut(0, 40)
+    features = encode_windows([clip])[0]
+    data.faults = data.faults._replace(broken=features.expand_as(data.faults.broken))
+    context, seen = data._detect(1)[3], []
+    real = page.sample_windows
+    keep = lambda m, x, ask, context, *more, **options: (
+        seen.append(context) or real(m, x, ask, context, *more, **options)
+    )
+    monkeypatch.setattr(page, "sample_windows", keep)
+    page.body_labels(model, clip)
+    torch.testing.assert_close(seen[0], context)
+
+
+def test_a_detector_no_better_than_flagging_all_is_not_used(monkeypatch):
+    import motionbook.models.stablemotion.body_recipe as page
+    from motionbook.models.stablemotion.body_cleaner import clip_at_rate
+
+    model, _ = practised([person("walk", 5.0, fps=20.0, seed=0)])
+    clips = [clip_at_rate(person("walk", 8.0, fps=20.0, seed=1))]
+    told = page.judge_bodies(model, clips, tries=4)  # untrained: it says the same of all
+    assert told["threshold"] > 1 and told["f1"] < told["f1 of flagging all"] + page.BETTER
+    knows, real = {}, page.break_clip
+
+    def broken(*args, **options):
+        made = real(*args, **options)
+        knows["label"] = made.label
+        return made
+
+    monkeypatch.setattr(page, "break_clip", broken)
+    monkeypatch.setattr(page, "body_labels", lambda *a: 0.1 + 0.8 * knows["label"].float())
+    told = page.judge_bodies(model, clips, tries=4)
+    assert told["f1"] == 1.0 and told["threshold"] == pytest.approx(0.9)
+
+
+def test_the_pace_of_a_joint_is_that_of_the_room():
+    from motionbook.models.stablemotion.body_cleaner import clip_at_rate
+    from motionbook.models.stablemotion.body_model import world_paces
+    from motionbook.models.stablemotion.body_windows import encode_windows
+
+    clip = clip_at_rate(person("walk", 3.0, fps=20.0, seed=5))
+    paces = world_paces(encode_windows([clip])[0])[0, 1:]
+    truth = clip.joints.diff(dim=0).norm(dim=-1) * clip.fps
+    assert (10 ** (paces - 1) - 0.01 - truth).abs().max() < 0.02
+
+
 def test_a_folder_of_bvh_is_learned_as_bodies(checkpoint):
     from motionbook.models.registry import kind_in
 

@@ -25,6 +25,7 @@ from motionbook.models.stablemotion.body_model import (
     BodyModel,
     detection_context,
     repair_context,
+    world_paces,
 )
 from .body_practice import curves
 from motionbook.models.stablemotion.body_windows import (
@@ -128,7 +129,9 @@ def body_labels(
     for w in cut_windows(model, clip, torch.ones(len(clip), dtype=torch.bool)):
         x = torch.nn.functional.pad(w.seen, (0, 1))
         ask = model.labels.expand_as(x)
-        context = detection_context(w.seen) if model.look.estimates else None
+        context = None
+        if model.look.estimates:
+            context = detection_context(w.seen, world_paces(w.features, model.look.heading))
         for _ in range(more + 1):
             noise = torch.randn(len(clip), x.shape[-1], generator=g)[w.at]
             made = sample_windows(model, x, ask, context, noise, steps, generator=g)

@@ -25,6 +25,7 @@ from motionbook.models.stablemotion.body_model import (
     detection_context,
     mirrored_windows,
     repair_context,
+    world_paces,
 )
 from motionbook.models.stablemotion.body_windows import (
     BodyClip,
@@ -229,6 +230,7 @@ class BodyPractised:
         self, model: BodyModel, faults: Faults, holes: Holes, draws: int, mirror: bool = True
     ):
         self.model, self.columns = [model.normalise], model.columns
+        self.heading = model.look.heading
         self.faults, self.holes, self.draws = faults, holes, draws
         self.estimates, self.mirror = model.look.estimates, mirror
 
@@ -252,9 +254,12 @@ class BodyPractised:
         self._turned = (torch.rand(n) < 0.5) & self.mirror
         return [v[at] for v in bank]
 
+    def _mirrored(self, features: Tensor) -> Tensor:
+        return mirrored_windows(self._turned, features)[0]
+
     def _seen(self, features: Tensor) -> Tensor:
         "Mirrored and normalised."
-        return self.model[0](mirrored_windows(self._turned, features)[0])
+        return self.model[0](self._mirrored(features))
 
     def _row(self, x: Tensor, label: Tensor, ask: Tensor, judged: Tensor, context: Tensor) -> tuple:
         "With the label as the last number."
@@ -267,7 +272,8 @@ class BodyPractised:
         x = self._seen(broken)
         asks = torch.arange(x.shape[-1] + 1) == x.shape[-1]
         ask = asks.expand(*label.shape, -1)
-        return self._row(x, label, ask, torch.ones_like(judged), detection_context(x))
+        context = detection_context(x, world_paces(self._mirrored(broken), self.heading))
+        return self._row(x, label, ask, torch.ones_like(judged), context)
 
     def _repair(self, n: int) -> tuple:
         broken, meets, frees, curve, _, asked, judged = self._drawn(self.faults, n)
