@@ -103,11 +103,11 @@ def speed(model: StickGenerator, refiner: Path | None) -> dict[str, float]:
     return {"drawn": seconds / min(took), "drawn_and_refined": seconds / min(both)}
 
 
-def train_judge(folder: Path, clips, encoder: str, steps: int):
+def train_judge(folder: Path, clips, encoder: str, steps: int, seed: int):
     "A judge of sentences and figures."
     known = load_encoder(encoder).identity() | {"name": encoder}
     sides = CaptionSides(embed_clips(clips, sentence_embedder(known)), [])
-    config = RetrievalTraining(steps=steps, valid_share=0, progress=False)
+    config = RetrievalTraining(steps=steps, seed=seed, valid_share=0, progress=False)
     train_on_captions(sides, folder, config, known)
 
 
@@ -146,7 +146,9 @@ def judged(model: StickGenerator, asked: Requests, a) -> dict:
     bandai = [c for c in clips if c.name.startswith("bandai")]
     others = [*bandai, *(c for c in clips if trial(c) in kept - tested)]
     if not a.judge.exists():
-        train_judge(a.judge, others + known * a.overlap, a.judge_encoder, a.judge_steps)
+        train_judge(
+            a.judge, others + known * a.overlap, a.judge_encoder, a.judge_steps, a.judge_seed
+        )
     judge = load_evaluator(a.judge)
     print(f"\njudge of {judge.about['clips']} clips, {judge.about['sentences']} sentences")
     rows = precision(model, asked, judge, known[:: len(VIEWS)], a.draws)
@@ -175,6 +177,7 @@ def main():
     p.add_argument("--judge", type=Path)
     p.add_argument("--judge-encoder", default="minilm")
     p.add_argument("--judge-steps", type=int, default=400)
+    p.add_argument("--judge-seed", type=int, default=0)
     p.add_argument("--overlap", action="store_true")
     p.add_argument("--draws", type=int, default=4)
     p.add_argument("--cache", type=Path, help="keep the judge's clips here, unembedded")
