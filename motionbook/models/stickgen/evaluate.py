@@ -158,6 +158,8 @@ def evaluate_stickgen(
     frames = min(100, int(torch.tensor([len(c.joints) for c in clips]).float().median()))
     asked = make_requests(model, clips, frames, most)
     drawn = draw_nearest(model, asked.condition, tries)
+    if not drawn.joints[drawn.there].isfinite().all():
+        raise ValueError(f"{folder}: expected drawings in numbers, got NaN; train the generator")
     actors = int(asked.condition.actors.max())
     facts: dict[str, Any] = {
         "checkpoint": str(folder),
