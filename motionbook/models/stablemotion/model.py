@@ -73,7 +73,7 @@ def window_starts(
     every = sorted({*range(0, frames - window, max(1, window // 2)), frames - window})
     return [a for a in every if asked[a : a + window].any()]
 
-
+# %% ../../../nbs/models/stablemotion/model.ipynb #104216d4
 @torch.no_grad()
 def sample_long(
     model: TrackModel,

@@ -206,7 +206,7 @@ def random_turns(n: int, dims: int, mirrored: Tensor) -> Tensor:  # [n c c], [n]
     flip[:, 0] = 1 - 2.0 * mirrored
     return turn * flip[:, None]
 
-
+# %% ../../../nbs/models/stablemotion/practice.ipynb #81b1385a
 class Practised:
     "Windows of both tasks, as data for `fit`."
 

@@ -281,7 +281,7 @@ class TrainedTracks(NamedTuple):
     clips: Tracks
     split: Split
 
-
+# %% ../../../nbs/models/stablemotion/recipe.ipynb #d4bbde4b
 def train_tracks(
     tracks: Tracks,
     folder: str | Path | None,
@@ -325,7 +325,7 @@ def train_tracks(
 
 LEAST_BODY = 40  # frames of a clip of a body, two seconds
 
-
+# %% ../../../nbs/models/stablemotion/recipe.ipynb #4e7a2525
 def train_stablemotion(
     paths: Sequence[str | Path],  # recordings, folders of them
     folder: str | Path,  # the checkpoint
