@@ -1,5 +1,6 @@
 "The docs site, built without Quarto and opened in a browser: pages render, search finds, links hold."
 
+import functools
 import os
 import re
 import subprocess
@@ -79,14 +80,15 @@ def test_every_notebook_has_a_page(site):
 
 def test_links_hold(site):
     found = {p: Links(p.read_text(encoding="utf-8")) for p in pages(site)}
-    dead = []
+    dead, exists = [], functools.cache(Path.exists)
+    place = functools.cache(lambda folder, path: (folder / path).resolve())
     for page, links in found.items():
         for target in links.targets:
             if re.match(r"(https?|data|mailto|javascript):", target):
                 continue
             path, anchor = urldefrag(unquote(target).split("?")[0])
-            there = (page.parent / path).resolve() if path else page
-            if not there.exists() or (
+            there = place(page.parent, path) if path else page
+            if not exists(there) or (
                 anchor and there in found and anchor not in found[there].anchors
             ):
                 dead.append(f"{page.relative_to(site)} -> {target}")
