@@ -37,7 +37,15 @@ setup(
     ],
     python_requires=">=" + cfg["min_python"],
     packages=find_packages(include=["motionbook*"]),
-    package_data={"motionbook": ["assets/*", "assets/configs/*", "assets/human/*", "assets/stickgen/*", "py.typed"]},
+    package_data={
+        "motionbook": [
+            "assets/*",
+            "assets/configs/*",
+            "assets/human/*",
+            "assets/stickgen/*",
+            "py.typed",
+        ]
+    },
     install_requires=cfg["requirements"].split(),
     extras_require={
         "dlc": needs("dlc"),
