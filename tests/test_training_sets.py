@@ -141,7 +141,6 @@ def test_the_first_systems_metadata_example_trains(tmp_path):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     "A sentence-transformers model in a folder: a BERT of a few words."
-    pytest.importorskip("sentence_transformers")
     from sentence_transformers import SentenceTransformer, models
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
@@ -200,7 +199,6 @@ def test_what_a_model_does_not_read_is_said(model):
 
 
 def test_a_folder_without_a_model_is_named(tmp_path, capsys):
-    pytest.importorskip("sentence_transformers")
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "config.json").write_text("{}")
     with pytest.raises(ValueError, match="a model of sentence-transformers"):
@@ -208,7 +206,6 @@ def test_a_folder_without_a_model_is_named(tmp_path, capsys):
 
 
 def test_without_a_network_the_offline_encoder_is_named(converted, tmp_path, monkeypatch, capsys):
-    pytest.importorskip("sentence_transformers")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     line = ("embed", converted, "--out", tmp_path / "t.pt", "--encoder", "nobody/no-such-model")
     assert main([*map(str, line)]) == 2
@@ -219,7 +216,6 @@ def test_without_a_network_the_offline_encoder_is_named(converted, tmp_path, mon
 @pytest.fixture(scope="module")
 def minilm():
     "The offline encoder with its published weights."
-    pytest.importorskip("sentence_transformers")
     try:
         return load_encoder("minilm")
     except ImportError as err:
