@@ -67,6 +67,7 @@ def test_a_squat_settles_the_order_of_the_kinects_angles(uiprmd):
         o: feet_move(kinect_motion(x, a, o)) for o in ("xyz", "xzy", "yxz", "yzx", "zxy", "zyx")
     }
     best = min(moved, key=moved.get)
+    print({o: f"{100 * v:.0f} cm" for o, v in moved.items()})
     assert best == "zxy" and moved[best] < 0.05
     assert min(v for o, v in moved.items() if o != best) > 3 * moved[best]
 
