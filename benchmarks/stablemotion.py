@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import torch
+from motionbook.models.stablemotion.trial import BAND
 from tracks import METHODS, NAN, PLANS, planted, recordings, scored, trusted_points
 
 from motionbook.core.motion import Scene
@@ -26,7 +27,6 @@ from motionbook.filters.takes import cut_motion
 from motionbook.models.stablemotion.answers import fill_view, soft_labels
 from motionbook.models.stablemotion.cleaner import TrackCleaner, learned_filler
 from motionbook.models.stablemotion.recipe import (
-    BAND,
     StableMotionTraining,
     Tracks,
     as_source,
