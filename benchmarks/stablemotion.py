@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 
 import torch
-from motionbook.models.stablemotion.trial import BAND
 from tracks import METHODS, NAN, PLANS, planted, recordings, scored, trusted_points
 
 from motionbook.core.motion import Scene
@@ -33,6 +32,7 @@ from motionbook.models.stablemotion.recipe import (
     train_tracks,
 )
 from motionbook.models.stablemotion.tracks import repair_view
+from motionbook.models.stablemotion.trial import BAND
 
 TRAIN = 0.6  # share of the time that is learned from
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
-from .trial import calibrate, judge_detector
 from pydantic import Field, model_validator
 
 from ...converters.base import scenes
@@ -42,6 +41,7 @@ from motionbook.models.stablemotion.practice import (
     doubt_bank,
     hole_bank,
 )
+from .trial import calibrate, judge_detector
 from ...training.command import Recipe
 from ...training.config import TrainConfig
 from ...training.loop import Fitted, fit
