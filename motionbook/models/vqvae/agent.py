@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from ...core.config import ConfigLoader, load_config
+from ...core.config import ConfigLoader, FrozenConfig, load_config
 from ...core.robot_clip import RobotClip
 from ...features.dof.joint_maps import joint_map
 from .coding import CodedMotion, DecodedMotion, decode_clip, encode_clip
@@ -23,14 +23,14 @@ from .losses import Distance
 from .motions import Library, load_library
 from .network import MotionVQVAE
 from .prior import CodePrior, generate, load_prior, train_prior
-from .recipe import TrainedVQVAE, VQVAETraining, load_vqvae, train_on_library
+from .recipe import VQVAETraining, load_vqvae, train_on_library
+from ...training.command import TrainedModel
 from ...training.config import TrainConfig
 
 # %% ../../../nbs/models/vqvae/agent.ipynb #8d0d82c9
-class AgentConfig(BaseModel):
+class AgentConfig(FrozenConfig):
     "The first system's configuration."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     batch_size: int = Field(256, ge=1, description="windows in a step")
     window_size: int = Field(32, ge=4, description="frames of a window")
     total_iter: int = Field(10_000, ge=1, description="steps")
@@ -184,7 +184,7 @@ class MVQVAEAgent:
     def fit(
         self,
         resume: bool = True,  # go on with a run that is in the folder
-    ) -> TrainedVQVAE:
+    ) -> TrainedModel:
         "Train; checkpoints lie in `out_dir`."
         if self.library is None:
             raise ValueError("expected a motion file first; call setup_from_file(path)")

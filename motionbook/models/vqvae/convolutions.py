@@ -10,9 +10,10 @@ __all__ = ['PRESETS', 'ACTIVATIONS', 'VQVAEConfig', 'ChannelNorm', 'make_norm', 
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from ...core.config import FrozenConfig
 from .grids import Form
 
 # %% ../../../nbs/models/vqvae/convolutions.ipynb #fc57c31d
@@ -24,10 +25,9 @@ PRESETS = {
 }
 
 
-class VQVAEConfig(BaseModel):
+class VQVAEConfig(FrozenConfig):
     "What a network between motion and codes is made of."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     preset: Literal["seed", "small", "tiny", "blocks"] = Field(
         "seed", description="sizes of the first system, for a processor, for a try; or blocks"
     )
