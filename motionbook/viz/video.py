@@ -180,7 +180,9 @@ def progress_bar(
     from tqdm import tqdm
 
     look = dict(desc=Path(path).name, unit="picture", delay=2, leave=False)
-    return tqdm(pictures, total=count, disable=None if progress else True, **look)  # None: where nobody looks
+    return tqdm(
+        pictures, total=count, disable=None if progress else True, **look
+    )  # None: where nobody looks
 
 # %% ../../nbs/viz/video.ipynb #2d5af281
 def _write_gif(path: Path, pictures: Iterator[np.ndarray], delays: list[int]):
