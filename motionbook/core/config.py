@@ -86,11 +86,11 @@ class ConfigLoader:
         "The file's content as nested dicts."
         return read_yaml(self.path)
 
-# %% ../../nbs/core/config.ipynb #c58e28b8
+# %% ../../nbs/core/config.ipynb #6dd732f1
 class FrozenConfig(BaseModel):
     "Settings that stay as they were made; a name that is none of them is an error."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 # %% ../../nbs/core/config.ipynb #8612d57e
 Model = TypeVar("Model", bound=BaseModel)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['GeneratorLoop', 'STICKGEN', 'StickGenData', 'StickGenTraining', 'embedder', 'model_encoder', 'FoundClips',
-           'open_clips', 'check_width', 'record_clips', 'gather_clips', 'known_medium', 'start_generator',
-           'train_on_clips', 'train_stickgen']
+           'open_clips', 'check_width', 'record_clips', 'gather_clips', 'known_medium', 'split_names',
+           'start_generator', 'train_on_clips', 'train_stickgen']
 
 # %% ../../../nbs/models/stickgen/recipe.ipynb #3ba198c8
 from collections.abc import Sequence
@@ -243,6 +243,12 @@ def known_medium(clips: Sequence[StickClip]) -> tuple[StickClip, ...]:
     )
 
 # %% ../../../nbs/models/stickgen/recipe.ipynb #267d9d3d
+def split_names(clips: Sequence[StickClip], config: StickGenTraining) -> Sides:
+    "No recording on both sides; a single clip is for training."
+    names = [k.name for k in clips]
+    return Sides.of(clips, hold_out_share(names, share=config.valid_share, seed=config.seed))
+
+
 def start_generator(data: StickWindows, config: StickGenTraining) -> StickGenerator:
     "The model before its first step, knowing its statistics."
     torch.manual_seed(config.seed)
@@ -262,10 +268,8 @@ def train_on_clips(
     split: Sides | None = None,  # None = a share of the clips is held out
 ) -> TrainedModel:
     "Train a generator on clips."
-    c, clips = config, list(found.clips)
-    if split is None:
-        names = [k.name for k in clips]
-        split = Sides.of(clips, hold_out_share(names, share=c.valid_share, seed=c.seed))
+    c = config
+    split = split_names(found.clips, c) if split is None else split
     data = StickWindows(split.train, c.actors, c.windows(), c.draws, c.seed)
     few = (
         StickWindows(split.valid, c.actors, c.windows(), max(8, c.draws // 20), c.seed + 1)
