@@ -160,6 +160,8 @@ SCHEMES: dict[str, dict[str, Any]] = {
     "3 stages of 8": dict(quantiser="residual", heads=3, head_codes=8),
     "no quantiser, 3 wide": dict(quantiser="none", code_dim=3),
     "blocks": dict(form="blocks", quantiser="heads", bits=67.5),
+    "blocks, no quantiser": dict(form="blocks", quantiser="none", bits=67.5),
+    "pca": dict(form="blocks", quantiser="heads", bits=67.5),
     "8 heads of 10": dict(quantiser="heads", heads=8, head_codes=10, code_dim=64),
     "fsq 10 × 8": dict(quantiser="fsq", levels=(10,) * 8),
     "3 stages of 512": dict(quantiser="residual", heads=3, head_codes=512),
