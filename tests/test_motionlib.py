@@ -149,6 +149,9 @@ def test_commands_take_the_robot_from_its_file(tmp_path, capsys, real_data):
     assert (tmp_path / "mended.pkl").exists()
     assert main(["view", str(walk), "-o", str(tmp_path / "walk.html"), *told]) == 0
     assert main(["compare", str(walk), "--methods", "hold", *told]) == 0
+    assert main(["features", "dof", str(walk), "--out", str(tmp_path / "dof"), *told]) == 0
+    assert main(["features", "dof", str(walk), "--out", str(tmp_path / "no")]) == 2
+    assert "--robot FILE" in capsys.readouterr().err
     assert main(["info", str(walk), "--robot", "g1_24"]) == 2
     assert "did you mean" in capsys.readouterr().err
     write(Scene((person(seconds=1),)), tmp_path / "person.bvh")

@@ -29,7 +29,13 @@ from motionbook.models.vqvae.coding import (
 )
 from .convolutions import VQVAEConfig
 from .grids import join_codes
-from .motions import Library, clip_frames, load_library, resample_clip
+from motionbook.models.vqvae.motions import (
+    Library,
+    clip_frames,
+    load_library,
+    resample_clip,
+    tilt_of,
+)
 from .network import MotionVQVAE, decode, encode
 from .recipe import VQVAETraining, load_vqvae, train_vqvae
 from .root_path import move_bits
@@ -113,9 +119,10 @@ def _uncoded(model: MotionVQVAE, clip: RobotClip) -> RobotClip:
     "Through a network without a quantiser."
     from motionbook.features.dof.dof_vectors import decode_dof, start_of
 
-    x = clip_frames(clip)
+    tilt = tilt_of(model.parts)
+    x = clip_frames(clip, tilt)
     y = decode(model, encode(model, x), len(x))
-    made = decode_dof(y, clip.fps, start_of(clip.root_pos, clip.root_rot), tilt=True)
+    made = decode_dof(y, clip.fps, start_of(clip.root_pos, clip.root_rot), tilt)
     return clip.replace(root_pos=made.root_pos, root_rot=made.root_rot, dof=made.dof)
 
 # %% ../../../nbs/models/vqvae/judge.ipynb #11f1fcaf
