@@ -53,6 +53,20 @@ def slerp_quaternions(
     return mixed / mixed.norm(dim=-1, keepdim=True)
 
 # %% ../../nbs/data/motion_library.ipynb #4146acab
+def _check_one_robot(clips: Sequence[RobotClip]):
+    "ValueError where two clips have other joints."
+    first = clips[0]
+    for c in clips:
+        if c.joints != first.joints:
+            a, b = len(c.joints), len(first.joints)
+            got = (
+                f"{a} joints in {c.name!r} and {b} in"
+                if a != b
+                else f"other joint names in {c.name!r} than in"
+            )
+            raise ValueError(f"expected clips of one robot, got {got} {first.name!r}")
+
+# %% ../../nbs/data/motion_library.ipynb #d61adc39
 class MotionLibrary(Sequence[RobotClip]):
     "Clips of one robot, by number, by weight and by time."
 
@@ -64,17 +78,8 @@ class MotionLibrary(Sequence[RobotClip]):
         self.clips = tuple(clips)
         if not self.clips:
             raise ValueError("expected clips, got none")
-        first = self.clips[0]
-        for c in self.clips:
-            if c.joints != first.joints:
-                a, b = len(c.joints), len(first.joints)
-                got = (
-                    f"{a} joints in {c.name!r} and {b} in"
-                    if a != b
-                    else f"other joint names in {c.name!r} than in"
-                )
-                raise ValueError(f"expected clips of one robot, got {got} {first.name!r}")
-        self.joints = first.joints
+        _check_one_robot(self.clips)
+        self.joints = self.clips[0].joints
         w = self.lengths.clamp_min(1e-6) if weights is None else torch.as_tensor(weights).double()
         if w.shape != (len(self),) or not (w.isfinite().all() and (w >= 0).all() and w.sum() > 0):
             raise ValueError(f"expected {len(self)} weights of 0 or more, got {list(w.shape)}")

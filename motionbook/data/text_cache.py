@@ -39,6 +39,26 @@ def _pack(keys: Sequence[bytes], vectors: Tensor) -> bytes:
     return save({"keys": rows, "vectors": vectors.float().contiguous()})
 
 # %% ../../nbs/data/text_cache.ipynb #50d283b6
+def _read_piece(path: Path, width: int) -> tuple[np.ndarray, np.ndarray]:
+    "Keys and vectors of a file, mapped."
+    arrays, _ = map_arrays(path)
+    keys, vectors = arrays["keys"], arrays["vectors"]
+    if vectors.shape != (len(keys), width) or not np.isfinite(vectors).all():
+        raise ValueError(f"{path.name}: expected {len(keys)} finite vectors")
+    return keys, vectors
+
+
+def _write_piece(folder: Path, encoder: TextEncoder, texts: Sequence[str]) -> Path:
+    "Embed some sentences and write them down."
+    keys, vectors = [text_key(t) for t in texts], encoder.encode(texts)
+    if vectors.shape != (len(texts), encoder.width) or not vectors.isfinite().all():
+        raise ValueError(
+            f"{encoder.name}: expected finite embeddings {[len(texts), encoder.width]}, got {list(vectors.shape)} or numbers that are not finite"
+        )
+    name = hashlib.blake2b(b"".join(keys), digest_size=16).hexdigest()
+    return atomic_write(folder / f"{name}.safetensors", _pack(keys, vectors))
+
+# %% ../../nbs/data/text_cache.ipynb #819c764a
 class TextCache:
     "Embeddings of one encoder in a folder."
 
@@ -56,10 +76,7 @@ class TextCache:
 
     def _know(self, path: Path):
         "Keep in mind what a file holds."
-        arrays, _ = map_arrays(path)
-        keys, vectors = arrays["keys"], arrays["vectors"]
-        if vectors.shape != (len(keys), self.encoder.width) or not np.isfinite(vectors).all():
-            raise ValueError(f"{path.name}: expected {len(keys)} finite vectors")
+        keys, vectors = _read_piece(path, self.encoder.width)
         self.files.append(vectors)
         self.places |= {k.tobytes(): (len(self.files) - 1, row) for row, k in enumerate(keys)}
 
@@ -77,19 +94,9 @@ class TextCache:
         new = self.missing(texts)
         for first in range(0, len(new), PIECE):
             piece = new[first : first + PIECE]
-            self._know(self._add(piece))
+            self._know(_write_piece(self.folder, self.encoder, piece))
             tick(len(piece))
         return len(new)
-
-    def _add(self, texts: Sequence[str]) -> Path:
-        "Embed some sentences and write them down."
-        keys, vectors = [text_key(t) for t in texts], self.encoder.encode(texts)
-        if vectors.shape != (len(texts), self.encoder.width) or not vectors.isfinite().all():
-            raise ValueError(
-                f"{self.encoder.name}: expected finite embeddings {[len(texts), self.encoder.width]}, got {list(vectors.shape)} or numbers that are not finite"
-            )
-        name = hashlib.blake2b(b"".join(keys), digest_size=16).hexdigest()
-        return atomic_write(self.folder / f"{name}.safetensors", _pack(keys, vectors))
 
     def embeddings(
         self,
