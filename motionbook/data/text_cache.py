@@ -80,18 +80,16 @@ class TextCache:
         self.files.append(vectors)
         self.places |= {k.tobytes(): (len(self.files) - 1, row) for row, k in enumerate(keys)}
 
-    def missing(self, texts: Iterable[str]) -> list[str]:  # shortest first
-        "Sentences that are not embedded yet, each once; empty ones need no encoder."
-        new = {t for t in texts if t and text_key(t) not in self.places}
-        return sorted(new, key=lambda t: (len(t), t))
-
     def fill(
         self,
         texts: Iterable[str],  # clean
         tick: Callable[[int], Any] = lambda n: None,  # told how many are done
     ) -> int:  # how many were new
         "Embed what is missing, a file at a time."
-        new = self.missing(texts)
+        new = {
+            t for t in texts if t and text_key(t) not in self.places
+        }  # empty ones need no encoder
+        new = sorted(new, key=lambda t: (len(t), t))
         for first in range(0, len(new), PIECE):
             piece = new[first : first + PIECE]
             self._know(_write_piece(self.folder, self.encoder, piece))
