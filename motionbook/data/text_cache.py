@@ -8,7 +8,7 @@ __all__ = ['PIECE', 'text_key', 'TextCache']
 # %% ../../nbs/data/text_cache.ipynb #9ce6e02b
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,12 @@ def _read_piece(path: Path, width: int) -> tuple[np.ndarray, np.ndarray]:
     if vectors.shape != (len(keys), width) or not np.isfinite(vectors).all():
         raise ValueError(f"{path.name}: expected {len(keys)} finite vectors")
     return keys, vectors
+
+
+def _unknown_texts(texts: Iterable[str], known: Container[bytes]) -> list[str]:  # shortest first
+    "Sentences whose keys are not known, each once; empty ones need no encoder."
+    new = {t for t in texts if t and text_key(t) not in known}
+    return sorted(new, key=lambda t: (len(t), t))
 
 
 def _write_piece(folder: Path, encoder: TextEncoder, texts: Sequence[str]) -> Path:
@@ -86,10 +92,7 @@ class TextCache:
         tick: Callable[[int], Any] = lambda n: None,  # told how many are done
     ) -> int:  # how many were new
         "Embed what is missing, a file at a time."
-        new = {
-            t for t in texts if t and text_key(t) not in self.places
-        }  # empty ones need no encoder
-        new = sorted(new, key=lambda t: (len(t), t))
+        new = _unknown_texts(texts, self.places)
         for first in range(0, len(new), PIECE):
             piece = new[first : first + PIECE]
             self._know(_write_piece(self.folder, self.encoder, piece))
@@ -102,8 +105,7 @@ class TextCache:
     ) -> Tensor:  # [n 1024] float32; an empty sentence is zeros
         "Embeddings as training files hold them."
         rows = np.zeros((len(texts), self.encoder.width), np.float32)
-        for row, t in zip(rows, texts):
-            if t:
-                file, k = self.places[text_key(t)]
-                row[:] = self.files[file][k]
+        for row, t in ((r, t) for r, t in zip(rows, texts) if t):
+            file, k = self.places[text_key(t)]
+            row[:] = self.files[file][k]
         return pad_embeddings(torch.from_numpy(rows))
