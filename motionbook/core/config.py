@@ -117,7 +117,7 @@ def _part(model: type[BaseModel], field: FieldInfo) -> type[BaseModel] | None:
 class Parts(BaseModel):
     "A configuration made of others; their settings are given and read without naming the part."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs):

@@ -50,7 +50,8 @@ def add_options(
         p.add_argument(
             "--" + name.replace("_", "-"),
             dest=f"field_{name}",
-            nargs="*" if many else None,
+            nargs="*" if many else "?" if field.annotation is bool else None,
+            const="true" if field.annotation is bool else None,
             metavar=name.upper().split("_")[-1],
             default=argparse.SUPPRESS,
             help=f"{field.description or name} (default: {usual})".replace("%", "%%"),

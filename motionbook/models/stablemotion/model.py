@@ -101,18 +101,8 @@ def sample_long(
         asked, beside = bits(ask[at], model.labels), context[at]
         network = lambda x, t, asked=asked, beside=beside: model.net(x, t, asked, None, beside)
         part = None if draft is None else Draft(draft.values[at], draft.share[at])
-        made = sample(
-            network,
-            noise[at],
-            schedule,
-            steps,
-            sampler,
-            kind,
-            Known(known[at], ~ask[at], False),
-            None,
-            g,
-            part,
-        )
+        told = Known(known[at], ~ask[at], False)
+        made = sample(network, noise[at], schedule, steps, sampler, kind, told, None, g, part)
         total.index_add_(0, at.flatten(), (made * ramp).flatten(0, 1))
         weight.index_add_(0, at.flatten(), ramp.expand(len(at), -1, -1).flatten(0, 1))
     return torch.where(ask & (weight > 0), total / weight.clamp_min(1e-9), known)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['GeneratorLoop', 'STICKGEN', 'StickGenData', 'StickGenTraining', 'embedder', 'model_encoder', 'FoundClips',
-           'open_clips', 'check_width', 'record_clips', 'gather_clips', 'known_medium', 'Sides', 'TrainedGenerator',
-           'start_generator', 'train_on_clips', 'train_stickgen']
+           'open_clips', 'check_width', 'record_clips', 'gather_clips', 'known_medium', 'Sides', 'split_names',
+           'TrainedGenerator', 'start_generator', 'train_on_clips', 'train_stickgen']
 
 # %% ../../../nbs/models/stickgen/recipe.ipynb #3ba198c8
 from collections.abc import Sequence
@@ -257,6 +257,14 @@ class Sides(NamedTuple):
     valid: list[StickClip]
 
 
+def split_names(clips: Sequence[StickClip], config: StickGenTraining) -> Sides:
+    "No recording on both sides; a single clip is for training."
+    if not config.valid_share or len(clips) < 2:
+        return Sides(list(clips), [])
+    split = split_by([k.name for k in clips], valid=config.valid_share, seed=config.seed)
+    return Sides(*([clips[i] for i in side.tolist()] for side in (split.train, split.valid)))
+
+
 class TrainedGenerator(NamedTuple):
     "What training leaves."
 
@@ -285,16 +293,8 @@ def train_on_clips(
     split: Sides | None = None,  # None = a share of the clips is held out
 ) -> TrainedGenerator:
     "Train a generator on clips."
-    c, clips = config, list(found.clips)
-    if split is None:
-        held = (
-            set(split_by([k.name for k in clips], valid=c.valid_share, seed=c.seed).valid.tolist())
-            if c.valid_share and len(clips) > 1
-            else set()
-        )
-        split = Sides(
-            [k for i, k in enumerate(clips) if i not in held], [clips[i] for i in sorted(held)]
-        )
+    c = config
+    split = split_names(found.clips, c) if split is None else split
     data = StickWindows(split.train, c.actors, c.windows(), c.draws, c.seed)
     few = (
         StickWindows(split.valid, c.actors, c.windows(), max(8, c.draws // 20), c.seed + 1)

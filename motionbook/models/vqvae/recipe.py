@@ -19,6 +19,7 @@ from torch import Tensor
 from ...core.config import Parts, with_defaults
 from ...core.files import bad_file
 from ...data.splits import Split
+from ...features.dof.dof_vectors import Tilt
 from .blocks import learn_blocks, plan_blocks
 from .convolutions import VQVAEConfig
 from .grids import usage_since
@@ -67,6 +68,14 @@ class VQVAETraining(Parts):
         description="whose angles the files hold: its .urdf or .xml, or a known name; null = as the files show",
     )
     distance: Distance = Field("l1_smooth", description="how frames are compared")
+    prefer_expmap: bool = Field(
+        False, description="the root's lean as a rotation vector, not as two columns of a matrix"
+    )
+
+    @property
+    def tilt(self) -> Tilt:
+        "How frames tell the root's lean."
+        return "expmap" if self.prefer_expmap else True
 
 # %% ../../../nbs/models/vqvae/recipe.ipynb #d68f9f63
 def build_network(
@@ -190,7 +199,7 @@ def train_vqvae(
     resume: bool = True,
 ) -> TrainedVQVAE:
     "Train on recordings."
-    lib = load_library(paths, config.fps, robot=config.robot)
+    lib = load_library(paths, config.fps, robot=config.robot, tilt=config.tilt)
     return train_on_library(lib, folder, config, resume)
 
 # %% ../../../nbs/models/vqvae/recipe.ipynb #d76cf351
