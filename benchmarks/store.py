@@ -139,7 +139,9 @@ def windows(samples: int, rounds: int):
             (spread, "256 random places in those 243 MB"),
             (copy, "the same place each time, which the processor holds"),
         ):
-            print(f"a copy of as many bytes from {what}: {1000 * ms:.2f} ms, {batch / ms:.2f} times")
+            print(
+                f"a copy of as many bytes from {what}: {1000 * ms:.2f} ms, {batch / ms:.2f} times"
+            )
 
 
 def minilm_shape(folder: Path):
