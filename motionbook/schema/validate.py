@@ -56,7 +56,7 @@ class Limits(FrozenConfig):
         0.1, ge=0, le=1, description="the share of such frames that fails"
     )
 
-
+# %% ../../nbs/schema/validate.ipynb #eff31dd6
 USUAL = Limits()
 LIMITS: dict[str, Limits] = {  # dataset -> limits where they differ from the usual
     "amass": Limits(max_speed=30.0, max_acceleration=150.0),
