@@ -23,6 +23,7 @@ import torch
 from motionbook.body.stick import segments_to_joints
 from motionbook.core.archives import extract_archive
 from motionbook.data.canonical import CanonicalOptions, convert_dataset
+from motionbook.data.splits import Sides
 from motionbook.data.windows import FeatureClip, hold_out
 from motionbook.models.refiner.evaluate import (
     figures_of,
@@ -34,7 +35,6 @@ from motionbook.models.refiner.evaluate import (
 from motionbook.models.refiner.module import load_refiner, save_refiner
 from motionbook.models.refiner.recipe import (
     FoundFigures,
-    RefinerSides,
     RefinerTraining,
     sample_clips,
     start_refiner,
@@ -121,7 +121,7 @@ def main():
     if a.checkpoint:
         module = load_refiner(a.checkpoint, config.pose_dim)
     elif a.minutes:
-        split, found = RefinerSides(sides["train"], []), FoundFigures(tuple(sides["train"]))
+        split, found = Sides(sides["train"], []), FoundFigures(tuple(sides["train"]))
         with tempfile.TemporaryDirectory() as tmp:
             done = train_on_figures(found, Path(tmp) / "run", config, split=split)
         module, steps = done.model, done.fitted.step

@@ -25,13 +25,14 @@ from pathlib import Path
 
 import torch
 
+from motionbook.data.splits import Sides
 from motionbook.data.text import load_encoder
 from motionbook.models.refiner.conditions import StyleCondition
 from motionbook.models.refiner.module import load_refiner
 from motionbook.models.retrieval.captions import embed_clips
 from motionbook.models.retrieval.evaluator import load_evaluator, sentence_embedder
 from motionbook.models.retrieval.judge import judge_made, nearest_clips
-from motionbook.models.retrieval.recipe import CaptionSides, RetrievalTraining, train_on_captions
+from motionbook.models.retrieval.recipe import RetrievalTraining, train_on_captions
 from motionbook.models.stickgen.asking import draw_nearest, drawn_sample, make_condition
 from motionbook.models.stickgen.command import PACKAGED, generator_folder, refiner_folder
 from motionbook.models.stickgen.evaluate import (
@@ -100,7 +101,7 @@ def speed(model: StickGenerator, refiner: Path | None) -> dict[str, float]:
 def train_judge(folder: Path, clips, encoder: str, steps: int, seed: int):
     "A judge of sentences and figures."
     known = load_encoder(encoder).identity() | {"name": encoder}
-    sides = CaptionSides(embed_clips(clips, sentence_embedder(known)), [])
+    sides = Sides(embed_clips(clips, sentence_embedder(known)), [])
     config = RetrievalTraining(steps=steps, seed=seed, valid_share=0, progress=False)
     train_on_captions(sides, folder, config, known)
 

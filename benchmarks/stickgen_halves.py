@@ -20,12 +20,12 @@ from retrieval_weights import figure_clips
 from stickgen import FRAMES, precision, print_precision, train_judge
 from stickgen_weights import known_clips
 
+from motionbook.data.splits import Sides
 from motionbook.data.text import load_encoder
 from motionbook.models.retrieval.evaluator import load_evaluator
 from motionbook.models.stickgen.evaluate import make_requests
 from motionbook.models.stickgen.recipe import (
     FoundClips,
-    Sides,
     StickGenTraining,
     embedder,
     model_encoder,

@@ -25,6 +25,7 @@ import torch
 from motionbook.core.archives import extract_archive
 from motionbook.core.motion import Scene
 from motionbook.data.canonical import CanonicalOptions, canonical_samples
+from motionbook.data.splits import Sides
 from motionbook.data.text import load_encoder
 from motionbook.evaluation.motion import motion_rates
 from motionbook.evaluation.style import STYLES, adherence
@@ -35,7 +36,6 @@ from motionbook.models.stickgen.evaluate import drawn_styles, make_requests
 from motionbook.models.stickgen.generator import stickgen_losses
 from motionbook.models.stickgen.recipe import (
     FoundClips,
-    Sides,
     StickGenTraining,
     embedder,
     known_medium,

@@ -216,3 +216,30 @@ def test_embeddings_that_do_not_fit_are_one_line_at_the_terminal(facts, told, tm
     assert call(TRAIN, *words) == 2
     said = capsys.readouterr().err.strip()
     assert told in said and "\n" not in said
+
+
+def test_the_shipped_refiner_follows_a_style_and_knows_what_it_has_not_seen():
+    from motionbook.core.motion import Scene
+    from motionbook.evaluation.style import measured_styles
+    from motionbook.models.refiner.conditions import StyleCondition
+    from motionbook.models.refiner.module import load_refiner
+    from motionbook.models.stickgen.command import PACKAGED, generator_folder, refiner_folder
+    from motionbook.schema.stick import stick_figure
+    from motionbook.synthetic.people import person
+
+    refiner, generator = (
+        load_refiner(refiner_folder(PACKAGED), 48),
+        load_generator(generator_folder()),
+    )
+    assert refiner.about["licences"] and refiner.about["kept_out"] == generator.about["kept_out"]
+    poses = stick_figure(Scene((person("walk", 3.0, 25.0, seed=3),)), "side").motion[None]
+
+    def energy(asked, scale):
+        g = torch.Generator().manual_seed(0)
+        made = refiner.refine_poses(
+            poses, StyleCondition(energy_level=asked), scale, 4, 0.6, generator=g
+        )
+        return float(measured_styles(made, 25.0)["energy_level"])
+
+    gap = [energy(0.9, s) - energy(0.1, s) for s in (1.0, 4.0)]
+    assert 0.01 < gap[0] < gap[1]

@@ -13,13 +13,13 @@ from pathlib import Path
 import torch
 from stickgen_weights import LICENCES, known_clips, sides
 
+from motionbook.data.splits import Sides
 from motionbook.models.refiner.module import load_refiner, save_refiner
 from motionbook.models.refiner.recipe import (
     LEAST,
     MODEL,
     FoundFigures,
     RefinerClip,
-    RefinerSides,
     RefinerTraining,
     train_on_figures,
 )
@@ -50,7 +50,7 @@ def train(clips: list[StickClip], out: Path, options: dict):
     print(
         f"{len(learn)} figures of {len(split.train)} clips, {len(split.valid)} kept out", flush=True
     )
-    done = train_on_figures(FoundFigures(tuple(learn)), out, config, split=RefinerSides(learn, []))
+    done = train_on_figures(FoundFigures(tuple(learn)), out, config, split=Sides(learn, []))
     done.model.about |= {"licences": LICENCES, "kept_out": [c.name for c in split.valid]}
     save_refiner(done.model, out / MODEL, **done.model.about)
     last = done.fitted.history.rows[-1]

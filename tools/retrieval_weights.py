@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from stickgen_weights import LICENCES, known_clips, sides
 
+from motionbook.data.splits import Sides
 from motionbook.models.retrieval.captions import CaptionedClip, embed_clips
 from motionbook.models.retrieval.evaluator import load_retrieval, save_retrieval
 from motionbook.models.retrieval.judge import clip_figures, retrieval_lines
 from motionbook.models.retrieval.recipe import (
-    CaptionSides,
     RetrievalTraining,
     named_encoder,
     train_on_captions,
@@ -47,7 +47,7 @@ def train(clips: list[StickClip], out: Path, options: dict):
     learn = embed_clips(figure_clips(split.train, several=True), embed)
     held = embed_clips(figure_clips(split.valid, ["front"]), embed)
     print(f"{len(learn)} figures of {len(split.train)} clips, {len(held)} kept out", flush=True)
-    model = train_on_captions(CaptionSides(learn, []), out, config, known).model
+    model = train_on_captions(Sides(learn, []), out, config, known).model
     model.about |= {"licences": LICENCES, "kept_out": [c.name for c in split.valid]}
     save_retrieval(model, out / "model")
     print("\n".join(retrieval_lines(clip_figures(model, held))))

@@ -18,12 +18,12 @@ import torch
 
 from motionbook.core.archives import extract_archive
 from motionbook.core.motion import Scene, resample
+from motionbook.data.splits import Sides
 from motionbook.data.text import load_encoder
 from motionbook.formats.registry import read
 from motionbook.models.stickgen.generator import load_generator, save_generator
 from motionbook.models.stickgen.recipe import (
     FoundClips,
-    Sides,
     StickGenTraining,
     embedder,
     train_on_clips,
