@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PATH_TREMBLE', 'DDPMScheduler', 'RefinerParts', 'View', 'view_of', 'refiner_loss', 'guided_guess', 'beginning',
            'jitter_strength', 'check_request', 'LearningRefiner', 'DiffusionRefinementModule', 'save_refiner',
-           'load_refiner']
+           'build_refiner', 'load_refiner']
 
 # %% ../../../nbs/models/refiner/module.ipynb #487473db
 import math
@@ -28,7 +28,7 @@ from motionbook.models.diffusion.schedule import (
     first_steps,
     matching_step,
 )
-from ..layers import load_folder, save_folder
+from ..layers import restore_model, save_folder
 from motionbook.models.refiner.conditions import (
     Conditions,
     StyleCondition,
@@ -360,21 +360,28 @@ def save_refiner(
     return save_folder(folder, module.state_dict(), config | {"about": about}, STICK16)
 
 # %% ../../../nbs/models/refiner/module.ipynb #4ee3f92c
+def build_refiner(
+    saved: dict[str, Any],  # what `save_refiner` wrote of the settings
+    device: str | torch.device = "cpu",
+) -> DiffusionRefinementModule:
+    "A refiner of these settings, not trained."
+    network = saved["network"] | {"channels": tuple(saved["network"]["channels"])}
+    prior = MotionPrior(**saved["prior"]) if saved["prior"] else None
+    noise = DDPMScheduler(**saved["noise"])
+    module = DiffusionRefinementModule(PoseRefinementUNet(**network), noise, device, prior)
+    module.strongest = saved["strongest"]
+    return module
+
+
 def load_refiner(
     folder: str | Path,
     pose_dim: int | None = None,  # the width that is needed; None = any
     device: str | torch.device = "cpu",
 ) -> DiffusionRefinementModule:
     "The refiner in a folder; BadFile where it is none, or one for other figures."
-    weights, config, _ = load_folder(folder)
-    if config.get("model") != "refiner":
-        raise bad_file(
-            folder,
-            "a refiner",
-            repr(config.get("model")),
-            fix="train one: motionbook train refiner",
-        )
-    width = config["network"]["pose_dim"]
+    build = lambda saved, _: build_refiner(saved, device)
+    module = restore_model(folder, "refiner", "a refiner", build)
+    width = module.unet.config["pose_dim"]
     if pose_dim not in (None, width):
         raise bad_file(
             folder,
@@ -382,12 +389,4 @@ def load_refiner(
             f"one of {width}",
             fix="train one on figures of that width",
         )
-    unet = PoseRefinementUNet(
-        **config["network"] | {"channels": tuple(config["network"]["channels"])}
-    )
-    prior = MotionPrior(**config["prior"]) if config["prior"] else None
-    module = DiffusionRefinementModule(unet, DDPMScheduler(**config["noise"]), device, prior)
-    module.load_state_dict(weights)
-    module.about = config["about"]
-    module.strongest = config["strongest"]
-    return module.eval()
+    return module

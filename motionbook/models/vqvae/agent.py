@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from ...core.config import ConfigLoader, load_config
+from ...core.config import ConfigLoader, FrozenConfig, load_config
 from ...core.robot_clip import RobotClip
 from ...features.dof.joint_maps import clip_to_real, joint_map
 from .coding import CodedMotion, DecodedMotion, decode_clip, encode_clip
@@ -23,11 +23,12 @@ from .losses import Distance
 from .motions import Library, load_library
 from .network import MotionVQVAE
 from .prior import CodePrior, generate, load_prior, train_prior
-from .recipe import TrainedVQVAE, VQVAETraining, load_vqvae, train_on_library
+from .recipe import VQVAETraining, load_vqvae, train_on_library
+from ...training.command import TrainedModel
 from ...training.config import TrainConfig
 
 # %% ../../../nbs/models/vqvae/agent.ipynb #491fb746
-class AgentNetwork(BaseModel):
+class AgentNetwork(FrozenConfig):
     "What the first system says of its network."
 
     code_dim: int = Field(512, ge=1, description="channels of a code")
@@ -45,7 +46,7 @@ class AgentNetwork(BaseModel):
     vq_norm: Literal["LN", "GN", "BN"] | None = Field(None, description="normalisation")
 
 # %% ../../../nbs/models/vqvae/agent.ipynb #1a4ffc7b
-class AgentData(BaseModel):
+class AgentData(FrozenConfig):
     "What the first system says of its data."
 
     num_joints: int | None = Field(None, ge=1, description="joints; null = as many as the file has")
@@ -68,7 +69,6 @@ class AgentData(BaseModel):
 class AgentConfig(AgentNetwork, AgentData):
     "The first system's configuration."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     batch_size: int = Field(256, ge=1, description="windows in a step")
     window_size: int = Field(32, ge=4, description="frames of a window")
     total_iter: int = Field(10_000, ge=1, description="steps")
@@ -194,7 +194,7 @@ class MVQVAEAgent:
         self.library = mapped_library(lib, self.config)
         return self
 
-    def fit(self, resume: bool = True) -> TrainedVQVAE:  # resume: go on with a run in the folder
+    def fit(self, resume: bool = True) -> TrainedModel:  # resume: go on with a run in the folder
         "Train; checkpoints lie in `out_dir`."
         if self.library is None:
             raise ValueError("expected a motion file first; call setup_from_file(path)")

@@ -10,9 +10,10 @@ __all__ = ['PRESETS', 'ACTIVATIONS', 'CodeConfig', 'VQVAEConfig', 'ChannelNorm',
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from ...core.config import FrozenConfig
 from .grids import Form
 
 # %% ../../../nbs/models/vqvae/convolutions.ipynb #b479bd26
@@ -24,7 +25,7 @@ PRESETS = {
 }
 
 
-class CodeConfig(BaseModel):
+class CodeConfig(FrozenConfig):
     "How tokens become codes."
 
     quantiser: Form | Literal["none"] = Field(
@@ -40,7 +41,6 @@ class CodeConfig(BaseModel):
 class VQVAEConfig(CodeConfig):
     "What a network between motion and codes is made of."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     preset: Literal["seed", "small", "tiny", "blocks"] = Field(
         "seed", description="sizes of the first system, for a processor, for a try; or blocks"
     )

@@ -30,7 +30,7 @@ from motionbook.core.rotation import (
     rotvec_to_matrix,
     slerp,
 )
-from ...data.splits import Split, same_clips, split_by
+from ...data.splits import Split, hold_out_share, same_clips
 from ...features.dof.dof_vectors import Tilt, dof_layout, encode_dof, lean_width
 
 # %% ../../../nbs/models/vqvae/motions.ipynb #c5a7ac64
@@ -334,16 +334,10 @@ def library_split(
     seed: int = 0,
 ) -> Split:
     "Clips to train and to validate on, no family and no copy on both sides."
-    everything = Split(torch.arange(len(lib)), torch.arange(0), torch.arange(0))
-    if not share:
-        return everything
     named, same = shared_keys(lib)
     if len(set(named)) < 2:  # one family, such as the pieces of one long file
         named = [None] * len(lib)
-    try:
-        return split_by(named, same, valid=share, seed=seed)
-    except ValueError:  # a single clip
-        return everything
+    return hold_out_share(named, same, share=share, seed=seed)
 
 # %% ../../../nbs/models/vqvae/motions.ipynb #287181a9
 class Crops:
