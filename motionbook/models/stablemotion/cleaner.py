@@ -6,18 +6,18 @@
 __all__ = ['Cleaning', 'in_places', 'learned_labels', 'detector_of', 'learned_filler', 'TrackCleaner', 'track_method']
 
 # %% ../../../nbs/models/stablemotion/cleaner.ipynb #0c21de85
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from ...core.config import FrozenConfig
 from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton
-from ...filters.auto import detector_for
+from ...filters.auto import detector_for, usual_cleaner
 from motionbook.filters.cleaner import (
     REASON,
     Cleaned,
@@ -25,17 +25,16 @@ from motionbook.filters.cleaner import (
     Fidelity,
     Filled,
     Filler,
-    FilterCleaner,
     Found,
+    ModelCleaner,
     More,
     Trained,
-    checked_fidelity,
+    check_actors,
+    note_untouched,
 )
-from ...filters.detect.swaps import identity_swaps
 from ...filters.fill.coupled import coupled
 from ...filters.fill.mixed import mixed
 from ...filters.settings import AS_USUAL, CleanSettings
-from ...filters.together import mend_rotations
 from motionbook.models.stablemotion.answers import (
     best_draws,
     draft_of,
@@ -48,10 +47,9 @@ from .model import TrackModel, load_model, places_of
 from .tracks import repair_view
 
 # %% ../../../nbs/models/stablemotion/cleaner.ipynb #732c27d9
-class Cleaning(BaseModel):
+class Cleaning(FrozenConfig):
     "How a model is asked."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     ProbDetNum: int = Field(
         0, ge=0, description="further draws of the labels, averaged with the first"
     )
@@ -144,17 +142,11 @@ def learned_filler(
 
 # %% ../../../nbs/models/stablemotion/cleaner.ipynb #66af5fa9
 @dataclass(frozen=True)
-class TrackCleaner:
-    "A trained model behind the `Cleaner` protocol."
+class TrackCleaner(ModelCleaner):
+    "A trained model of tracks behind the `Cleaner` protocol."
 
-    model: TrackModel = field(repr=False)
     name: str = "stablemotion"
-    settings: CleanSettings = AS_USUAL
     cleaning: Cleaning = Cleaning()
-
-    def fit(self, scenes: Iterable[Scene]) -> Self:
-        "It is trained already."
-        return self
 
     def filler(self, motion: Motion) -> Filler:
         "The model's filler for a motion, weighed against the classical ones."
@@ -168,26 +160,11 @@ class TrackCleaner:
 
     def clean(self, scene: Scene, fidelity: Fidelity = "outliers") -> Cleaned:
         "Repair every actor; an actor with other points is an error."
-        checked_fidelity(fidelity)
-        for m in scene.actors:
-            places_of(self.model, m.skeleton, m.positions.shape[-1])
-            if not m.observed.any():
-                raise ValueError(
-                    f"{m.name or scene.source or 'the recording'}: expected a visible point, got none in {len(m)} frames"
-                )
+        knows = lambda m: places_of(self.model, m.skeleton, m.positions.shape[-1])
+        check_actors(scene, fidelity, knows)
         detector = detector_of(self.model, self.cleaning, self.settings)
-        usual = FilterCleaner(
-            self.name,
-            detector,
-            coupled(),
-            identity_swaps,
-            self.settings,
-            mend_rotations,
-            self.filler,
-        )
-        done = usual.clean(scene, fidelity)
-        same = not any(c.any() for c in done.changed())
-        return done.with_notes((), ("nothing to repair: every value is as it was",) if same else ())
+        usual = usual_cleaner(self.name, self.settings, coupled(), self.filler, detector)
+        return note_untouched(usual.clean(scene, fidelity))
 
 # %% ../../../nbs/models/stablemotion/cleaner.ipynb #0415e2cd
 def track_method(

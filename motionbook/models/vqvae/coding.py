@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CodedMotion', 'encode_clip', 'root_of', 'DecodedMotion', 'decode_clip', 'put_path', 'within_limits', 'join_motions',
-           'write_codes', 'read_codes', 'read_motions', 'write_motion', 'reconstruct_file', 'encode_file',
-           'decode_file', 'is_codes']
+           'write_codes', 'read_codes', 'read_motions', 'read_motion', 'write_motion', 'reconstruct_file',
+           'encode_file', 'decode_file', 'is_codes']
 
 # %% ../../../nbs/models/vqvae/coding.ipynb #3d995118
 from pathlib import Path
@@ -26,7 +26,7 @@ from motionbook.features.dof.dof_vectors import (
     wrap_angle,
 )
 from .bodies import Body, plain_to_body, robot_to_read
-from .motions import clip_frames, load_library, resample_clip
+from .motions import clip_frames, load_library, resample_clip, tilt_of
 from .network import MotionVQVAE, decode, encode
 from .recipe import load_vqvae
 from motionbook.models.vqvae.root_path import (
@@ -65,7 +65,7 @@ def encode_clip(
             fix="give a motion of the same robot, joints in its order",
         )
     clip = resample_clip(clip, model.config.fps)
-    codes, path = encode(model, clip_frames(clip)), root_of(clip)
+    codes, path = encode(model, clip_frames(clip, tilt_of(model.parts))), root_of(clip)
     apart = (
         path_to_moves(path, model.config.stride).moves if model.config.root == "outside" else None
     )
@@ -100,7 +100,7 @@ def decode_clip(
             y, moves_to_path(RootPath(coded.start, coded.moves), coded.frames, model.config.stride)
         )
     start = Start(coded.start[:3], coded.start[3])
-    made = decode_dof(y, model.config.fps, start, tilt="tilt" in model.parts)
+    made = decode_dof(y, model.config.fps, start, tilt_of(model.parts))
     dof, outside = within_limits(made.dof, plain_to_body(model.about.get("body", {})).limits)
     joints = tuple(model.about.get("joints", ()))
     clip = RobotClip(made.root_pos, made.root_rot, dof, model.config.fps, joints, coded.name)
@@ -227,6 +227,19 @@ def read_motions(
     return [found.clip for found in load_library([path], None, robot=robot).clips]
 
 
+def read_motion(
+    path: str | Path,
+    model: MotionVQVAE,
+) -> RobotClip:
+    "The one clip of a file; BadFile where there are several."
+    clips = read_motions(path, model)
+    if len(clips) != 1:
+        raise bad_file(
+            path, "a file with one motion", f"{len(clips)} motions", fix="write them apart first"
+        )
+    return clips[0]
+
+
 def write_motion(
     path: str | Path,
     body: Body,
@@ -246,12 +259,7 @@ def reconstruct_file(
 ) -> DecodedMotion:
     "A recording through codes and back to a file."
     model = load_vqvae(folder)
-    clips = read_motions(source, model)
-    if len(clips) != 1:
-        raise bad_file(
-            source, "a file with one motion", f"{len(clips)} motions", fix="write them apart first"
-        )
-    made = decode_clip(model, encode_clip(model, clips[0]))
+    made = decode_clip(model, encode_clip(model, read_motion(source, model)))
     write_motion(out, plain_to_body(model.about.get("body", {})), made.clip)
     return made
 
@@ -263,12 +271,7 @@ def encode_file(
 ) -> CodedMotion:
     "Write a recording as codes."
     model = load_vqvae(folder)
-    clips = read_motions(source, model)
-    if len(clips) != 1:
-        raise bad_file(
-            source, "a file with one motion", f"{len(clips)} motions", fix="write them apart first"
-        )
-    coded = encode_clip(model, clips[0])
+    coded = encode_clip(model, read_motion(source, model))
     write_codes(out, model, coded)
     return coded
 
