@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from ...core.config import FrozenConfig
 from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton
 from ...filters.auto import detector_for
@@ -49,10 +50,9 @@ from .model import TrackModel, load_model, places_of
 from .tracks import repair_view
 
 # %% ../../../nbs/models/stablemotion/cleaner.ipynb #732c27d9
-class Cleaning(BaseModel):
+class Cleaning(FrozenConfig):
     "How a model is asked."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     ProbDetNum: int = Field(
         0, ge=0, description="further draws of the labels, averaged with the first"
     )

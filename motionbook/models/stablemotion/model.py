@@ -10,25 +10,23 @@ __all__ = ['TOGETHER', 'FAMILY', 'Noise', 'TrackNet', 'TrackModel', 'window_star
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
-from ...core.files import bad_file
+from ...core.config import FrozenConfig
 from ...core.skeleton import Skeleton
 from ..diffusion.sampling import Draft, Known, Sampler, sample
 from ..diffusion.schedule import Schedule, ScheduleName
-from ..layers import CONFIG, WEIGHTS, load_folder, save_folder
+from ..layers import restore_model, save_folder
 from .doubts import DoubtHead
 from .network import DiTConfig, StableMotionDiT
 from .objective import bits
 from .tracks import LEVELS, Row, View, flatten_context
-from ...training.checkpoints import put_weights
 
 # %% ../../../nbs/models/stablemotion/model.ipynb #d7e315ee
-class Noise(BaseModel):
+class Noise(FrozenConfig):
     "The diffusion that a model is trained for."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     diffusion_steps: int = Field(50, ge=20, description="steps of noise")
     noise_schedule: ScheduleName = Field("cosine", description="how noise grows with the steps")
     predict_xstart: bool = Field(True, description="predict the clean motion; false: the noise")
@@ -43,7 +41,7 @@ class Noise(BaseModel):
         "What the network predicts."
         return "x0" if self.predict_xstart else "noise"
 
-# %% ../../../nbs/models/stablemotion/model.ipynb #0ac21c70
+# %% ../../../nbs/models/stablemotion/model.ipynb #cf54a643
 class TrackNet(nn.Module):
     "The transformer, and the head that reads what speaks against each point."
 
@@ -61,7 +59,7 @@ class TrackNet(nn.Module):
         label = torch.cat([label, label.amax(-1, keepdim=True)], -1)
         return torch.cat([y[..., : -label.shape[-1]], y[..., -label.shape[-1] :] + label], -1)
 
-# %% ../../../nbs/models/stablemotion/model.ipynb #d01646ce
+# %% ../../../nbs/models/stablemotion/model.ipynb #2c9a069e
 class TrackModel(nn.Module):
     "A network for the tracks of one set of points."
 
@@ -146,24 +144,12 @@ def save_model(model: TrackModel, folder: str | Path) -> Path:
 
 def load_model(folder: str | Path) -> TrackModel:
     "The model that `save_model` wrote, there or below a run's folder; BadFile says what is missing or altered."
-    folder = Path(folder)
-    folder = folder / "model" if (folder / "model" / CONFIG).is_file() else folder
-    weights, saved, skeleton = load_folder(folder)
-    if saved.get("model") != FAMILY:
-        raise bad_file(folder / CONFIG, f"a {FAMILY} model", repr(saved.get("model")))
-    try:
+
+    def build(saved: dict, skeleton: Skeleton) -> TrackModel:
         parts = DiTConfig(**saved["config"]), Noise(**saved["noise"])
-        model = TrackModel(skeleton, saved["dims"], saved["window"], *parts)
-        model.about = dict(saved["about"])
-    except (ValueError, KeyError, TypeError) as err:
-        raise bad_file(
-            folder / CONFIG, f"settings of a {FAMILY} model", str(err).split("\n")[0]
-        ) from err
-    try:
-        put_weights(model, weights)
-    except ValueError as err:
-        raise bad_file(folder / WEIGHTS, f"weights that fit {CONFIG}", str(err)) from err
-    return model.eval()
+        return TrackModel(skeleton, saved["dims"], saved["window"], *parts)
+
+    return restore_model(folder, FAMILY, f"a {FAMILY} model", build)
 
 # %% ../../../nbs/models/stablemotion/model.ipynb #d6d36b42
 def places_of(

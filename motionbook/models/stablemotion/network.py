@@ -8,18 +8,18 @@ __all__ = ['PUBLISHED', 'DiTConfig', 'NoiseTime', 'SwiGLU', 'DiTBlock', 'FrameMo
 
 # %% ../../../nbs/models/stablemotion/network.ipynb #0348aa26
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ...core.config import FrozenConfig
 from ..attention import turn_by_time, who_sees_whom
 from ..diffusion.schedule import time_waves
 
 # %% ../../../nbs/models/stablemotion/network.ipynb #e2ffdbfd
-class DiTConfig(BaseModel):
+class DiTConfig(FrozenConfig):
     "What the transformer is made of."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     layers: int = Field(3, ge=1, description="transformer layers; 8 as published")
     heads: int = Field(4, ge=1, description="attention heads; 8 as published")
     width: int = Field(96, ge=8, description="numbers a token; 512 as published")

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from ...core.config import FrozenConfig
 from ...core.motion import Motion, Scene
 from ...core.rotation import axis_rotation
 from ...core.size import body_size
@@ -38,10 +39,9 @@ from motionbook.models.stablemotion.tracks import (
 from ...training.feed import seed_from
 
 # %% ../../../nbs/models/stablemotion/practice.ipynb #c63b2dce
-class Practice(BaseModel):
+class Practice(FrozenConfig):
     "How a recording is broken."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     window: int = Field(64, ge=16, description="frames of a window")
     stretch: int = Field(480, ge=16, description="frames that are broken and filled at once")
     holes: int = Field(16, ge=1, description="stretches with holes")
