@@ -34,7 +34,11 @@ def test_an_output_has_a_name_when_nobody_gives_one(name, world, monkeypatch):
     at = next(k for k, w in enumerate(words) if w in ("-o", "--out"))
     before = files(world)
     code, out, err = run(*words[:at], *words[at + 2 :])
-    assert code == 0 and (world / DEFAULTS[name]).is_file(), (err, out, set(files(world)) - set(before))
+    assert code == 0 and (world / DEFAULTS[name]).is_file(), (
+        err,
+        out,
+        set(files(world)) - set(before),
+    )
     assert files(world).items() >= before.items()
 
 

@@ -16,7 +16,9 @@ from motionbook.synthetic.raw_joints import write_humanml3d
 from motionbook.synthetic.raw_smpl import write_aist, write_amass
 
 ALL = dict(COMMANDS.items()) | {f"evaluate {n}": c for n, c in EVALUATIONS.items()}
-SMALL_VAE = "--d-z 6 --d-model 16 --layers 1 --heads 2 --window 60 --steps 2 --fps 30 --batch-size 4"
+SMALL_VAE = (
+    "--d-z 6 --d-model 16 --layers 1 --heads 2 --window 60 --steps 2 --fps 30 --batch-size 4"
+)
 LESS = {  # what an example takes besides, to end soon
     "train": "--hidden 4 --layers 1 --width 4 --window 20 --draws 8 --prior-draws 8 --steps 1",
     "compare": "--minutes 0.01 --methods hold,linear",

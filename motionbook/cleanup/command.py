@@ -369,7 +369,11 @@ DEMO = Command(
     "motionbook demo --out demo",
     (
         option(
-            "-o", "--out", default="demo", role="output", help="the folder to write to (default: demo)"
+            "-o",
+            "--out",
+            default="demo",
+            role="output",
+            help="the folder to write to (default: demo)",
         ),
     ),
     run_demo,

@@ -36,7 +36,12 @@ def name_words(
 
 # %% ../../nbs/core/skeleton.ipynb #3ce77c2c
 _SIDES = {"left": "left", "l": "left", "right": "right", "r": "right"}
-_WHOLE = _SIDES | {"lt": "left", "lft": "left", "rt": "right", "rgt": "right"}  # words by themselves
+_WHOLE = _SIDES | {
+    "lt": "left",
+    "lft": "left",
+    "rt": "right",
+    "rgt": "right",
+}  # words by themselves
 _PARTS = (
     "hip hips upleg leg thigh femur knee shin tibia calf ankle foot heel toe toes toebase bigtoe smalltoe shoulder collar clavicle "
     "arm upperarm uarm forearm farm lowerarm humerus radius elbow wrist hand finger fingers thumb ear eye paw "

@@ -145,7 +145,11 @@ DOCTOR = Command(
 def plan_export(args: Namespace) -> Files:
     "A name for the output, where none is given, and the skeleton that lies beside the input."
     src = Path(args.path)
-    forms = {".pt": ("table", ".parquet"), ".parquet": ("samples", ".pt"), ".motion": ("arrays", ".npz")}
+    forms = {
+        ".pt": ("table", ".parquet"),
+        ".parquet": ("samples", ".pt"),
+        ".motion": ("arrays", ".npz"),
+    }
     word, end = forms.get(src.suffix.lower(), (args.view, ".motion"))
     args.out = args.out or str(name_beside(src, word, end))
     return Files(tuple(("", p) for p in files_beside(src)))

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.command import Command, Files, option
-from ..formats.at_once import name_beside
 from .encoder_names import DEFAULT_ENCODER, ENCODERS
+from ..formats.at_once import name_beside
 
 # %% ../../nbs/data/embed_command.ipynb #e4f686eb
 @contextlib.contextmanager
