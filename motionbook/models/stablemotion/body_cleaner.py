@@ -9,10 +9,9 @@ __all__ = ['BodyCleaning', 'clip_at_rate', 'carriers', 'at_own_frames', 'at_mode
 
 # %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #1160736d
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -25,26 +24,25 @@ from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton
 from ...core.skeletons import SMPL24
 from ...features.rifke.rifke import RIFKE_FPS, RifkeArrays
-from ...filters.auto import detector_for
+from ...filters.auto import detector_for, usual_cleaner
 from motionbook.filters.cleaner import (
     REASON,
     Cleaned,
     Fidelity,
     Filled,
     Filler,
-    FilterCleaner,
     Found,
+    ModelCleaner,
     More,
     Trained,
-    checked_fidelity,
+    check_actors,
+    note_untouched,
 )
-from ...filters.detect.swaps import identity_swaps
 from ...filters.fill.classical import gap_distance
 from ...filters.fill.coupled import coupled
 from ...filters.fill.mixed import mixed
 from ...filters.settings import AS_USUAL, CleanSettings
 from ...filters.takes import cut_motion
-from ...filters.together import mend_rotations
 from .answers import soft_share
 from motionbook.models.stablemotion.body_answers import (
     BodyAsked,
@@ -251,37 +249,21 @@ def shift_after(
 
 # %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #28b16750
 @dataclass(frozen=True)
-class BodyCleaner:
+class BodyCleaner(ModelCleaner):
     "A trained model of bodies behind the `Cleaner` protocol."
 
-    model: BodyModel = field(repr=False)
     name: str = "stablemotion"
-    settings: CleanSettings = AS_USUAL
     cleaning: BodyCleaning = BodyCleaning()
-
-    def fit(self, scenes: Iterable[Scene]) -> Self:
-        "It is trained already."
-        return self
 
     def clean(self, scene: Scene, fidelity: Fidelity = "outliers") -> Cleaned:
         "Repair every actor; one that is no body is an error."
-        checked_fidelity(fidelity)
-        for m in scene.actors:
-            check_body_roles(m)
+        check_actors(scene, fidelity, check_body_roles)
         labels = Labels(self.model, self.cleaning, self.settings)
-        usual = FilterCleaner(
-            self.name,
-            labels,
-            coupled(),
-            identity_swaps,
-            self.settings,
-            mend_rotations,
-            lambda motion: self.filler(motion, labels),
-        )
+        own = lambda motion: self.filler(motion, labels)
+        usual = usual_cleaner(self.name, self.settings, coupled(), own, labels)
         done = usual.clean(scene, fidelity)
         done = shift_following(done, labels.every) if self.cleaning.shift_following else done
-        same = not any(c.any() for c in done.changed())
-        return done.with_notes((), ("nothing to repair: every value is as it was",) if same else ())
+        return note_untouched(done)
 
     def filler(self, motion: Motion, labels: "Labels | None" = None) -> Filler:
         "The model's filler for a motion."
