@@ -42,6 +42,7 @@ setup(
             "assets/*",
             "assets/configs/*",
             "assets/human/*",
+            "assets/refiner/*",
             "assets/stickgen/*",
             "py.typed",
         ]

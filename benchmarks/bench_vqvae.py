@@ -127,7 +127,7 @@ def trained(name, train, held, a, bits=None):
     model = build_network([x.frames for x in train.clips], train.parts, c)
     split = library_split(train, 0.0)
     model.about = describe_library(train, split, VQVAETraining())
-    if a.steps and not (a.plain and c.form == "blocks"):
+    if a.steps and name != "pca" and not (a.plain and c.form == "blocks"):
         window = -(-a.window // c.stride) * c.stride
         data = Crops([x.frames for x in train.clips], window, model.context, c.stride, 32 * a.batch)
         loop = TrainConfig(
@@ -159,7 +159,7 @@ def robots(a):
     for k, out in enumerate(folds):
         train = lib.take([i for i in range(len(lib)) if i not in out])
         held = lib.take(out)
-        bits = None
+        bits = None  # of the first scheme
         for s in a.schemes:
             start = time.process_time()
             model = trained(s, train, held, a, bits)

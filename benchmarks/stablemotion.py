@@ -26,13 +26,13 @@ from motionbook.filters.takes import cut_motion
 from motionbook.models.stablemotion.answers import fill_view, soft_labels
 from motionbook.models.stablemotion.cleaner import TrackCleaner, learned_filler
 from motionbook.models.stablemotion.recipe import (
-    BAND,
     StableMotionTraining,
     Tracks,
     as_source,
     train_tracks,
 )
 from motionbook.models.stablemotion.tracks import repair_view
+from motionbook.models.stablemotion.trial import BAND
 
 TRAIN = 0.6  # share of the time that is learned from
 

@@ -122,17 +122,26 @@ def windows(samples: int, rounds: int):
         source = torch.empty(256, 64, ROW).uniform_()
         for _ in range(3):
             random_windows(store, 256, 64, generator=rng)
-        far = torch.empty(8, 256, 64, ROW).uniform_()
-        turns = iter(range(10**9))
+        far, turns = torch.empty(64, 256, 64, ROW).uniform_(), iter(range(10**9))
+        pool, places = far.flatten(0, 1), torch.randperm(64 * 256).reshape(64, 256)
         cut = lambda: random_windows(store, 256, 64, generator=rng)
-        batch, copy, cold = in_turns(
-            rounds, cut, source.clone, lambda: far[next(turns) % 8].clone()
+        batch, copy, cold, spread = in_turns(
+            rounds,
+            cut,
+            source.clone,
+            lambda: far[next(turns) % 64].clone(),
+            lambda: pool[places[next(turns) % 64]],
         )
         mb = source.nbytes / 1e6
         print(f"256 windows of 64 frames, {mb:.1f} MB with all arrays: {1000 * batch:.2f} ms")
-        print(
-            f"a copy of as many bytes: {1000 * copy:.2f} ms from the same place each time, {1000 * cold:.2f} ms from another: {batch / copy:.2f} and {batch / cold:.2f} times"
-        )
+        for ms, what in (
+            (cold, "another part of 243 MB of memory each time"),
+            (spread, "256 random places in those 243 MB"),
+            (copy, "the same place each time, which the processor holds"),
+        ):
+            print(
+                f"a copy of as many bytes from {what}: {1000 * ms:.2f} ms, {batch / ms:.2f} times"
+            )
 
 
 def minilm_shape(folder: Path):

@@ -88,6 +88,15 @@ def refuse_extra(top: OneLineParser, command: Command, extra: Sequence[str]):
         unknown_name(f"{command.name} option", word, known) if known else f"nothing takes {word!r}"
     )
 
+
+def give_words(command: Command, args: Namespace, extra: Sequence[str]) -> Sequence[str]:
+    "Words behind an option go to the input that takes several; what is left of the line."
+    many = [o.flags[0] for o in command.options if o.settings.get("nargs") in ("*", "+")]
+    if not many or many[0].startswith("-") or any(w.startswith("-") for w in extra):
+        return extra
+    setattr(args, many[0], [*getattr(args, many[0]), *extra])
+    return ()
+
 # %% ../nbs/cli.ipynb #36761ffc
 def main(
     argv: list[str] | None = None,  # arguments without the program's name; None = sys.argv
@@ -102,7 +111,7 @@ def main(
     top = parser(argv)
     args, extra = top.parse_known_args(argv)
     command = COMMANDS[args.command]
-    if extra:
+    if extra := give_words(command, args, extra):
         refuse_extra(top, command, extra)
     return execute(command, args)
 

@@ -149,6 +149,9 @@ def test_commands_take_the_robot_from_its_file(tmp_path, capsys, real_data):
     assert (tmp_path / "mended.pkl").exists()
     assert main(["view", str(walk), "-o", str(tmp_path / "walk.html"), *told]) == 0
     assert main(["compare", str(walk), "--methods", "hold", *told]) == 0
+    assert main(["features", "dof", str(walk), "--out", str(tmp_path / "dof"), *told]) == 0
+    assert main(["features", "dof", str(walk), "--out", str(tmp_path / "no")]) == 2
+    assert "--robot FILE" in capsys.readouterr().err
     assert main(["info", str(walk), "--robot", "g1_24"]) == 2
     assert "did you mean" in capsys.readouterr().err
     write(Scene((person(seconds=1),)), tmp_path / "person.bvh")
@@ -226,13 +229,89 @@ def test_real_pickles_come_back_to_the_bit(pickles, tmp_path):
         assert not broken_limits(G1_23DOF, scene.meta["clips"][0]).limit.any()
 
 
-def test_real_orders_are_found(pickles):
-    for clip in load_motion_library(pickles[::5]):
-        for style in (Style(), Style("wxyz"), Style(order=LEVELS)):
-            told = Stored(clip_to_numbers(clip, style), 30)
-            got, _, notes = settle(told, style if style.order is None else Style(), G1_23DOF)
-            assert (got.quaternion, got.order) == (style.quaternion, style.order), clip
-            assert bool(notes) == (style.order is not None)
+def written_by_hand(kind: str, clip, path: Path, turned: bool, order) -> Path:
+    "A file of a kind whose quaternions, or joints, stand in another order than the kind has."
+    first = ["rows", "timed", "qpos", "bodies", "isaac"]  # of these w comes first
+    q = clip.root_rot.numpy()
+    q = q[:, [3, 0, 1, 2]] if (kind in first) != turned else q
+    dof = clip.dof.numpy() if order is None else clip.dof.numpy()[:, order]
+    place, rows = clip.root_pos.numpy(), np.concatenate([clip.root_pos, q, dof], 1)
+    zero = np.zeros((len(q), 1))
+    if kind == "csv":
+        np.savetxt(path.with_suffix(".csv"), rows, "%.7f", ",")
+        return path.with_suffix(".csv")
+    if kind in ("rows", "timed"):
+        time = np.arange(len(q))[:, None] / 30
+        x = rows if kind == "rows" else np.concatenate([time, rows, zero], 1)
+        np.save(path.with_suffix(".npy"), x)
+        return path.with_suffix(".npy")
+    if kind == "qpos":
+        return saved(path.with_suffix(".npz"), qpos=rows, fps=np.array([30]))
+    if kind == "bodies":
+        arrays = body_arrays(clip, G1_23DOF, order, range(len(G1_23DOF.bodies)))
+        arrays["body_quat_w"][:, 0] = q
+        return saved(path.with_suffix(".npz"), fps=np.array([30]), **arrays)
+    keys = {
+        "gmr": dict(fps=30, root_pos=place, root_rot=q, dof_pos=dof),
+        "phc": {"take": dict(fps=30, root_trans_offset=place, root_rot=q, dof=dof)},
+        "isaac": dict(fps=30, base_pos_w=place, base_quat_w=q, joint_pos=dof),
+    }
+    joblib.dump(keys[kind], path.with_suffix(".pkl"))
+    return path.with_suffix(".pkl")
+
+
+KINDS = ("gmr", "phc", "isaac", "csv", "rows", "timed", "qpos", "bodies")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_wrong_order_is_taken_in_silence(pickles, tmp_path, kind):
+    "Real motions in each kind of file: read as they are, and said where they stand otherwise."
+    for clip in load_motion_library(pickles[3::13]):
+        clip = clip.replace(**{k: getattr(clip, k)[:90] for k in ("root_pos", "root_rot", "dof")})
+        for turned in (False, True):
+            for order in (None, list(LEVELS)):
+                path = written_by_hand(kind, clip, tmp_path / "motion", turned, order)
+                scene = read(path)
+                got = scene.meta["clips"][0]
+                said = [n for n in scene.meta["notes"] if "root quaternions" in n or "stand" in n]
+                assert (got.root_rot * clip.root_rot).sum(-1).abs().min() > 0.999, (turned, order)
+                assert (got.dof - clip.dof).abs().max() < 1e-5, (turned, order)
+                assert len(said) == turned + (order is not None), scene.meta["notes"]
+
+
+def test_what_nothing_tells_is_said():
+    "Upright and facing x, without a step: both orders stand."
+    still = WALK.replace(
+        root_pos=torch.tensor([0, 0, 0.76]).expand(90, 3),
+        root_rot=torch.tensor([0.0, 0, 0, 1]).expand(90, 4),
+        dof=torch.zeros(90, 23),
+    )
+    for told in ("xyzw", "wxyz"):
+        got, _, notes = settle(Stored(clip_to_numbers(still, Style()), 30), Style(told), G1_23DOF)
+        assert got.quaternion == told and "nothing in the motion tells" in notes[0]
+    sure = settle(Stored(clip_to_numbers(WALK, Style()), 30), Style(), G1_23DOF)
+    assert sure[2] == ()
+
+
+def test_characters_in_another_order_are_refused(real_data, tmp_path):
+    "DeepMimic's and poselib's quaternions, every joint's."
+    import json
+
+    folder = real_data / "motionlib" / "deepmimic"
+    if not folder.exists():
+        pytest.skip("no characters here")
+    for name in ("humanoid3d_walk.txt", "humanoid3d_crawl.txt"):
+        clip = json.loads((folder / name).read_text())
+        at, rows = [4], clip["Frames"]  # where quaternions begin: root, chest, neck, then the rest
+        for width in (4, 4, 4, 4, 1, 4, 4, 1, 4, 1, 4, 4, 1):
+            at.append(at[-1] + width)
+        for row in rows:
+            for a, b in zip(at, at[1:]):
+                if b - a == 4:
+                    row[a:b] = [*row[a + 1 : b], row[a]]
+        (tmp_path / name).write_text(json.dumps(clip))
+        with pytest.raises(BadFile, match="xyzw where wxyz is expected"):
+            read(tmp_path / name)
 
 
 def test_real_clips_go_to_features_and_back(pickles):

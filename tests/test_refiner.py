@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def loud(unet):
     "The network with weights that do something, instead of the zeros it begins with."
     with torch.no_grad():
-        for p in (unet.leave.weight, unet.film.both.weight):
+        for p in (unet.net.leave.weight, unet.net.film.both.weight):
             p.normal_(std=0.05)
     return unet.eval()
 

@@ -33,7 +33,7 @@ def test_zero_init_is_the_identity_and_learns():
     net = network(zero_init=True)
     x, times, asked, _, c = batch()
     assert torch.equal(net(x, times, asked, None, c), torch.zeros_like(x))
-    six = net.six(net.condition(times, asked)).unflatten(-1, (6, -1))
+    six = net.told.six(net.told.condition(times, asked)).unflatten(-1, (6, -1))
     h = torch.randn(2, 12, 16)
     assert torch.equal(net.blocks[1](h, six, None), h)
     rule = torch.optim.Adam(net.parameters(), 1e-2)

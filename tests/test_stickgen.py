@@ -106,3 +106,38 @@ def test_the_shipped_weights_follow_energy_and_stay_whole():
         [measure_style(s.actors[0].positions[:, None], s.fps)[1] for s in made.scenes]
     )
     assert energy[1::2].mean() > energy[::2].mean() + 0.2
+
+
+def test_generate_refines_with_a_trained_refiner(tmp_path, monkeypatch):
+    "From sentence to file, with what `train refiner` wrote; no strength changes nothing."
+    from motionbook.core.command import call
+    from motionbook.core.motion import Scene
+    from motionbook.models.refiner.recipe import RefinerTraining, train_refiner
+    from motionbook.models.stickgen.command import GENERATE
+    from motionbook.schema.sample import load_canonical, make_sample, save_canonical
+    from motionbook.schema.stick import figure_physics
+    from motionbook.synthetic.people import person
+
+    walk = [Scene((person("walk", 3.0, 25.0, seed=s),), text=("a person walks",)) for s in range(2)]
+    samples = [make_sample(s, "made", "front", key=str(k)) for k, s in enumerate(walk)]
+    save_canonical(tmp_path / "canonical.pt", samples)
+    small = dict(steps=2, minutes=None, channels=(8, 8), kinds=1, window=32, valid_share=0.0)
+    config = RefinerTraining(**small, batch_size=2, progress=False, cpu=True)
+    train_refiner([tmp_path], tmp_path / "run", config)
+
+    def drawn(name, *words):
+        out = tmp_path / f"{name}.pt"
+        ask = ("a person walks", "-o", out, "--seconds", 2, "--steps", 4, "--tempo", 0.7, *words)
+        assert call(GENERATE, *ask) == 0
+        return load_canonical(out)[0]
+
+    plain, still, refined = (
+        drawn("plain"),
+        drawn("still", "--refine", tmp_path / "run", "--strength", 0),
+        drawn("refined", "--refine", tmp_path / "run", "--strength", 0.05),
+    )
+    assert torch.equal(plain["motion"], still["motion"])
+    apart = (refined["motion"] - plain["motion"]).abs().max()
+    assert 1e-4 < apart < 0.3
+    physics = figure_physics(refined["motion"], 25.0)
+    torch.testing.assert_close(refined["physics"], physics)

@@ -119,7 +119,7 @@ def _rows(path: Path, time: int) -> dict[str, tuple]:
         raise bad_file(path, "a column filename and a row for each movement", "none")
     return made
 
-
+# %% ../../nbs/converters/bones_seed.ipynb #304a6afe
 @lru_cache(maxsize=2)
 def _events(path: Path, time: int) -> dict[str, tuple[tuple[float, float, str], ...]]:
     "By name, the events of a movement."

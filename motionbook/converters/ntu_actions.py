@@ -21,6 +21,8 @@ _ONE = """
 42 walk staggers|43 - falls down|44 - touches the head in pain|45 - touches the chest in pain|46 - touches the back in pain|47 - touches the neck in pain
 48 - vomits or is sick|49 - uses a fan and feels warm
 """
+
+# %% ../../nbs/converters/ntu_actions.ipynb #ea2cea40
 _MORE = """
 61 - puts on headphones|62 - takes off headphones|63 shooting shoots at a basket|64 dribbling bounces a ball|65 batting swings a tennis racket|66 - juggles table tennis balls
 67 - says hush with a finger|68 - flicks the hair|69 - holds a thumb up|70 - holds a thumb down|71 - makes an okay sign|72 - makes a victory sign
@@ -30,6 +32,8 @@ _MORE = """
 94 throwing throws up a cap|95 - holds both hands up|96 - crosses the arms|97 - circles the arms|98 - swings the arms|99 run runs on the spot|100 - kicks backward
 101 - touches crossed toes|102 kick kicks to the side|103 - yawns|104 - stretches|105 - blows the nose
 """
+
+# %% ../../nbs/converters/ntu_actions.ipynb #c1c9a811
 _TWO = """
 50 punch one person punches or slaps the other|51 kick one person kicks the other|52 fight one person pushes the other|53 - one person pats the other on the back
 54 point one person points a finger at the other|55 hug two people hug|56 - one person gives something to the other|57 - one person touches the pocket of the other
@@ -41,7 +45,7 @@ _TWO = """
 119 - one person supports the other with a hand|120 - two people play a game of fingers
 """
 
-
+# %% ../../nbs/converters/ntu_actions.ipynb #d5fa16b1
 class NTUAction(NamedTuple):
     "A class of NTU RGB+D."
 

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from ..body.stick import SEGMENTS, STICK16, WIDTH, check_width, joints_to_segments
+from ..core.config import FrozenConfig
 from .conditions import safe_get_energy
 from ..schema.sample import fit_frames
 
@@ -106,10 +107,8 @@ def _normal(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor
     return torch.randn(shape, generator=generator)
 
 # %% ../../nbs/data/augment.ipynb #0ae14c6e
-class Augmentation(BaseModel):
+class Augmentation(FrozenConfig):
     "How samples are varied."
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     mirror: float = Field(0.5, ge=0, le=1, description="chance of being mirrored")
     warp: float = Field(

@@ -142,7 +142,7 @@ COVERAGE: dict[str, str] = {  # dataset -> parts of the metadata
 }
 USUAL_COVERAGE = "motion_style temporal quality subject emotion interaction"
 
-
+# %% ../../nbs/data/canonical.ipynb #08ddba79
 def enrich_scene(
     scene: Scene,  # at its own rate, metres, y up, without gaps
     dataset: str,  # its name

@@ -9,7 +9,7 @@ __all__ = ['FEATURES_OPTIONS', 'FEATURES']
 from argparse import Namespace
 from pathlib import Path
 
-from ..core.command import FPS, Command, Files, option
+from ..core.command import FPS, ROBOT, Command, Files, option
 from ..features.names import REPRESENTATIONS, check_representation
 
 # %% ../../nbs/data/command.ipynb #847184ef
@@ -25,6 +25,7 @@ FEATURES_OPTIONS = (
     option("--blend", nargs="+", metavar="DIR", role="input", help="more caches that count in --stats"),
     option("--limit", type=int, help="only so many recordings"),
     FPS,
+    ROBOT,
 )  # fmt: skip
 
 # %% ../../nbs/data/command.ipynb #e0734127
@@ -41,6 +42,7 @@ def run_features(args: Namespace) -> dict:
     given = (args.name, args.src, args.out, args.workers, args.validate, args.stats, args.split)
     more = dict(blend=args.blend or (), limit=args.limit, progress=args.progress)
     more |= {} if args.fps is None else {"fps": args.fps}
+    more |= {} if args.robot is None else {"robot": args.robot}
     return features_command(*given, args.dataset, **more)
 
 # %% ../../nbs/data/command.ipynb #fe26ee41

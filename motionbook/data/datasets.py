@@ -66,12 +66,8 @@ class StickFigureDataset(Dataset):
     ):
         if crop not in CROPS:
             raise ValueError(unknown_name("crop", crop, CROPS))
-        self.samples, self.frames, self.augment, self.crop = (
-            open_samples(data),
-            frames,
-            augment,
-            crop,
-        )
+        self.samples = open_samples(data)
+        self.frames, self.augment, self.crop = frames, augment, crop
         if actors is not None:
             self.samples = with_actors(self.samples, actors)
         if not len(self.samples):

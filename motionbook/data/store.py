@@ -182,6 +182,24 @@ def _write_index(out: Path, shards: Sequence[dict[str, Any]], known: dict[str, A
     atomic_write(out / STORE, json.dumps(about, indent=1, sort_keys=True) + "\n")
 
 # %% ../../nbs/data/store.ipynb #5768c7d5
+def _open_index(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    "What a store is, and where every sample lies."
+    try:
+        about = json.loads(read_text(folder / STORE))
+        index, _ = map_arrays(folder / INDEX)
+        about["shards"], about["encoder"]
+        if not index["first"][-1] == about["samples"] == len(index["row"]):
+            raise ValueError("an index of other samples")
+    except (KeyError, TypeError, IndexError, OSError, ValueError) as err:
+        raise bad_file(
+            folder,
+            "a training store",
+            str(err) or type(err).__name__,
+            fix="run the line that made it again",
+        ) from err
+    return about, index
+
+# %% ../../nbs/data/store.ipynb #24bae3c5
 class Store:
     "Samples in shards."
 
@@ -190,25 +208,10 @@ class Store:
         folder: str | Path,  # that `write_store` filled
     ):
         self.folder = Path(folder)
-        try:
-            self.about = json.loads(read_text(self.folder / STORE))
-            self.shards, self.encoder = self.about["shards"], self.about["encoder"]
-            self.index, _ = map_arrays(self.folder / INDEX)
-            if (
-                self.index["first"][-1] != self.about["samples"]
-                or len(self.index["row"]) != self.about["samples"]
-            ):
-                raise ValueError("an index of other samples")
-        except (KeyError, TypeError, IndexError, OSError, ValueError) as err:
-            raise bad_file(
-                self.folder,
-                "a training store",
-                str(err) or type(err).__name__,
-                fix="run the line that made it again",
-            ) from err
+        self.about, self.index = _open_index(self.folder)
+        self.shards, self.encoder = self.about["shards"], self.about["encoder"]
         check_shards(self.folder, self.shards)
         self._maps: dict[int, dict[str, np.ndarray]] = {}
-        self._rows: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         return self.about["samples"]
@@ -228,9 +231,7 @@ class Store:
 
     def rows(self, k: int) -> np.ndarray:  # [n 58]
         "The rows of a shard."
-        if (found := self._rows.get(k)) is None:
-            found = self._rows[k] = self.shard(k)["rows"]
-        return found
+        return self.shard(k)["rows"]
 
     def __getitem__(self, i: int) -> dict[str, Any]:
         "A sample; its arrays are views of the mapped file."
@@ -280,8 +281,10 @@ def store_windows(
     n = max(1, int(actors[0]))
     left = np.minimum(store.index["frames"][at] - first, frames) * n
     begin = store.index["row"][at] + first * n
-    spans = zip(store.index["shard"][at].tolist(), begin.tolist(), (begin + left).tolist())
-    pieces = [store.rows(shard)[a:b] for shard, a, b in spans]
+    shards = store.index["shard"][at].tolist()
+    rows_of = {k: store.rows(k) for k in set(shards)}
+    spans = zip(shards, begin.tolist(), (begin + left).tolist())
+    pieces = [rows_of[shard][a:b] for shard, a, b in spans]
     if (left < frames * n).any():
         pieces = [_held(x, n, frames) for x in pieces]
     rows = torch.empty(len(at), frames * n, ROW)

@@ -8,7 +8,7 @@ __all__ = ['PIECE', 'text_key', 'TextCache']
 # %% ../../nbs/data/text_cache.ipynb #9ce6e02b
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,32 @@ def _pack(keys: Sequence[bytes], vectors: Tensor) -> bytes:
     return save({"keys": rows, "vectors": vectors.float().contiguous()})
 
 # %% ../../nbs/data/text_cache.ipynb #50d283b6
+def _read_piece(path: Path, width: int) -> tuple[np.ndarray, np.ndarray]:
+    "Keys and vectors of a file, mapped."
+    arrays, _ = map_arrays(path)
+    keys, vectors = arrays["keys"], arrays["vectors"]
+    if vectors.shape != (len(keys), width) or not np.isfinite(vectors).all():
+        raise ValueError(f"{path.name}: expected {len(keys)} finite vectors")
+    return keys, vectors
+
+
+def _unknown_texts(texts: Iterable[str], known: Container[bytes]) -> list[str]:  # shortest first
+    "Sentences whose keys are not known, each once; empty ones need no encoder."
+    new = {t for t in texts if t and text_key(t) not in known}
+    return sorted(new, key=lambda t: (len(t), t))
+
+
+def _write_piece(folder: Path, encoder: TextEncoder, texts: Sequence[str]) -> Path:
+    "Embed some sentences and write them down."
+    keys, vectors = [text_key(t) for t in texts], encoder.encode(texts)
+    if vectors.shape != (len(texts), encoder.width) or not vectors.isfinite().all():
+        raise ValueError(
+            f"{encoder.name}: expected finite embeddings {[len(texts), encoder.width]}, got {list(vectors.shape)} or numbers that are not finite"
+        )
+    name = hashlib.blake2b(b"".join(keys), digest_size=16).hexdigest()
+    return atomic_write(folder / f"{name}.safetensors", _pack(keys, vectors))
+
+# %% ../../nbs/data/text_cache.ipynb #819c764a
 class TextCache:
     "Embeddings of one encoder in a folder."
 
@@ -56,17 +82,9 @@ class TextCache:
 
     def _know(self, path: Path):
         "Keep in mind what a file holds."
-        arrays, _ = map_arrays(path)
-        keys, vectors = arrays["keys"], arrays["vectors"]
-        if vectors.shape != (len(keys), self.encoder.width) or not np.isfinite(vectors).all():
-            raise ValueError(f"{path.name}: expected {len(keys)} finite vectors")
+        keys, vectors = _read_piece(path, self.encoder.width)
         self.files.append(vectors)
         self.places |= {k.tobytes(): (len(self.files) - 1, row) for row, k in enumerate(keys)}
-
-    def missing(self, texts: Iterable[str]) -> list[str]:  # shortest first
-        "Sentences that are not embedded yet, each once; empty ones need no encoder."
-        new = {t for t in texts if t and text_key(t) not in self.places}
-        return sorted(new, key=lambda t: (len(t), t))
 
     def fill(
         self,
@@ -74,22 +92,12 @@ class TextCache:
         tick: Callable[[int], Any] = lambda n: None,  # told how many are done
     ) -> int:  # how many were new
         "Embed what is missing, a file at a time."
-        new = self.missing(texts)
+        new = _unknown_texts(texts, self.places)
         for first in range(0, len(new), PIECE):
             piece = new[first : first + PIECE]
-            self._know(self._add(piece))
+            self._know(_write_piece(self.folder, self.encoder, piece))
             tick(len(piece))
         return len(new)
-
-    def _add(self, texts: Sequence[str]) -> Path:
-        "Embed some sentences and write them down."
-        keys, vectors = [text_key(t) for t in texts], self.encoder.encode(texts)
-        if vectors.shape != (len(texts), self.encoder.width) or not vectors.isfinite().all():
-            raise ValueError(
-                f"{self.encoder.name}: expected finite embeddings {[len(texts), self.encoder.width]}, got {list(vectors.shape)} or numbers that are not finite"
-            )
-        name = hashlib.blake2b(b"".join(keys), digest_size=16).hexdigest()
-        return atomic_write(self.folder / f"{name}.safetensors", _pack(keys, vectors))
 
     def embeddings(
         self,
@@ -97,8 +105,7 @@ class TextCache:
     ) -> Tensor:  # [n 1024] float32; an empty sentence is zeros
         "Embeddings as training files hold them."
         rows = np.zeros((len(texts), self.encoder.width), np.float32)
-        for row, t in zip(rows, texts):
-            if t:
-                file, k = self.places[text_key(t)]
-                row[:] = self.files[file][k]
+        for row, t in ((r, t) for r, t in zip(rows, texts) if t):
+            file, k = self.places[text_key(t)]
+            row[:] = self.files[file][k]
         return pad_embeddings(torch.from_numpy(rows))

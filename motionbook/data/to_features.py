@@ -9,6 +9,8 @@ __all__ = ['STATS', 'chosen_representation', 'features_command', 'features_lines
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from ..core.config import settings
 from ..core.files import atomic_write, read_text, sha256
 from ..core.motion import Scene
 from ..core.registry import Registry
+from ..core.robot_files import as_robot
 from .cache import precompute, representation_of
 from .clips import open_features, validate_cache
 from .engine import one_run, read_index
@@ -193,6 +196,7 @@ def features_command(
     blend: Sequence[str | Path] = (),  # more caches whose training frames count in the statistics
     limit: int | None = None,  # take only so many recordings
     progress: bool = False,  # show a bar
+    robot: Any = None,  # whose angles files of robot motion hold: .urdf, .xml or a known name
     **options: Any,  # of the representation, such as fps
 ) -> dict[str, Any]:  # what was made, ready for printing or JSON
     "Features of a dataset in a folder."
@@ -203,6 +207,8 @@ def features_command(
     out = Path(out or settings().cache / name / find_source(src, dataset).name)
     source, items = dataset_items(src, dataset, side, out / "unpacked")
     items = items[:limit]
+    if robot is not None:
+        source = replace(source, load=partial(source.load, robot=as_robot(robot)))
     r, like = chosen_representation(name, source, items, out, **options)
     index = precompute(items, r, out, source.load, workers, progress)
     facts = _counted(name, source, out, index, like)

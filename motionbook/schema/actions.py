@@ -106,6 +106,10 @@ _STEMS = {  # pattern of a word's stem -> action
     r"(punch\w*|jab\w*|uppercut)": "punch",
     r"kick\w*": "kick",
     r"(dodg\w*|duck|ducks|ducked|ducking)": "dodge",
+}
+
+# %% ../../nbs/schema/actions.ipynb #4dc47774
+_STEMS |= {
     r"(sit|sits|sat|sitting|seated)": "sit",
     r"(stand|stands|stood|standing)": "stand",
     r"(kneel\w*|knelt)": "kneel",

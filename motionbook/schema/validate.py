@@ -10,10 +10,11 @@ __all__ = ['USUAL', 'LIMITS', 'SURROUNDINGS', 'Verdict', 'Limits', 'judge_physic
 from typing import Any, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from torch import Tensor
 
 from ..body.stick import SEGMENTS, WIDTH, disconnection, segments_to_joints
+from ..core.config import FrozenConfig
 from ..core.registry import unknown_name
 from ..core.skeletons import STICK16
 from .metadata import EnhancedSampleMetadata
@@ -31,10 +32,9 @@ class Verdict(NamedTuple):
         return self.ok
 
 # %% ../../nbs/schema/validate.ipynb #0fa24ebb
-class Limits(BaseModel):
+class Limits(FrozenConfig):
     "What is still believed."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     max_speed: float = Field(20.0, gt=0, description="of the body's middle, metres a second")
     max_acceleration: float = Field(
         100.0, gt=0, description="of the body's middle, metres a second squared"
@@ -56,7 +56,7 @@ class Limits(BaseModel):
         0.1, ge=0, le=1, description="the share of such frames that fails"
     )
 
-
+# %% ../../nbs/schema/validate.ipynb #eff31dd6
 USUAL = Limits()
 LIMITS: dict[str, Limits] = {  # dataset -> limits where they differ from the usual
     "amass": Limits(max_speed=30.0, max_acceleration=150.0),

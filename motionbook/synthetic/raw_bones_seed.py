@@ -191,14 +191,24 @@ def seed_row(
     height: float,  # metres
 ) -> dict[str, Any]:
     "A row of the metadata."
-    said = {"walk": "walks forward and turns", "wave": "waves a hand"}.get(
-        action, f"does a {action}"
-    )
     paths = {
         f"move_{form}_path": f"{form}/bvh/{DATE}/{name}.bvh"
         for form in ("soma_uniform", "soma_proportional")
     }
-    own = {
+    who = {
+        "actor_uid": name.partition("__")[2][:4],
+        "actor_height_cm": round(100 * height),
+        "actor_weight_kg": 70,
+        "actor_gender": "F",
+        "actor_age_yr": 31,
+    }
+    robot = {"move_g1_path": f"g1/csv/{DATE}/{name}.csv"}
+    return _seed_facts(name, frames) | paths | robot | _seed_words(action) | who
+
+# %% ../../nbs/synthetic/raw_bones_seed.ipynb #9fc70dac
+def _seed_facts(name: str, frames: int) -> dict[str, Any]:
+    "What a movement is called and how long it lasts."
+    return {
         "filename": name,
         "move_name": name.partition("__")[0],
         "package": "Locomotion",
@@ -206,6 +216,13 @@ def seed_row(
         "is_mirror": name.endswith("_M"),
         "move_duration_frames": frames,
     }
+
+
+def _seed_words(action: str) -> dict[str, Any]:
+    "What is said of a movement."
+    said = {"walk": "walks forward and turns", "wave": "waves a hand"}.get(
+        action, f"does a {action}"
+    )
     content = {
         "content_type_of_movement": action,
         "content_body_position": "standing",
@@ -216,14 +233,7 @@ def seed_row(
         f"content_natural_desc_{k}": f"A person {said}{more}."
         for k, more in enumerate(("", " calmly", " without haste", " and stops"), 1)
     }
-    who = {
-        "actor_uid": name.partition("__")[2][:4],
-        "actor_height_cm": round(100 * height),
-        "actor_weight_kg": 70,
-        "actor_gender": "F",
-        "actor_age_yr": 31,
-    }
-    return own | paths | {"move_g1_path": f"g1/csv/{DATE}/{name}.csv"} | content | texts | who
+    return content | texts
 
 # %% ../../nbs/synthetic/raw_bones_seed.ipynb #9ccb4cb2
 def write_bones_seed(

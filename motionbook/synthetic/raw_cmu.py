@@ -67,7 +67,7 @@ _HEAD = """# AST/ASF file generated using VICON BODYLANGUAGE
 :bonedata
 """
 
-
+# %% ../../nbs/synthetic/raw_cmu.ipynb #e3332383
 def asf_text(
     motion: Motion,  # of a synthetic actor
 ) -> str:

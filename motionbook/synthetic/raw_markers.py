@@ -121,6 +121,18 @@ def _text(rows: np.ndarray, digits: int) -> bytes:
     return "".join(",".join(f"{v:.{digits}f}" for v in r) + "\r\n" for r in rows).encode()
 
 # %% ../../nbs/synthetic/raw_markers.ipynb #7e8650bd
+def _write_table(folder: Path, kind: str, name: str, data: bytes, packed: bool):
+    "One table of a movement, in the place that its kind and its name give it."
+    clip, wrong, _ = name.partition("_inc")
+    top = "Incorrect Segmented Movements" if wrong else "Segmented Movements"
+    home = folder / top / kind
+    home.mkdir(parents=True, exist_ok=True)
+    file = f"{clip}_{kind.rpartition('/')[2].lower()}{wrong}.txt"
+    if packed:
+        file, data = f"{file}.gz", gzip.compress(data, mtime=0)
+    (home / file).write_bytes(data)
+
+# %% ../../nbs/synthetic/raw_markers.ipynb #f9311bcb
 def write_uiprmd(
     folder: str | Path,
     clips: Sequence[str] = ("m01_s01_e01", "m01_s01_e01_inc", "m05_s02_e01"),
@@ -131,38 +143,18 @@ def write_uiprmd(
     "A folder in UI-PRMD's layout."
     folder, tables = Path(folder), {}
     for k, name in enumerate(clips):
-        clip, _, wrong = name.partition("_inc")
         action = "sit" if name.startswith("m05") else "wave"
         tables[name] = vicon_table(person(action, seconds, 100.0, seed=k))
         tables[name][20:24, 3 * 7 : 3 * 8] = 0.0  # a lost marker
+        seen = kinect22(person(action, seconds, 30.0, seed=k))
         files = {
             f"Kinect/{kind}": _text(x.flatten(1).numpy(), 6)
-            for kind, x in zip(
-                ("Positions", "Angles"),
-                kinect22(person(action, seconds, 30.0, seed=k)),
-                strict=True,
-            )
+            for kind, x in zip(("Positions", "Angles"), seen, strict=True)
         }
         if not archive:
             files["Vicon/Positions"] = _text(tables[name], 3)
-        for where, data in files.items():
-            home = (
-                folder
-                / (
-                    "Incorrect Segmented Movements"
-                    if name.endswith("_inc")
-                    else "Segmented Movements"
-                )
-                / where
-            )
-            home.mkdir(parents=True, exist_ok=True)
-            path = (
-                home
-                / f"{clip}_{where.rpartition('/')[2].lower()}{'_inc' * name.endswith('_inc')}.txt"
-            )
-            path.with_name(path.name + ".gz" * packed).write_bytes(
-                gzip.compress(data, mtime=0) if packed else data
-            )
+        for kind, data in files.items():
+            _write_table(folder, kind, name, data, packed)
     if archive:
         _write_archive(folder, tables)
     return folder

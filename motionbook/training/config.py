@@ -10,14 +10,15 @@ import math
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import nn
 
+from ..core.config import FrozenConfig
+
 # %% ../../nbs/training/config.ipynb #02924e19
-class Limits(BaseModel):
+class Limits(FrozenConfig):
     "When training ends: at least one limit holds, whichever comes first."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     epochs: int | None = Field(
         10, ge=1, description="passes over the data; none if only steps or minutes are given"
     )

@@ -174,13 +174,15 @@ def progress_bar(
     pictures: Iterator[np.ndarray],
     count: int,  # how many there will be
     path: str | Path,  # whose name stands beside the bar
-    progress: bool = True,  # show a bar when it takes longer than two seconds
+    progress: bool = True,  # on a terminal, show a bar when it takes longer than two seconds
 ) -> Iterator[np.ndarray]:
     "The same pictures, counted on the screen."
     from tqdm import tqdm
 
     look = dict(desc=Path(path).name, unit="picture", delay=2, leave=False)
-    return tqdm(pictures, total=count, disable=not progress, **look)
+    return tqdm(
+        pictures, total=count, disable=None if progress else True, **look
+    )  # None: where nobody looks
 
 # %% ../../nbs/viz/video.ipynb #2d5af281
 def _write_gif(path: Path, pictures: Iterator[np.ndarray], delays: list[int]):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['JERK', 'TRUST', 'UNSURE', 'ROBOT', 'usual_jerk', 'drawn_numbers', 'within_reach', 'mend_clip', 'own_reasons',
-           'passed_on', 'mend_motion', 'held_numbers', 'RobotCleaner', 'check_robot_motion']
+           'passed_on', 'mend_motion', 'held_numbers', 'mended_parts', 'RobotCleaner', 'check_robot_motion']
 
 # %% ../../../nbs/filters/robot/robot_cleaner.ipynb #6d8017fe
 from collections.abc import Iterable
@@ -205,10 +205,35 @@ def held_numbers(
         free[0] = False
     return None if free.all() else ~torch.cat([free[:, 1:], free[:, :1].expand(-1, 7)], 1)
 
-# %% ../../../nbs/filters/robot/robot_cleaner.ipynb #1d54d1a7
+# %% ../../../nbs/filters/robot/robot_cleaner.ipynb #04ce5b7b
 UNSURE = 0.02  # metres that a repaired point may be off in a gap of one frame
 
 
+def mended_parts(
+    motion: Motion,  # of a robot
+    starts: list[int],  # frames at which motions begin
+    fidelity: Fidelity,
+    settings: CleanSettings,
+) -> tuple[Motion, Tensor, Tensor, tuple[str, ...]]:  # mended, reasons [t j], sigma [t j], notes
+    "Each motion of a recording mended by itself, and put together again."
+    check_robot_motion(motion)
+    robot, bounds = motion.meta["robot"], list(zip(starts, [*starts[1:], len(motion)]))
+    whole, later = len(bounds) == 1, replace(settings, keep_first_frame=False)
+    done = [
+        mend_motion(
+            robot,
+            motion if whole else _frames(motion, a, b),
+            fidelity,
+            settings if a == 0 else later,
+        )
+        for a, b in bounds
+    ]
+    reason = torch.cat([r for _, r, _ in done])
+    new = done[0][0] if whole else _joined(motion, [m for m, _, _ in done])
+    sigma = UNSURE * run_lengths(reason > 0).double().sqrt().float() * (reason > 0)
+    return new, reason, sigma, _notes(robot, motion, [c for _, _, c in done], reason)
+
+# %% ../../../nbs/filters/robot/robot_cleaner.ipynb #900b6e49
 @dataclass(frozen=True)
 class RobotCleaner:
     "Repairs joint angles and the root of robots."
@@ -228,41 +253,13 @@ class RobotCleaner:
                 f"sensitivity {self.settings.sensitivity:g}: a robot's faults are told by its limits, not by odds; leave it out"
             )
         starts = [s for s in scene.meta.get("starts", (0,)) if s < len(scene)]
-        parts = [self._actor(m, starts, fidelity) for m in scene.actors]
+        parts = [mended_parts(m, starts, fidelity, self.settings) for m in scene.actors]
         actors, reason, sigma, notes = zip(*parts)
         sure = tuple(_confidence(m, s, r) for m, s, r in zip(actors, sigma, reason))
         said = tuple(n for ns in notes for n in ns)
         flagged = tuple(r > 0 for r in reason)
-        return Cleaned(
-            scene.replace(actors=actors),
-            scene,
-            flagged,
-            sure,
-            reason,
-            sigma,
-            self.name,
-            fidelity,
-            said,
-        )
-
-    def _actor(self, motion: Motion, starts: list[int], fidelity: str):
-        check_robot_motion(motion)
-        robot = motion.meta["robot"]
-        bounds = list(zip(starts, [*starts[1:], len(motion)]))
-        whole = len(bounds) == 1
-        done = [
-            mend_motion(
-                robot,
-                motion if whole else _frames(motion, a, b),
-                fidelity,
-                self.settings if a == 0 else replace(self.settings, keep_first_frame=False),
-            )
-            for a, b in bounds
-        ]
-        reason = torch.cat([r for _, r, _ in done])
-        new = done[0][0] if whole else _joined(motion, [m for m, _, _ in done])
-        sigma = UNSURE * run_lengths(reason > 0).double().sqrt().float() * (reason > 0)
-        return new, reason, sigma, _notes(robot, motion, [c for _, _, c in done], reason)
+        new = scene.replace(actors=actors)
+        return Cleaned(new, scene, flagged, sure, reason, sigma, self.name, fidelity, said)
 
 # %% ../../../nbs/filters/robot/robot_cleaner.ipynb #dfe3625d
 def check_robot_motion(

@@ -11,9 +11,10 @@ __all__ = ['MOST_NUMBERS', 'FEWEST_FRAMES', 'SHORT', 'BodyConfig', 'no_prior', '
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from ...core.config import FrozenConfig
 from ...core.skeleton import Skeleton
 from motionbook.models.corrector.estimates import (
     NOISY,
@@ -43,10 +44,8 @@ from motionbook.models.corrector.window import (
 )
 
 # %% ../../../nbs/models/corrector/body.ipynb #a2c5c4df
-class BodyConfig(BaseModel):
+class BodyConfig(FrozenConfig):
     "How a body is looked at; what has no description is known from the data."
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dims: Literal[2, 3] = 3  # coordinates of a point
     fps: float = Field(30.0, gt=0, description="frames a second that the network sees")

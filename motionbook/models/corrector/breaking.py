@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from ...core.config import FrozenConfig
 from ...core.motion import Motion, Scene
 from ...core.processes import start_worker
 from ...core.skeleton import Skeleton
@@ -26,10 +27,9 @@ from .window import Prepared
 from ...training.feed import seed_from
 
 # %% ../../../nbs/models/corrector/breaking.ipynb #2877979c
-class Breaking(BaseModel):
+class Breaking(FrozenConfig):
     "How training windows are broken."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     noise_std_cm: float = Field(2.0, ge=0, description="noise on each coordinate, cm at 1.7 m")
     noise_share: float = Field(0.5, ge=0, le=1, description="share of windows with noise")
     joint_drop_prob: float = Field(0.2, ge=0, le=1, description="chance of each point to be lost")

@@ -15,7 +15,6 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ...core.files import bad_file
 from ...core.skeleton import Skeleton
 from .body import BodyConfig, KnownBody, prepare_windows
 from .rigid import keep_lengths
@@ -26,8 +25,7 @@ from motionbook.models.corrector.window import (
     feature_width,
     features,
 )
-from ..layers import CONFIG, WEIGHTS, BiLSTM, Merge, load_folder, save_folder
-from ...training.checkpoints import put_weights
+from ..layers import BiLSTM, Merge, restore_model, save_folder
 
 # %% ../../../nbs/models/corrector/network.ipynb #fd2455d0
 class BiLSTMConfig(BodyConfig):
@@ -237,24 +235,10 @@ def load_corrector(
     folder: str | Path,
 ) -> SkeletonCorrector:
     "The model that `save_corrector` wrote, ready to correct."
-    weights, saved, skeleton = load_folder(folder)
-    if saved.get("model") != "bilstm":
-        raise bad_file(Path(folder) / CONFIG, "a bilstm model", repr(saved.get("model")))
-    try:
-        model = SkeletonCorrector(skeleton, BiLSTMConfig(**saved["config"]))
-    except (ValueError, KeyError, TypeError) as err:
-        raise bad_file(
-            Path(folder) / CONFIG, "settings of a bilstm model", str(err).split("\n")[0]
-        ) from err
-    unused = {k: v for k, v in model.state_dict().items() if "bias_hh" in k}
-    try:
-        put_weights(model, unused | weights)
-    except ValueError as err:
-        why = str(err).removeprefix("the weights: expected ")
-        raise bad_file(Path(folder) / WEIGHTS, f"weights that fit {CONFIG}", why) from err
+    build = lambda saved, skeleton: SkeletonCorrector(skeleton, BiLSTMConfig(**saved["config"]))
+    model = restore_model(folder, "bilstm", "a bilstm model", build, optional="bias_hh")
     model.forget_filler()
-    model.about = saved.get("about", {})
-    return model.eval()
+    return model
 
 # %% ../../../nbs/models/corrector/network.ipynb #bb72c31a
 def places_for(

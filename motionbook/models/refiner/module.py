@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['PATH_TREMBLE', 'DDPMScheduler', 'RefinerParts', 'View', 'view_of', 'refiner_loss', 'guided_guess', 'beginning',
-           'jitter_strength', 'check_request', 'DiffusionRefinementModule', 'save_refiner', 'load_refiner']
+           'jitter_strength', 'check_request', 'LearningRefiner', 'DiffusionRefinementModule', 'save_refiner',
+           'build_refiner', 'load_refiner']
 
 # %% ../../../nbs/models/refiner/module.ipynb #487473db
 import math
@@ -27,7 +28,7 @@ from motionbook.models.diffusion.schedule import (
     first_steps,
     matching_step,
 )
-from ..layers import load_folder, save_folder
+from ..layers import restore_model, save_folder
 from motionbook.models.refiner.conditions import (
     Conditions,
     StyleCondition,
@@ -165,7 +166,7 @@ def refiner_loss(
     tremble = PATH_TREMBLE * parts.scale * torch.rand(len(clean), 1, 1, device=clean.device)
     x = parts.to_numbers(clean @ parts.whole, smooth_path(clean + tremble * draw(), mask))
     x = x * mask[..., None]
-    t = torch.randint(max(1, round(strongest * len(s))), (len(x),), device=x.device)
+    t = (strongest * len(s) * torch.rand(len(x), device=x.device).square()).long()
     noise = draw() * mask[..., None]
     seen = view_of(parts, add_noise(x, t, s.schedule, noise), t, mask)
     answer = parts.unet(seen.x, t, values, mask, seen.beside)
@@ -245,8 +246,8 @@ def check_request(
         )
 
 # %% ../../../nbs/models/refiner/module.ipynb #4785fe42
-class DiffusionRefinementModule(RefinerParts):
-    "A refiner of stick figures: trains on clean ones, refines others."
+class LearningRefiner(RefinerParts):
+    "A refiner that trains on clean stick figures."
 
     about: dict = {}  # what a loaded refiner's folder says of it
     cfg_dropout = 0.1  # chance of a sample to lose its condition in training
@@ -281,6 +282,10 @@ class DiffusionRefinementModule(RefinerParts):
         optimizer.step()
         return {"loss": float(loss.detach())}
 
+# %% ../../../nbs/models/refiner/module.ipynb #10025f56
+class DiffusionRefinementModule(LearningRefiner):
+    "A refiner of stick figures: trains on clean ones, refines others."
+
     @torch.no_grad()
     def refine_poses(
         self,
@@ -296,31 +301,23 @@ class DiffusionRefinementModule(RefinerParts):
         generator: torch.Generator | None = None,  # of the noise that is added; on the CPU
     ) -> Tensor:  # as the input, which is kept where no frame is
         "Poses brought nearer to how people move."
-        check_request(
-            self.unet,
-            transformer_output,
-            mask,
-            strength,
-            jitter,
-            guidance_scale,
-            num_inference_steps,
-        )
+        given, steps = transformer_output, num_inference_steps
+        check_request(self.unet, given, mask, strength, jitter, guidance_scale, steps)
         if (strength if jitter is None else jitter) == 0:
-            return transformer_output.clone()
-        x, there, values = _one_actor_each(transformer_output.to(self.mean), mask, style_conditions)
-        values = None if style_conditions is None or self.unet.style is None else values
+            return given.clone()
+        x, there, values = _one_actor_each(given.to(self.mean), mask, style_conditions)
+        values = None if style_conditions is None or self.unet.told.style is None else values
         whole = x.masked_fill(~there[..., None], 0.0) @ self.whole
         path = smooth_path(whole, there)
-        visited = self.scheduler.visited(
-            strength if jitter is None else jitter_strength(self, jitter), num_inference_steps
-        )
+        much = strength if jitter is None else jitter_strength(self, jitter)
+        visited = self.scheduler.visited(much, steps)
         start = beginning(
             self, self.to_numbers(whole, path), visited, jitter is not None, generator
         )
         guess = guided_guess(self.eval(), values, guidance_scale, there)
         y = sample(guess, start, visited, None, sampler, generator=generator)
         y = torch.where(there[..., None], self.to_poses(y, path), x)
-        return _actors_back(y, transformer_output)
+        return _actors_back(y, given)
 
 # %% ../../../nbs/models/refiner/module.ipynb #010b43d6
 def _one_actor_each(
@@ -363,21 +360,28 @@ def save_refiner(
     return save_folder(folder, module.state_dict(), config | {"about": about}, STICK16)
 
 # %% ../../../nbs/models/refiner/module.ipynb #4ee3f92c
+def build_refiner(
+    saved: dict[str, Any],  # what `save_refiner` wrote of the settings
+    device: str | torch.device = "cpu",
+) -> DiffusionRefinementModule:
+    "A refiner of these settings, not trained."
+    network = saved["network"] | {"channels": tuple(saved["network"]["channels"])}
+    prior = MotionPrior(**saved["prior"]) if saved["prior"] else None
+    noise = DDPMScheduler(**saved["noise"])
+    module = DiffusionRefinementModule(PoseRefinementUNet(**network), noise, device, prior)
+    module.strongest = saved["strongest"]
+    return module
+
+
 def load_refiner(
     folder: str | Path,
     pose_dim: int | None = None,  # the width that is needed; None = any
     device: str | torch.device = "cpu",
 ) -> DiffusionRefinementModule:
     "The refiner in a folder; BadFile where it is none, or one for other figures."
-    weights, config, _ = load_folder(folder)
-    if config.get("model") != "refiner":
-        raise bad_file(
-            folder,
-            "a refiner",
-            repr(config.get("model")),
-            fix="train one: motionbook train refiner",
-        )
-    width = config["network"]["pose_dim"]
+    build = lambda saved, _: build_refiner(saved, device)
+    module = restore_model(folder, "refiner", "a refiner", build)
+    width = module.unet.config["pose_dim"]
     if pose_dim not in (None, width):
         raise bad_file(
             folder,
@@ -385,12 +389,4 @@ def load_refiner(
             f"one of {width}",
             fix="train one on figures of that width",
         )
-    unet = PoseRefinementUNet(
-        **config["network"] | {"channels": tuple(config["network"]["channels"])}
-    )
-    prior = MotionPrior(**config["prior"]) if config["prior"] else None
-    module = DiffusionRefinementModule(unet, DDPMScheduler(**config["noise"]), device, prior)
-    module.load_state_dict(weights)
-    module.about = config["about"]
-    module.strongest = config["strongest"]
-    return module.eval()
+    return module

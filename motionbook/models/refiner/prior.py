@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WINDOW', 'KINDS', 'RANK', 'ENOUGH', 'SMOOTH', 'BORROW', 'TOGETHER', 'motion_windows', 'liveliness',
-           'any_smooth_motion', 'kind_axes', 'MotionPrior', 'window_places', 'kind_guess']
+           'any_smooth_motion', 'kind_axes', 'KindsOfMotion', 'MotionPrior', 'window_places', 'kind_guess']
 
 # %% ../../../nbs/models/refiner/prior.ipynb #371b2dda
 from collections.abc import Sequence
@@ -79,8 +79,8 @@ def kind_axes(
 TOGETHER = 6  # frames on either side that agree on a kind
 
 
-class MotionPrior(nn.Module):
-    "A mixture of Gaussians over windows of movement."
+class KindsOfMotion(nn.Module):
+    "The axes and variances of each kind of movement."
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class MotionPrior(nn.Module):
         kinds: int = KINDS,
         rank: int = RANK,
         window: int = WINDOW,  # frames
-    ) -> "MotionPrior":
+    ) -> "KindsOfMotion":
         "Measured on clean motion; fewer kinds where there is little."
         width = clips[0].shape[-1]
         free = torch.linalg.pinv(figure_map(width).double()).float()
@@ -117,6 +117,10 @@ class MotionPrior(nn.Module):
             x, prior.config["kinds"], prior.config["rank"]
         )
         return prior
+
+# %% ../../../nbs/models/refiner/prior.ipynb #7d035d94
+class MotionPrior(KindsOfMotion):
+    "A mixture of Gaussians over windows of movement."
 
     def forward(
         self,

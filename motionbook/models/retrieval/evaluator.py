@@ -19,7 +19,7 @@ from ...core.files import bad_file
 from ...core.registry import Registry
 from ...core.skeletons import STICK16
 from ...features.representation import rebuild
-from ..layers import CONFIG, WEIGHTS, load_folder, save_folder
+from ..layers import CONFIG, MODEL, restore_model, save_folder
 from .captions import Embed, pad_clips
 from motionbook.models.retrieval.network import (
     STICK,
@@ -29,7 +29,6 @@ from motionbook.models.retrieval.network import (
     look_at,
     read,
 )
-from ...training.checkpoints import put_weights
 
 # %% ../../../nbs/models/retrieval/evaluator.ipynb #2fe91959
 @runtime_checkable
@@ -191,22 +190,10 @@ def save_retrieval(model: MotionTextModel, folder: str | Path) -> Path:
 
 def load_retrieval(folder: str | Path) -> MotionTextModel:
     "The model in a folder, or in a run's folder."
-    folder = Path(folder)
-    folder = folder / "model" if (folder / "model" / CONFIG).is_file() else folder
-    weights, saved, _ = load_folder(folder)
-    if saved.get("model") != KIND:
-        raise bad_file(folder / CONFIG, "a model of text and motion", repr(saved.get("model")))
-    try:
-        model = MotionTextModel(
-            RetrievalConfig(**saved["config"]), saved["features"], saved["sentence"]
-        )
-        model.about = saved["about"]
-        put_weights(model, weights)
-    except (ValueError, KeyError, TypeError) as err:
-        raise bad_file(
-            folder / WEIGHTS, f"weights that fit {CONFIG}", str(err).split("\n")[0]
-        ) from err
-    return model.eval()
+    build = lambda saved, _: MotionTextModel(
+        RetrievalConfig(**saved["config"]), saved["features"], saved["sentence"]
+    )
+    return restore_model(folder, KIND, "a model of text and motion", build)
 
 # %% ../../../nbs/models/retrieval/evaluator.ipynb #d8a34199
 EVALUATORS = Registry("evaluator of text and motion")  # (path, **options) -> MotionTextEvaluator
@@ -233,7 +220,7 @@ def kind_of_evaluator(
     "Which kind of judge lies at a path; BadFile where that cannot be told."
     path = Path(path)
     folder = path if path.is_dir() else path.parent
-    told = next((p for p in (folder / "model" / CONFIG, folder / CONFIG) if p.is_file()), None)
+    told = next((p for p in (folder / MODEL / CONFIG, folder / CONFIG) if p.is_file()), None)
     try:
         said = {} if told is None else json.loads(told.read_bytes())
     except ValueError:

@@ -9,10 +9,11 @@ __all__ = ['STICK', 'figure_features', 'RetrievalConfig', 'Latent', 'MotionTextN
 from typing import Any, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from ...body.stick import check_width, segments_to_joints
+from ...core.config import FrozenConfig
 from ...core.skeletons import STICK16
 from .loss import contrastive_loss, latent_divergence
 from .sequence import SequenceEncoder
@@ -39,10 +40,9 @@ def figure_features(
     return torch.cat([around, step[..., None]], -1)
 
 # %% ../../../nbs/models/retrieval/network.ipynb #727e0870
-class RetrievalConfig(BaseModel):
+class RetrievalConfig(FrozenConfig):
     "A network of text and motion."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     embedding: int = Field(
         96, ge=8, description="numbers of an embedding, and width of the transformer"
     )

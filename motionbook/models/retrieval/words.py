@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'SPECIAL', 'MOST_WORDS', 'MOST_FRAMES', 'UNIT', 'MovementEncoder', 'GRUReader', 'WordVectors',
-           'read_word_vectors', 'tagged_words', 'HumanML3DEvaluator', 'frame_words', 'load_humanml3d']
+           'read_word_vectors', 'tagged_words', 'HumanML3DNets', 'HumanML3DEvaluator', 'frame_words', 'load_humanml3d']
 
 # %% ../../../nbs/models/retrieval/words.ipynb #f4cf2a76
 import re
@@ -134,8 +134,8 @@ def tagged_words(
 MOST_FRAMES, UNIT = 196, 4  # of a motion; frames of a token
 
 
-class HumanML3DEvaluator(nn.Module):
-    "The published evaluator of HumanML3D (263 numbers, 20 fps) or KIT-ML (251, 12.5 fps)."
+class HumanML3DNets(nn.Module):
+    "The three networks, their statistics and the word vectors."
 
     def __init__(
         self,
@@ -155,6 +155,10 @@ class HumanML3DEvaluator(nn.Module):
         self.representation, self.fps = ("ik263", 20.0) if width == 263 else ("kit251", 12.5)
         self.name = f"{'HumanML3D' if width == 263 else 'KIT-ML'} evaluator"
         self.mean, self.std = torch.zeros(width), torch.ones(width)
+
+# %% ../../../nbs/models/retrieval/words.ipynb #7108d7e3
+class HumanML3DEvaluator(HumanML3DNets):
+    "The published evaluator of HumanML3D (263 numbers, 20 fps) or KIT-ML (251, 12.5 fps)."
 
     @torch.no_grad()
     def embed_motion(

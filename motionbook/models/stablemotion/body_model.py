@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
-from ...core.files import bad_file
+from ...core.config import FrozenConfig
 from ...core.skeletons import SMPL24
 from motionbook.features.rifke.rifke import (
     RIFKE_LABELLED,
@@ -22,17 +22,15 @@ from motionbook.features.rifke.rifke import (
     mirror_rifke,
 )
 from .body_finder import FOUND, Finder, smoothed_frames
-from ..layers import CONFIG, WEIGHTS, load_folder, save_folder
-from .model import FAMILY, Noise
+from ..layers import restore_model, save_folder
+from .model import Noise
 from .network import DiTConfig, StableMotionDiT
 from .tracks import LEVELS
-from ...training.checkpoints import put_weights
 
 # %% ../../../nbs/models/stablemotion/body_model.ipynb #3ada1770
-class BodyLook(BaseModel):
+class BodyLook(FrozenConfig):
     "How a body is shown to the network."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     heading: Literal["compatible", "steady"] = Field(
         "steady", description="the direction of a body: as published, or one that never jumps"
     )
@@ -196,23 +194,12 @@ def save_body_model(model: BodyModel, folder: str | Path, half: bool = False) ->
 
 def load_body_model(folder: str | Path) -> BodyModel:
     "The model that `save_body_model` wrote, there or below a run's folder; BadFile says what is missing or altered."
-    folder = Path(folder)
-    folder = folder / "model" if (folder / "model" / CONFIG).is_file() else folder
-    weights, saved, _ = load_folder(folder)
-    if saved.get("model") != BODIES:
-        raise bad_file(folder / CONFIG, f"a model of {BODIES}", repr(saved.get("model")))
-    try:
+
+    def build(saved: dict, _) -> BodyModel:
         parts = DiTConfig(**saved["config"]), Noise(**saved["noise"]), BodyLook(**saved["look"])
-        made = BodyModel(saved["window"], *parts)
-        made.about = dict(saved["about"])
-    except (ValueError, KeyError, TypeError) as err:
-        why = str(err).split("\n")[0]
-        raise bad_file(folder / CONFIG, f"settings of {FAMILY}", why) from err
-    try:
-        put_weights(made, {k: v.float() for k, v in weights.items()})
-    except ValueError as err:
-        raise bad_file(folder / WEIGHTS, f"weights that fit {CONFIG}", str(err)) from err
-    return made.eval()
+        return BodyModel(saved["window"], *parts)
+
+    return restore_model(folder, BODIES, f"a model of {BODIES}", build)
 
 # %% ../../../nbs/models/stablemotion/body_model.ipynb #11e9f3f8
 _SIDES = torch.tensor(SMPL24.mirror)

@@ -13,10 +13,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from ...body.arrays import SmplArrays
+from ...core.config import FrozenConfig
 from ...core.gaps import gap_ends
 from ...filters.corrupt.broken_amass import BODY_KINDS, break_body
 from ...filters.fill.classical import pchip
@@ -37,10 +38,9 @@ from .objective import published_masks
 from ...training.feed import seed_from
 
 # %% ../../../nbs/models/stablemotion/body_practice.ipynb #230095f1
-class BodyPractice(BaseModel):
+class BodyPractice(FrozenConfig):
     "How clips of bodies are broken."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     body_window: int = Field(
         64, ge=16, description="frames of a window of a body; 100 as published"
     )

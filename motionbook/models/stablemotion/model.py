@@ -9,24 +9,22 @@ __all__ = ['TOGETHER', 'FAMILY', 'Noise', 'TrackModel', 'window_starts', 'sample
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
-from ...core.files import bad_file
+from ...core.config import FrozenConfig
 from ...core.skeleton import Skeleton
 from ..diffusion.sampling import Draft, Known, Sampler, sample
 from ..diffusion.schedule import Schedule, ScheduleName
-from ..layers import CONFIG, WEIGHTS, load_folder, save_folder
+from ..layers import restore_model, save_folder
 from .network import DiTConfig, StableMotionDiT
 from .objective import bits
 from .tracks import LEVELS, Row, View, flatten_context
-from ...training.checkpoints import put_weights
 
 # %% ../../../nbs/models/stablemotion/model.ipynb #d7e315ee
-class Noise(BaseModel):
+class Noise(FrozenConfig):
     "The diffusion that a model is trained for."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     diffusion_steps: int = Field(50, ge=20, description="steps of noise")
     noise_schedule: ScheduleName = Field("cosine", description="how noise grows with the steps")
     predict_xstart: bool = Field(True, description="predict the clean motion; false: the noise")
@@ -101,18 +99,8 @@ def sample_long(
         asked, beside = bits(ask[at], model.labels), context[at]
         network = lambda x, t, asked=asked, beside=beside: model.net(x, t, asked, None, beside)
         part = None if draft is None else Draft(draft.values[at], draft.share[at])
-        made = sample(
-            network,
-            noise[at],
-            schedule,
-            steps,
-            sampler,
-            kind,
-            Known(known[at], ~ask[at], False),
-            None,
-            g,
-            part,
-        )
+        told = Known(known[at], ~ask[at], False)
+        made = sample(network, noise[at], schedule, steps, sampler, kind, told, None, g, part)
         total.index_add_(0, at.flatten(), (made * ramp).flatten(0, 1))
         weight.index_add_(0, at.flatten(), ramp.expand(len(at), -1, -1).flatten(0, 1))
     return torch.where(ask & (weight > 0), total / weight.clamp_min(1e-9), known)
@@ -136,24 +124,12 @@ def save_model(model: TrackModel, folder: str | Path) -> Path:
 
 def load_model(folder: str | Path) -> TrackModel:
     "The model that `save_model` wrote, there or below a run's folder; BadFile says what is missing or altered."
-    folder = Path(folder)
-    folder = folder / "model" if (folder / "model" / CONFIG).is_file() else folder
-    weights, saved, skeleton = load_folder(folder)
-    if saved.get("model") != FAMILY:
-        raise bad_file(folder / CONFIG, f"a {FAMILY} model", repr(saved.get("model")))
-    try:
+
+    def build(saved: dict, skeleton: Skeleton) -> TrackModel:
         parts = DiTConfig(**saved["config"]), Noise(**saved["noise"])
-        model = TrackModel(skeleton, saved["dims"], saved["window"], *parts)
-        model.about = dict(saved["about"])
-    except (ValueError, KeyError, TypeError) as err:
-        raise bad_file(
-            folder / CONFIG, f"settings of a {FAMILY} model", str(err).split("\n")[0]
-        ) from err
-    try:
-        put_weights(model, weights)
-    except ValueError as err:
-        raise bad_file(folder / WEIGHTS, f"weights that fit {CONFIG}", str(err)) from err
-    return model.eval()
+        return TrackModel(skeleton, saved["dims"], saved["window"], *parts)
+
+    return restore_model(folder, FAMILY, f"a {FAMILY} model", build)
 
 # %% ../../../nbs/models/stablemotion/model.ipynb #d6d36b42
 def places_of(

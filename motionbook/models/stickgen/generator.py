@@ -14,11 +14,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ...core.files import bad_file
 from ...core.skeletons import STICK16
 from ..diffusion.sampling import sample
 from ..diffusion.schedule import Schedule, add_noise
-from ..layers import CONFIG, WEIGHTS, load_folder, save_folder
+from ..layers import restore_model, save_folder
 from .network import Condition, StickGenConfig, StickTransformer
 from motionbook.models.stickgen.poses import (
     code_to_joints,
@@ -27,7 +26,6 @@ from motionbook.models.stickgen.poses import (
     limb_lengths,
     steady_limbs,
 )
-from ...training.checkpoints import put_weights
 
 # %% ../../../nbs/models/stickgen/generator.ipynb #0ccc36c9
 class StickGenerator(nn.Module):
@@ -340,18 +338,5 @@ def save_generator(model: StickGenerator, folder: str | Path) -> Path:
 
 def load_generator(folder: str | Path) -> StickGenerator:
     "The model in a folder, or in a run's folder; BadFile says what is not right."
-    folder = Path(folder)
-    folder = folder / "model" if (folder / "model" / CONFIG).is_file() else folder
-    weights, saved, _ = load_folder(folder)
-    if saved.get("model") != "stickgen":
-        raise bad_file(folder / CONFIG, "a generator of stick figures", repr(saved.get("model")))
-    try:
-        model = StickGenerator(StickGenConfig(**saved["config"]), float(saved["fps"]))
-        model.about = dict(saved["about"])
-    except (ValueError, KeyError, TypeError) as err:
-        raise bad_file(folder / CONFIG, "settings of a generator", str(err).split("\n")[0]) from err
-    try:
-        put_weights(model, {k: v.float() for k, v in weights.items()})
-    except ValueError as err:
-        raise bad_file(folder / WEIGHTS, f"weights that fit {CONFIG}", str(err)) from err
-    return model.eval()
+    build = lambda saved, _: StickGenerator(StickGenConfig(**saved["config"]), float(saved["fps"]))
+    return restore_model(folder, "stickgen", "a generator of stick figures", build)

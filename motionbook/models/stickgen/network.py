@@ -9,9 +9,10 @@ __all__ = ['Form', 'BUMPS', 'StickGenConfig', 'Condition', 'Listener', 'blend_pa
 from typing import Literal, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from ...core.config import FrozenConfig
 from ..attention import who_sees_whom
 from ..refiner.conditions import RANGES
 from ..stablemotion.network import DiTBlock, DiTConfig, NoiseTime
@@ -22,10 +23,9 @@ from ...schema.actions import NUM_ACTIONS
 Form = Literal["diffusion", "autoregressive"]
 
 
-class StickGenConfig(BaseModel):
+class StickGenConfig(FrozenConfig):
     "What the generator is made of."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     form: Form = Field("diffusion", description="all frames at once, or one after the other")
     dims: Literal[2, 3] = Field(
         2, description="figures in the picture's plane, or in space and then projected"

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['GeneratorLoop', 'STICKGEN', 'StickGenData', 'StickGenTraining', 'embedder', 'model_encoder', 'FoundClips',
-           'open_clips', 'check_width', 'record_clips', 'gather_clips', 'known_medium', 'Sides', 'TrainedGenerator',
+           'open_clips', 'check_width', 'record_clips', 'gather_clips', 'known_medium', 'split_names',
            'start_generator', 'train_on_clips', 'train_stickgen']
 
 # %% ../../../nbs/models/stickgen/recipe.ipynb #3ba198c8
@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ...converters.base import scenes
-from ...core.config import Parts, with_defaults
+from ...core.config import FrozenConfig, Parts, with_defaults
 from ...core.files import bad_file
 from ...data.conditions import MEDIUM_ENERGY
 from ...data.sample_sets import encoder_of, find_samples, open_samples
-from ...data.splits import split_by
+from ...data.splits import Sides, hold_out_share
 from ...data.text import TextEncoder, clean_text, load_encoder, pad_embeddings
+from ..layers import MODEL
 from motionbook.models.stickgen.generator import (
     LOSS_WEIGHTS,
     StickGenerator,
@@ -40,15 +41,14 @@ from motionbook.models.stickgen.windows import (
     scene_to_clip,
     with_embeddings,
 )
-from ...training.command import Recipe
+from ...training.command import Recipe, TrainedModel
 from ...training.config import TrainConfig
-from ...training.loop import Fitted, fit
+from ...training.loop import fit
 
 # %% ../../../nbs/models/stickgen/recipe.ipynb #bfa59b66
-class StickGenData(BaseModel):
+class StickGenData(FrozenConfig):
     "What a generator learns from."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     fps: float = Field(25.0, gt=0, description="frames per second of everything")
     window: int = Field(250, ge=8, description="frames of the longest window")
     least: int = Field(40, ge=4, description="frames of the shortest window")
@@ -76,17 +76,10 @@ class StickGenData(BaseModel):
 
 
 GeneratorLoop = with_defaults(
-    TrainConfig,
-    "GeneratorLoop",
-    epochs=None,
-    minutes=5.0,
-    batch_size=24,
-    lr=1e-3,
-    warmup_steps=50,
-    ema=0.99,
-    weights={},
+    TrainConfig, "GeneratorLoop",
+    epochs=None, minutes=5.0, batch_size=24, lr=1e-3, warmup_steps=50, ema=0.99, weights={},
     log_steps=50,
-)
+)  # fmt: skip
 
 # %% ../../../nbs/models/stickgen/recipe.ipynb #e9cbec88
 class StickGenTraining(Parts):
@@ -250,20 +243,10 @@ def known_medium(clips: Sequence[StickClip]) -> tuple[StickClip, ...]:
     )
 
 # %% ../../../nbs/models/stickgen/recipe.ipynb #267d9d3d
-class Sides(NamedTuple):
-    "Clips to train on and to validate on."
-
-    train: list[StickClip]
-    valid: list[StickClip]
-
-
-class TrainedGenerator(NamedTuple):
-    "What training leaves."
-
-    model: StickGenerator
-    fitted: Fitted
-    split: Sides
-    clips: FoundClips
+def split_names(clips: Sequence[StickClip], config: StickGenTraining) -> Sides:
+    "No recording on both sides; a single clip is for training."
+    names = [k.name for k in clips]
+    return Sides.of(clips, hold_out_share(names, share=config.valid_share, seed=config.seed))
 
 
 def start_generator(data: StickWindows, config: StickGenTraining) -> StickGenerator:
@@ -283,18 +266,10 @@ def train_on_clips(
     config: StickGenTraining,
     resume: bool = True,
     split: Sides | None = None,  # None = a share of the clips is held out
-) -> TrainedGenerator:
+) -> TrainedModel:
     "Train a generator on clips."
-    c, clips = config, list(found.clips)
-    if split is None:
-        held = (
-            set(split_by([k.name for k in clips], valid=c.valid_share, seed=c.seed).valid.tolist())
-            if c.valid_share and len(clips) > 1
-            else set()
-        )
-        split = Sides(
-            [k for i, k in enumerate(clips) if i not in held], [clips[i] for i in sorted(held)]
-        )
+    c = config
+    split = split_names(found.clips, c) if split is None else split
     data = StickWindows(split.train, c.actors, c.windows(), c.draws, c.seed)
     few = (
         StickWindows(split.valid, c.actors, c.windows(), max(8, c.draws // 20), c.seed + 1)
@@ -316,8 +291,8 @@ def train_on_clips(
         "words": words[:5000],
     }
     if folder is not None:
-        save_generator(model, Path(folder) / "model")
-    return TrainedGenerator(model, fitted, split, found)
+        save_generator(model, Path(folder) / MODEL)
+    return TrainedModel(model, fitted, split, found)
 
 # %% ../../../nbs/models/stickgen/recipe.ipynb #7add04f3
 def train_stickgen(
@@ -325,21 +300,15 @@ def train_stickgen(
     folder: str | Path,  # the checkpoint
     config: StickGenTraining = StickGenTraining(),  # noqa: B008 (frozen)
     resume: bool = True,
-) -> TrainedGenerator:
+) -> TrainedModel:
     "Train a generator on samples or captioned recordings."
     return train_on_clips(gather_clips(paths, config), folder, config, resume)
-
-# %% ../../../nbs/models/stickgen/recipe.ipynb #9e51a475
-def _evaluate(folder, paths, **options) -> dict:
-    from motionbook.models.stickgen.evaluate import evaluate_stickgen
-
-    return evaluate_stickgen(folder, paths, **options)
 
 # %% ../../../nbs/models/stickgen/recipe.ipynb #69bc1b8f
 STICKGEN = Recipe(
     StickGenTraining,
     train_stickgen,
-    _evaluate,
+    "motionbook.models.stickgen.evaluate:evaluate_stickgen",
     'motionbook generate "a person walks" -o walk.html --checkpoint {out}',
     judged=True,
 )

@@ -82,7 +82,7 @@ def samples_to_clips(
         )
     return clips
 
-
+# %% ../../../nbs/models/stickgen/windows.ipynb #465158e2
 def _embeddings(samples, texts: list[str], embed: Embed | None, anew: bool) -> list[Tensor]:
     "The vector of each sentence."
     known = [None if anew else s.get("embedding") for s in samples]

@@ -12,16 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...core.files import bad_file
 from ...core.motion import Motion
 from ...data.windows import LabelMap
 from ...features.humanml3d.ik_joints import IKFeatures, ik_to_joints
 from ...features.representation import Layout, Representation, describe, rebuild
 from ...features.shared.checks import check_fps
-from ..layers import CONFIG, WEIGHTS, load_folder, save_folder
+from ..layers import restore_model, save_folder
 from .latents import sample_prior
 from .network import Network, VAEConfig, bring_back, look_at
-from ...training.checkpoints import put_weights
 
 # %% ../../../nbs/models/vae/motion_vae.ipynb #917a8175
 def joint_decoder(
@@ -215,23 +213,10 @@ def with_representation(
 # %% ../../../nbs/models/vae/motion_vae.ipynb #aa0f3106
 def load_vae(folder: str | Path) -> MotionVAE:
     "The model in a folder, or in a run's folder."
-    folder = Path(folder)
-    folder = folder / "model" if (folder / "model" / CONFIG).is_file() else folder
-    weights, saved, _ = load_folder(folder)
-    if saved.get("model") != "vae":
-        raise bad_file(folder / CONFIG, "a motion VAE", repr(saved.get("model")))
-    try:
+
+    def build(saved: dict, _) -> MotionVAE:
         maps = (LabelMap(k, tuple(saved[f"{k}s"])) for k in ("domain", "style"))
-        model = MotionVAE(
-            Layout(**saved["layout"]), VAEConfig(**saved["config"]), *maps, saved["window"]
-        )
-        model.about = saved["about"]
-    except (ValueError, KeyError, TypeError) as err:
-        raise bad_file(
-            folder / CONFIG, "settings of a motion VAE", str(err).split("\n")[0]
-        ) from err
-    try:
-        put_weights(model, weights)
-    except ValueError as err:
-        raise bad_file(folder / WEIGHTS, f"weights that fit {CONFIG}", str(err)) from err
-    return model.eval()
+        config = VAEConfig(**saved["config"])
+        return MotionVAE(Layout(**saved["layout"]), config, *maps, saved["window"])
+
+    return restore_model(folder, "vae", "a motion VAE", build)

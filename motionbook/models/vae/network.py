@@ -11,9 +11,10 @@ __all__ = ['SIZES', 'CONTACTS', 'ROOTS', 'STEADY', 'VAEConfig', 'floats_a_second
 from typing import Any, Literal, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from ...core.config import FrozenConfig
 from ...data.windows import LabelMap
 from ...evaluation.reconstruction import PatchPCA
 from ...features.representation import Layout
@@ -41,10 +42,9 @@ SIZES = {
 }
 
 # %% ../../../nbs/models/vae/network.ipynb #29d5f4fe
-class VAEConfig(BaseModel):
+class VAEConfig(FrozenConfig):
     "What a motion VAE is made of."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     size: Literal["cpu", "seed", "causal", "twin"] = Field(
         "cpu",
         description="for a processor; the first system; 16 numbers for 4 frames without the future; its convolutional twin",

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Rule', 'ALIVE', 'PULL', 'nearest_codes', 'Quantised', 'pass_straight', 'Usage', 'code_usage', 'processes',
-           'add_over_processes', 'draw_rows', 'Codebook', 'self_pull', 'place_entries', 'move_entries',
-           'average_entries', 'restart_entries']
+           'add_over_processes', 'draw_rows', 'codebook_state', 'Codebook', 'self_pull', 'place_entries',
+           'move_entries', 'average_entries', 'restart_entries']
 
 # %% ../../../nbs/models/vqvae/codebook.ipynb #32ce8767
 import math
@@ -98,11 +98,28 @@ def _mixed_over_processes(rows: Tensor) -> Tensor:
     i = torch.arange(len(rows), device=rows.device)
     return torch.stack(all_rows)[i % w, i]
 
-# %% ../../../nbs/models/vqvae/codebook.ipynb #5d6132c0
+# %% ../../../nbs/models/vqvae/codebook.ipynb #7b917f83
 Rule = Literal["orig", "ema", "reset", "ema_reset"]
 ALIVE = 1.0  # an entry counted less often than this starts anew
 
 
+def codebook_state(
+    book: nn.Module,  # gets entries, counts, sums, placed and tally
+    size: int,  # entries
+    dim: int,  # numbers of an entry
+):
+    "The tables of a codebook: parameters where a loss moves the entries, buffers where averages do."
+    start = torch.empty(size, dim).uniform_(-1 / size, 1 / size)
+    if book.learned:
+        book.entries = nn.Parameter(start)
+    else:
+        book.register_buffer("entries", start)
+    book.register_buffer("counts", torch.ones(size))
+    book.register_buffer("sums", start.detach().clone())
+    book.register_buffer("placed", torch.tensor(book.rule == "orig"))
+    book.register_buffer("tally", torch.zeros(size, dtype=torch.int64))
+
+# %% ../../../nbs/models/vqvae/codebook.ipynb #93a3cc57
 class Codebook(nn.Module):
     "A table of vectors; a vector is replaced by the nearest."
 
@@ -118,20 +135,9 @@ class Codebook(nn.Module):
             raise ValueError(f"expected a rule among {', '.join(Rule.__args__)}, got {rule!r}")
         self.rule, self.decay, self.sizes = rule, decay, (size,)
         self.learned = rule in ("orig", "reset")
-        start = torch.empty(size, dim).uniform_(-1 / size, 1 / size)
-        if self.learned:
-            self.entries = nn.Parameter(start)
-        else:
-            self.register_buffer("entries", start)
-        self.register_buffer("counts", torch.ones(size))
-        self.register_buffer("sums", start.detach().clone())
-        self.register_buffer("placed", torch.tensor(rule == "orig"))
-        self.register_buffer("tally", torch.zeros(size, dtype=torch.int64))
+        codebook_state(self, size, dim)
 
-    def forward(
-        self,
-        x: Tensor,  # [... d]
-    ) -> Quantised:
+    def forward(self, x: Tensor) -> Quantised:  # x [... d]
         "The nearest entries; in training they move."
         flat = x.detach().float().flatten(0, -2)
         with torch.autocast(x.device.type, enabled=False):
@@ -146,10 +152,7 @@ class Codebook(nn.Module):
             commit = commit + self_pull(x, chosen)
         return Quantised(pass_straight(x, chosen), codes.view(*x.shape[:-1], 1), commit)
 
-    def decode(
-        self,
-        codes: Tensor,  # [... 1] int64
-    ) -> Tensor:  # [... d]
+    def decode(self, codes: Tensor) -> Tensor:  # [... 1] int64 -> [... d]
         "The entries of codes."
         return self.entries[codes[..., 0]]
 

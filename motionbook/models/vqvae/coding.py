@@ -26,7 +26,7 @@ from motionbook.features.dof.dof_vectors import (
     wrap_angle,
 )
 from .bodies import Body, plain_to_body, robot_to_read
-from .motions import clip_frames, load_library, resample_clip
+from .motions import clip_frames, load_library, resample_clip, tilt_of
 from .network import MotionVQVAE, decode, encode
 from .recipe import load_vqvae
 from motionbook.models.vqvae.root_path import (
@@ -65,7 +65,7 @@ def encode_clip(
             fix="give a motion of the same robot, joints in its order",
         )
     clip = resample_clip(clip, model.config.fps)
-    codes, path = encode(model, clip_frames(clip)), root_of(clip)
+    codes, path = encode(model, clip_frames(clip, tilt_of(model.parts))), root_of(clip)
     apart = (
         path_to_moves(path, model.config.stride).moves if model.config.root == "outside" else None
     )
@@ -100,7 +100,7 @@ def decode_clip(
             y, moves_to_path(RootPath(coded.start, coded.moves), coded.frames, model.config.stride)
         )
     start = Start(coded.start[:3], coded.start[3])
-    made = decode_dof(y, model.config.fps, start, tilt="tilt" in model.parts)
+    made = decode_dof(y, model.config.fps, start, tilt_of(model.parts))
     dof, outside = within_limits(made.dof, plain_to_body(model.about.get("body", {})).limits)
     joints = tuple(model.about.get("joints", ()))
     clip = RobotClip(made.root_pos, made.root_rot, dof, model.config.fps, joints, coded.name)

@@ -29,7 +29,13 @@ from motionbook.models.vqvae.coding import (
 )
 from .convolutions import VQVAEConfig
 from .grids import join_codes
-from .motions import Library, clip_frames, load_library, resample_clip
+from motionbook.models.vqvae.motions import (
+    Library,
+    clip_frames,
+    load_library,
+    resample_clip,
+    tilt_of,
+)
 from .network import MotionVQVAE, decode, encode
 from .recipe import VQVAETraining, load_vqvae, train_vqvae
 from .root_path import move_bits
@@ -113,9 +119,10 @@ def _uncoded(model: MotionVQVAE, clip: RobotClip) -> RobotClip:
     "Through a network without a quantiser."
     from motionbook.features.dof.dof_vectors import decode_dof, start_of
 
-    x = clip_frames(clip)
+    tilt = tilt_of(model.parts)
+    x = clip_frames(clip, tilt)
     y = decode(model, encode(model, x), len(x))
-    made = decode_dof(y, clip.fps, start_of(clip.root_pos, clip.root_rot), tilt=True)
+    made = decode_dof(y, clip.fps, start_of(clip.root_pos, clip.root_rot), tilt)
     return clip.replace(root_pos=made.root_pos, root_rot=made.root_rot, dof=made.dof)
 
 # %% ../../../nbs/models/vqvae/judge.ipynb #11f1fcaf
@@ -160,6 +167,8 @@ SCHEMES: dict[str, dict[str, Any]] = {
     "3 stages of 8": dict(quantiser="residual", heads=3, head_codes=8),
     "no quantiser, 3 wide": dict(quantiser="none", code_dim=3),
     "blocks": dict(form="blocks", quantiser="heads", bits=67.5),
+    "blocks, no quantiser": dict(form="blocks", quantiser="none", bits=67.5),
+    "pca": dict(form="blocks", quantiser="heads", bits=67.5),
     "8 heads of 10": dict(quantiser="heads", heads=8, head_codes=10, code_dim=64),
     "fsq 10 × 8": dict(quantiser="fsq", levels=(10,) * 8),
     "3 stages of 512": dict(quantiser="residual", heads=3, head_codes=512),

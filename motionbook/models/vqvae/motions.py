@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['BARE', 'body_to_clip', 'bending_joints', 'clip_to_person', 'clip_to_body', 'resample_clip', 'Recorded', 'Library',
-           'clip_frames', 'motion_clips', 'scene_clip', 'cut_motion', 'library_of', 'check_clip', 'load_library',
-           'clips_of_robot', 'clips_of_any', 'bare_files', 'with_robot', 'motion_family', 'shared_keys',
+           'clip_frames', 'tilt_of', 'motion_clips', 'scene_clip', 'cut_motion', 'library_of', 'check_clip',
+           'load_library', 'clips_of_robot', 'clips_of_any', 'bare_files', 'with_robot', 'motion_family', 'shared_keys',
            'library_split', 'Crops']
 
 # %% ../../../nbs/models/vqvae/motions.ipynb #955582cf
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,8 +30,8 @@ from motionbook.core.rotation import (
     rotvec_to_matrix,
     slerp,
 )
-from ...data.splits import Split, same_clips, split_by
-from ...features.dof.dof_vectors import dof_layout, encode_dof
+from ...data.splits import Split, hold_out_share, same_clips
+from ...features.dof.dof_vectors import Tilt, dof_layout, encode_dof, lean_width
 
 # %% ../../../nbs/models/vqvae/motions.ipynb #c5a7ac64
 def body_to_clip(
@@ -132,9 +132,17 @@ class Library:
 
 def clip_frames(
     clip: RobotClip,
+    tilt: Tilt = True,  # the root's lean; "expmap": as a rotation vector
 ) -> Tensor:  # [t d]
     "Frames with the root's lean, so that they tell everything."
-    return encode_dof(clip.root_pos, clip.root_rot, clip.dof, clip.fps, tilt=True)
+    return encode_dof(clip.root_pos, clip.root_rot, clip.dof, clip.fps, tilt)
+
+
+def tilt_of(
+    parts: Mapping[str, int],  # of a frame: name -> how many numbers
+) -> Tilt:
+    "How frames tell the root's lean."
+    return next((t for t in ("expmap", True) if lean_width(t) == parts.get("tilt")), False)
 
 # %% ../../../nbs/models/vqvae/motions.ipynb #ab549868
 def motion_clips(
@@ -175,6 +183,7 @@ def library_of(
     found: Sequence[tuple[RobotClip, Motion | None]],
     fps: float | None = 30.0,  # frames per second; None = the first clip's
     least: int = 1,  # frames of the shortest clip that is used
+    tilt: Tilt = True,  # the root's lean; "expmap": as a rotation vector
 ) -> Library:
     "Clips of one kind, at one rate; ValueError says which does not fit."
     made, short, fps = [], [], fps or found[0][0].fps
@@ -184,13 +193,13 @@ def library_of(
         if len(clip) < least:
             short.append(f"{clip.name}: {len(clip)} frames, shorter than the window of {least}")
             continue
-        made.append(Recorded(clip.name, clip_frames(clip), clip, like))
+        made.append(Recorded(clip.name, clip_frames(clip, tilt), clip, like))
     if not made:
         raise ValueError(
             f"expected a clip of {least} frames at {fps:g} a second or more, got none; "
             f"{'; '.join(short[:3]) or 'no recording at all'}; make the window shorter"
         )
-    parts = dof_layout(made[0].clip.dof.shape[1], tilt=True).widths
+    parts = dof_layout(made[0].clip.dof.shape[1], tilt).widths
     return Library(tuple(made), fps, dict(parts), tuple(short))
 
 # %% ../../../nbs/models/vqvae/motions.ipynb #9f19d661
@@ -226,6 +235,7 @@ def load_library(
     fps: float | None = 30.0,  # frames per second; None = the first clip's
     least: int = 1,  # frames of the shortest clip that is used
     robot: Robot | str | Path | None = None,  # whose angles files hold; None = by the joints
+    tilt: Tilt = True,  # the root's lean; "expmap": as a rotation vector
     **options,  # passed to the readers
 ) -> Library:
     "Everything to learn from; ValueError says what does not fit."
@@ -238,7 +248,7 @@ def load_library(
         raise ValueError(
             f"expected recordings with angles, got none in {', '.join(map(str, paths))}"
         )
-    return library_of(found, fps, least)
+    return library_of(found, fps, least, tilt)
 
 
 def clips_of_robot(
@@ -324,16 +334,10 @@ def library_split(
     seed: int = 0,
 ) -> Split:
     "Clips to train and to validate on, no family and no copy on both sides."
-    everything = Split(torch.arange(len(lib)), torch.arange(0), torch.arange(0))
-    if not share:
-        return everything
     named, same = shared_keys(lib)
     if len(set(named)) < 2:  # one family, such as the pieces of one long file
         named = [None] * len(lib)
-    try:
-        return split_by(named, same, valid=share, seed=seed)
-    except ValueError:  # a single clip
-        return everything
+    return hold_out_share(named, same, share=share, seed=seed)
 
 # %% ../../../nbs/models/vqvae/motions.ipynb #287181a9
 class Crops:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from ...core.config import FrozenConfig
 from ...core.files import bad_file
 from .coding import CodedMotion, DecodedMotion, decode_clip
 from .motions import Library
@@ -24,10 +25,9 @@ from ...training.config import TrainConfig
 from ...training.loop import Fitted, fit
 
 # %% ../../../nbs/models/vqvae/prior.ipynb #ab2cd87f
-class PriorConfig(BaseModel):
+class PriorConfig(FrozenConfig):
     "What a prior over codes is made of."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     hidden: int = Field(192, ge=1, description="units")
     layers: int = Field(1, ge=1, description="recurrent layers")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of the state that is dropped")
