@@ -187,7 +187,7 @@ def fold(m: Motion, half: int | None, frames: int) -> Motion:
 
 def verdicts(m: Motion) -> Found:
     "What the default's detectors say, angles that leap included; missing points are no verdict."
-    mended, moved = mend_rotations(m) if m.rotations is not None else (m, None)
+    mended, moved = mend_rotations(m)[:2] if m.rotations is not None else (m, None)
     found = detect(mended, chosen_detector)
     reason = found.reason if moved is None else found.reason | (moved & (found.reason == 0)) * JUMP
     return found._replace(reason=reason.masked_fill(~m.observed, 0))

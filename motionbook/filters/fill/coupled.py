@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ROUGHNESS', 'FEW', 'SHRINK', 'QUIET', 'ROUNDS', 'SETTLED', 'roughness', 'times_roughness', 'banded_solver',
-           'solve_coupled', 'coupling', 'coupled', 'learned_noise', 'coupled_positions']
+           'solve_coupled', 'coupling', 'coupled', 'learned_noise', 'coupled_positions', 'near_holes']
 
 # %% ../../../nbs/filters/fill/coupled.ipynb #00c00dff
 import contextlib
@@ -240,7 +240,7 @@ def _solve_rows(x, known, start, sd, precision, bands):
         z[:, near] = solve_coupled(none, none, free, begin, precision, bands[:, near])
     return z
 
-
+# %% ../../../nbs/filters/fill/coupled.ipynb #013b8843
 def near_holes(
     known: Tensor,  # [t j] bool
 ) -> Tensor:  # [t] bool

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LOOKED_AT', 'TURN', 'THIN', 'RIGID', 'PARTNERS', 'pair_distances', 'pair_slack', 'Gaps', 'find_gaps', 'choose_donors',
-           'donor_path', 'donor', 'move_rigidly', 'choose_partners', 'rigid_path', 'rigid']
+           'donor_path', 'donor', 'move_rigidly', 'choose_partners', 'rigid_path', 'put_carried', 'rigid', 'carried']
 
 # %% ../../../nbs/filters/fill/donors.ipynb #d13df121
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...core.gaps import gap_ends, list_runs, take_frames
 from ...core.size import body_size
-from ..cleaner import Filler
+from ..cleaner import Filled, Filler
 from .classical import as_filler, hermite, noise_floor, pchip_slopes
 
 # %% ../../../nbs/filters/fill/donors.ipynb #79c728a7
@@ -164,14 +164,48 @@ def rigid_path(
     return a + share[:, None] * (b - a), fit_a | fit_b
 
 # %% ../../../nbs/filters/fill/donors.ipynb #9b3d8b53
+def put_carried(
+    x: Tensor,  # [t j c], NaN = not known
+    known: Tensor,  # [t j] bool, at least one in each joint
+    filled: Tensor,  # [t j c] what stands where no bone can be told
+) -> tuple[Tensor, Tensor]:  # [t j c], [t j] bool: where a bone could be told
+    "Missing points where their bones carry them."
+    path, said = rigid_path(x, known, choose_partners(x))
+    at = tuple(v[said] for v in (~known).nonzero(as_tuple=True))
+    y, told = filled.clone(), torch.zeros_like(known)
+    y[at], told[at] = path[said].to(y.dtype), True
+    return y, told
+
+
 def rigid() -> Filler:
     "Rigid-body fill: a lost marker goes with at least three that sit on the same bone."
 
     def estimate(x, known, fps):
-        y = hermite(x, known, pchip_slopes)
-        path, said = rigid_path(x, known, choose_partners(x))
-        at = tuple(v[said] for v in (~known).nonzero(as_tuple=True))
-        y[at] = path[said]
-        return y, noise_floor(x), f"rigid bodies for {int(said.sum())} of {len(said)} points"
+        y, told = put_carried(x, known, hermite(x, known, pchip_slopes))
+        return (
+            y,
+            noise_floor(x),
+            f"rigid bodies for {int(told.sum())} of {int((~known).sum())} points",
+        )
 
     return as_filler(estimate, interpolates=True)
+
+# %% ../../../nbs/filters/fill/donors.ipynb #5172f244
+def carried(
+    base: Filler,  # fills what no bone carries
+) -> Filler:
+    "Rigid-body fill where a bone can be told, another filler elsewhere."
+
+    def fill(positions: Tensor, fps: float, errors: bool = True) -> Filled:
+        first, own = base(positions, fps, errors), rigid()(positions, fps, errors)
+        known = positions.isfinite().all(-1)
+        seen = known.any(0)
+        told = torch.zeros_like(known)
+        told[:, seen] = put_carried(positions[:, seen], known[:, seen], own.positions[:, seen])[1]
+        return Filled(
+            torch.where(told[..., None], own.positions, first.positions),
+            torch.where(told, own.sigma, first.sigma),
+            f"{own.note}; {first.note}",
+        )
+
+    return fill

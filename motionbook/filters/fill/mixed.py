@@ -70,6 +70,7 @@ def tenths(
 
 def mixing_weights(
     errors: Tensor,  # [n p c] of n fillers
+    caution: float = CAUTION,
 ) -> Tensor:  # [n] adding up to one
     "How much of each filler makes the closest mean; all of the first one where too little was tried."
     n, points = errors.shape[:2]
@@ -82,7 +83,7 @@ def mixing_weights(
     products = torch.einsum("ipc,jpc,p->ij", e, e, counts) / counts.sum()
     moved = (choices - first).square().sum(1) / 2
     cost = torch.einsum("ki,ij,kj->k", choices, products, choices)
-    return choices[(cost + CAUTION * products.diagonal().min() * moved).argmin()]
+    return choices[(cost + caution * products.diagonal().min() * moved).argmin()]
 
 # %% ../../../nbs/filters/fill/mixed.ipynb #3ccac093
 def classical_partners() -> dict[str, Filler]:
@@ -94,6 +95,7 @@ def mixed(
     first: Filler,
     name: str,  # of the first one, for the note
     partners: dict[str, Filler] | None = None,  # None = the classical ones
+    caution: float = CAUTION,
 ) -> Filler:
     "A filler whose holes are filled by the mean that a trial on the recording itself bears out."
     partners = classical_partners() if partners is None else partners
@@ -103,7 +105,7 @@ def mixed(
         y = first(positions, fps, errors)
         holes = _holes(positions, fps)
         found, whole = trial_errors(fillers, positions, fps) if holes else (None, None)
-        shares = {k: mixing_weights(found[:, whole == k]) for k in holes}
+        shares = {k: mixing_weights(found[:, whole == k], caution) for k in holes}
         if all(w[0] == 1 for w in shares.values()):
             return y
         needed = torch.stack(list(shares.values())).amax(0) > 0
