@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CLOSE', 'SAME', 'Edit', 'RobotFile', 'join_clips', 'choose_robot', 'OtherRates', 'pick_motions', 'joint_count',
-           'robot_file', 'Moved', 'moved_numbers', 'edits_of', 'put_numbers']
+           'robot_file', 'Moved', 'moved_numbers', 'moved_clip', 'edits_of', 'put_numbers']
 
 # %% ../../../nbs/formats/motionlib/robot_file.ipynb #4bc67b32
 from collections.abc import Callable, Sequence
@@ -234,27 +234,37 @@ def moved_numbers(
     motion: Motion,  # of the same frames
 ) -> Moved:
     "What is not as in the file."
-    (before,), old = file.motions(), file.whole
+    (before,) = file.motions()
+    return moved_clip(file.robot, file.whole, before, motion)
+
+
+def moved_clip(
+    robot: Robot,
+    old: RobotClip,
+    before: Motion,  # of that clip
+    motion: Motion,  # of the same frames, edited
+) -> Moved:
+    "The angles of an edited motion, and which are new."
     if motion.rotations is None:
-        return _solved(file, before, motion, old)
+        return _solved(robot, before, motion, old)
     turned = differs(before.rotations, motion.rotations).flatten(2).any(-1)
     place = differs(before.positions[:, 0], motion.positions[:, 0]).any(-1)
-    clip = motion_to_clip(file.robot, motion, near=old.dof)
-    made = clip_to_motion(file.robot, clip)
+    clip = motion_to_clip(robot, motion, near=old.dof)
+    made = clip_to_motion(robot, clip)
     off = (made.positions - motion.positions).nan_to_num().norm(dim=-1).amax(-1)
     if (off > CLOSE * (1 + motion.positions.nan_to_num().abs().amax())).any():
-        return _solved(file, before, motion, old)
-    slid = torch.tensor(file.robot.slides) & differs(old.dof, clip.dof) & place[:, None]
+        return _solved(robot, before, motion, old)
+    slid = torch.tensor(robot.slides) & differs(old.dof, clip.dof) & place[:, None]
     return Moved(clip, place, turned[:, 0], turned[:, 1:] | slid)
 
-
-def _solved(file: RobotFile, before: Motion, after: Motion, old: RobotClip) -> Moved:
+# %% ../../../nbs/formats/motionlib/robot_file.ipynb #ba2b1fc5
+def _solved(robot: Robot, before: Motion, after: Motion, old: RobotClip) -> Moved:
     "Poses for the frames in which points moved."
     frames = differs(before.positions, after.positions).any(-1).any(-1)
     clip = old
     if frames.any():
         part = {k: getattr(old, k)[frames] for k in ("root_pos", "root_rot", "dof")}
-        found = solve_points(file.robot, old.replace(**part), from_y_up(after.positions[frames]))
+        found = solve_points(robot, old.replace(**part), from_y_up(after.positions[frames]))
         clip = old.replace(
             **{k: getattr(old, k).index_put((frames,), getattr(found, k)) for k in part}
         )
