@@ -273,9 +273,8 @@ def test_what_follows_a_drift_is_moved_only_on_request(model):
 
 def test_known_frames_are_mended_and_no_others(model):
     walk = person("walk", 4.0, fps=20.0, seed=3)
-    from motionbook.filters.corrupt.broken_amass import break_motion
-
     import motionbook.models.stablemotion.body_cleaner as page
+    from motionbook.filters.corrupt.broken_amass import break_motion
 
     for family, most in (("over-smoothing", 0.5), ("jitter", 0.8)):
         case = break_motion(walk, mode="test", families=family, generator=4)

@@ -165,7 +165,9 @@ class Labels:
 
     def __call__(self, motion: Motion) -> Found:
         "The classical detector, then the network on what is left."
-        found = self.first(motion) if self.known is None else only_there(self.first(motion), self.known)
+        found = (
+            self.first(motion) if self.known is None else only_there(self.first(motion), self.known)
+        )
         self.motion, self.label, self.kinds, self.moved = motion, torch.zeros(len(motion)), None, {}
         self.doubts = found.reason > 0
         self.every.append((len(motion), self.moved))
@@ -287,7 +289,9 @@ def correct_body(
     asked: BodyAsked,
     c: BodyCleaning,
     kinds: Tensor | None = None,  # [n 9] what is wrong in frames
-) -> tuple[Tensor, Tensor]:  # [n 24 3] metres, z up: how joints are moved; [n 24] metres: expected errors
+) -> tuple[
+    Tensor, Tensor
+]:  # [n 24 3] metres, z up: how joints are moved; [n 24] metres: expected errors
     "Mended where that is possible, then corrected as far as corrections are believed."
     start = clip.joints
     if kinds is not None and asked.drafted.any():
@@ -347,7 +351,9 @@ def suspect_filler(
             return y
         x, on = y.positions.float(), here[:, None]
         seen = Suspects(x, labels.label, labels.kinds, labels.moved)
-        z = body_filler(model, motion.skeleton, c, seen)(x.masked_fill(on[..., None], torch.nan), fps, errors)
+        z = body_filler(model, motion.skeleton, c, seen)(
+            x.masked_fill(on[..., None], torch.nan), fps, errors
+        )
         both = lambda a, b: torch.where(on.unsqueeze(-1) if a.ndim > 2 else on, a, b.float())
         return Filled(both(z.positions, x), both(z.sigma, y.sigma), y.note)
 

@@ -77,6 +77,7 @@ def smoothest(
     system = look.T @ look + strength[:, None, None] * (rough.T @ rough)
     return torch.linalg.solve(system, look.T @ told).transpose(0, 1)[inside]
 
+
 def _with_surroundings(turns: Tensor, a: int, b: int) -> tuple[Tensor, Tensor]:
     "A stretch with what is around it, and where it is."
     at = torch.arange(max(0, a - AROUND), min(len(turns), b + AROUND))
@@ -145,7 +146,6 @@ def sharpen_turns(
     lean = torch.full((turns.shape[1],), LEAN, dtype=torch.float64)
     y = smoothest(y, inside, lean, blur_matrix(b - a, fps))
     return torch.nn.functional.normalize(y, dim=-1)
-
 
 # %% ../../../nbs/models/stablemotion/body_mends.ipynb #027542df
 NEAR = (2, 6)  # frames outside and inside of the ends that a detector says

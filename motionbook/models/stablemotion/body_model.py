@@ -21,8 +21,8 @@ from motionbook.features.rifke.rifke import (
     RIFKE_LAYOUT,
     mirror_rifke,
 )
-from .body_finder import FOUND, Finder, smoothed_frames
 from ..layers import restore_model, save_folder
+from .body_finder import FOUND, Finder, smoothed_frames
 from .model import Noise
 from .network import DiTConfig, StableMotionDiT
 from .tracks import LEVELS
@@ -188,7 +188,10 @@ def save_body_model(model: BodyModel, folder: str | Path, half: bool = False) ->
     config = {"model": BODIES, "window": model.window, "about": model.about}
     config |= {k: getattr(model, k).model_dump() for k in ("config", "noise", "look")}
     weights = model.state_dict()
-    slim = {k: v.half() if half and k.split(".")[0] in ("net", "finder") else v for k, v in weights.items()}
+    slim = {
+        k: v.half() if half and k.split(".")[0] in ("net", "finder") else v
+        for k, v in weights.items()
+    }
     return save_folder(folder, slim, config, SMPL24)
 
 

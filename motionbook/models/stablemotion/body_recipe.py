@@ -35,7 +35,12 @@ from ...features.shared.normalize import public_statistics
 from ...filters.fill.classical import pchip
 from ...filters.takes import cut_motion
 from ..layers import MODEL
-from .body_answers import BodyAsked, body_kinds_found, body_labels, fill_body
+from motionbook.models.stablemotion.body_answers import (
+    BodyAsked,
+    body_kinds_found,
+    body_labels,
+    fill_body,
+)
 from .body_finder import FOUND
 from .body_mends import mend_body
 from motionbook.models.stablemotion.body_model import (
@@ -46,15 +51,15 @@ from motionbook.models.stablemotion.body_model import (
 )
 from motionbook.models.stablemotion.body_practice import (
     BodyPractised,
-    KindsPractised,
-    kind_bank,
-    kinds_loss,
-    set_evidence,
     Faults,
     Holes,
+    KindsPractised,
     break_clip,
     fault_bank,
     hole_windows,
+    kind_bank,
+    kinds_loss,
+    set_evidence,
     shift_path,
     tear_holes,
     widen_frames,
@@ -217,7 +222,9 @@ class Trial(NamedTuple):
 def _trial(truth, before, after, hidden: Tensor, kind: Tensor) -> Trial:
     "Distances [t 24] at each tenth."
     off = [(torch.lerp(before, after, float(a)) - truth).norm(dim=-1)[hidden] for a in TENTHS]
-    return Trial(torch.stack(off), level_of(~hidden)[hidden], kind[:, None].expand_as(hidden)[hidden])
+    return Trial(
+        torch.stack(off), level_of(~hidden)[hidden], kind[:, None].expand_as(hidden)[hidden]
+    )
 
 
 def fault_trial(model: BodyModel, clip: BodyClip, g: torch.Generator) -> Trial | None:
@@ -406,7 +413,9 @@ def train_bodies(
     data = BodyPractised(model, *banks, c.draws)
     valid = BodyPractised(model, *draw(held, 0.05, c.seed + 1), 128, False) if held else None
     loss = stablemotion_loss(model.labels, c.noise.schedule, c.noise.kind, feature_weights(model))
-    fitted = fit(model.net, data, loss, _part(c.loop, 1 - FINDING), valid, folder, resume, settings=c.flat())
+    fitted = fit(
+        model.net, data, loss, _part(c.loop, 1 - FINDING), valid, folder, resume, settings=c.flat()
+    )
     model.net = fitted.model
     model.eval().cpu()
     judges = held or train
