@@ -236,7 +236,8 @@ def bodies(a):
         f"{len(train)} clips to train on, {len(held)} held out with {used['tokens']} tokens of {c.stride} frames"
     )
     print(
-        f"{used['codes_used']} of {a.codes} codes in use on them, perplexity {used['perplexity'][0]:.0f}; at most {min(a.codes, used['tokens'])} could be"
+        f"{used['codes_used']} of {a.codes} codes in use on them, perplexity {used['perplexity'][0]:.0f}; at most {min(a.codes, used['tokens'])} could be, "
+        f"{a.codes * (1 - (1 - 1 / a.codes) ** used['tokens']):.0f} would be where all are as likely"
     )
     print(f"{sum(r['degrees'] for r in rows) / len(rows):.2f}° off")
 
