@@ -14,65 +14,18 @@ import numpy as np
 import torch
 
 from motionbook.core.robot import robot_fk
-from motionbook.core.robot_clip import multiply_quaternions
 from motionbook.core.robots import G1_23DOF
 from motionbook.data.motion_library import load_motion_library
+from motionbook.filters.corrupt.corrupt_robots import break_clip
 from motionbook.filters.fill.kalman import motion_model, rts_batched
 from motionbook.filters.robot.joint_faults import channels_clip, clip_channels
 from motionbook.filters.robot.robot_cleaner import mend_clip
 
 
-def spans(rng, frames, per_hundred, least, most):
-    "Where faults stand."
-    starts = rng.integers(3, frames - 4, max(1, rng.poisson(per_hundred * frames / 100)))
-    return [(s, min(frames - 2, s + rng.integers(least, most + 1))) for s in starts.tolist()]
-
-
-def turned(q, v):
-    "Quaternions turned by a small rotation vector."
-    small = torch.tensor([*(v / 2), 1.0])
-    return multiply_quaternions((small / small.norm()).expand(q.shape), q)
-
-
 def broken(clip, seed):
     "The clip with faults, and [t, n + 2] where: joints, the root's place, its turn."
-    rng, t, n = np.random.default_rng(seed), len(clip), len(clip.joints)
-    dof, place, q = (x.double().clone() for x in (clip.dof, clip.root_pos, clip.root_rot))
-    hit = torch.zeros(t, n + 2, dtype=torch.bool)
-    some = lambda a, b: rng.permutation(n)[: rng.integers(a, b)].tolist()
-    noise = lambda sd, *shape: torch.from_numpy(rng.normal(0, sd, shape))
-    for a, b in spans(rng, t, 3, 1, 3):  # pops
-        joints = some(1, 5)
-        dof[a:b, joints] += torch.from_numpy(
-            rng.choice([-1, 1], len(joints)) * rng.uniform(0.2, 1, len(joints))
-        )
-        hit[a:b, joints] = True
-        if rng.random() < 0.3:
-            place[a:b] += noise(0.1, 3)
-            hit[a:b, n] = True
-        if rng.random() < 0.3:
-            q[a:b] = turned(q[a:b], rng.normal(0, 0.2, 3))
-            hit[a:b, n + 1] = True
-    for a, b in spans(rng, t, 1.2, 4, 12):  # freezes of everything, or of some joints
-        if rng.random() < 0.5:
-            dof[a:b], place[a:b], q[a:b] = (
-                dof[a - 1].clone(),
-                place[a - 1].clone(),
-                q[a - 1].clone(),
-            )
-            hit[a:b] = True
-        else:
-            joints = some(2, 8)
-            dof[a:b, joints] = dof[a - 1, joints].clone()
-            hit[a:b, joints] = True
-    for a, b in spans(rng, t, 0.8, 8, 25):  # jitter
-        joints = some(3, 12)
-        dof[a:b, joints] += noise(rng.uniform(0.02, 0.08), b - a, len(joints))
-        hit[a:b, joints] = True
-        if rng.random() < 0.5:
-            place[a:b] += noise(0.01, b - a, 3)
-            hit[a:b, n] = True
-    return clip.replace(dof=dof, root_pos=place, root_rot=q), hit
+    found = break_clip(clip, torch.Generator().manual_seed(seed))
+    return found.clip, found.family >= 0
 
 
 def gated_rts(clip, half, gate, ratio):

@@ -69,6 +69,7 @@ def parser(
         p = add_command(sub, command)
         if command.late and name in argv[:1]:
             command.late(p, argv[1:])
+    top.commands = sub.choices
     return top
 
 # %% ../nbs/cli.ipynb #7014cee2
@@ -80,13 +81,16 @@ def refuse_unknown(argv: Sequence[str]):
 
 def refuse_extra(top: OneLineParser, command: Command, extra: Sequence[str]):
     "End with one line where words are left that no option takes."
-    flags = [f for o in command.options for f in o.flags if f.startswith("--")]
+    flags = [f for f in top.commands[command.name].flags if f.startswith("--")]
     strange = next((w for w in extra if w.startswith("--")), extra[0])
     word = strange.partition("=")[0]
-    known = flags if word.startswith("--") else ()
-    top.error(
-        unknown_name(f"{command.name} option", word, known) if known else f"nothing takes {word!r}"
-    )
+    if not word.startswith("--"):
+        top.error(f"nothing takes {word!r}")
+    told = unknown_name(f"known {command.name} option", word, flags)
+    top.error(told if len(flags) < MANY else told.partition(": ")[0] + told[told.rindex("; got") :])
+
+
+MANY = 40  # names that nobody reads through
 
 
 def give_words(command: Command, args: Namespace, extra: Sequence[str]) -> Sequence[str]:

@@ -583,10 +583,11 @@ def test_a_wrong_count_of_parameter_blocks_does_no_harm(put, blocks):
     assert scene.actors[0].positions.equal(want) and scene.fps == 100
 
 
-def test_analog_samples_counted_by_channel(put):
-    "The header says one channel where two samples a frame are meant; the size of the file tells."
+@pytest.mark.parametrize("count", [0, 1, 3, 4])
+def test_analog_samples_counted_in_other_ways(put, count):
+    "The header says another number than the two samples of a frame; the size of the file tells."
     data = by_hand(POINTS, analog=2)
-    one = patched(data, 4, struct.pack("<H", 1))
+    one = patched(data, 4, struct.pack("<H", count))
     for a in (data, one):
         layout = read(put(a)).meta["original"].layout
         assert (layout.analogs, layout.subframes) == (1, 2)
@@ -623,7 +624,7 @@ GOOD = by_hand(POINTS)
         (patched(GOOD, 2, b"\xff\xff"), "65,535 points"),
         (patched(GOOD, 16, b"\xff\xff"), "cut off"),
         (patched(GOOD, 16, b"\0\0"), "cut off"),
-        (patched(GOOD, 4, b"\3\0"), "multiple of 2 analog samples"),
+        (patched(GOOD, 4, b"\3\0") + bytes(1024), "multiple of 2 analog samples"),
         (patched(GOOD, GOOD.index(b"LABELS") + 10, b"\xff\xff"), "leads out of it"),
         (patched(GOOD, GOOD.index(b"LABELS") + 6, b"\x05\0"), "'LABELS' that leads back"),
         (patched(GOOD, GOOD.index(b"LABELS") + 8, b"\x09"), "another type"),

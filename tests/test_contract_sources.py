@@ -59,6 +59,11 @@ def spoilt_npz(good: bytes) -> dict[str, bytes]:
         "NaN": put(poses=x["poses"] * np.nan),
         "one frame": put(poses=x["poses"][:1], trans=x["trans"][:1]),
         "wrong joints": put(poses=x["poses"][:, :70]),
+        "an order": put(
+            poses=np.concatenate(
+                [x["poses"][:, :3], np.roll(x["poses"][:, 3:66], -3, 1), x["poses"][:, 66:]], 1
+            )
+        ),
         "hostile": put(poses=evil),
         "hostile gender": put(gender=evil),
         "no rate": packed(np.savez, **{k: v for k, v in x.items() if "rate" not in k}),
@@ -73,6 +78,16 @@ def spoilt_pickle(good: bytes) -> dict[str, bytes]:
         "NaN": put(smpl_poses=x["smpl_poses"] * np.nan),
         "one frame": put(**cut),
         "wrong joints": put(smpl_poses=x["smpl_poses"][:, :69]),
+        "an order": put(
+            smpl_poses=np.concatenate(
+                [
+                    x["smpl_poses"][:, :3],
+                    x["smpl_poses"][:, 3:66].reshape(-1, 21, 3)[:, ::-1].reshape(-1, 63),
+                    x["smpl_poses"][:, 66:],
+                ],
+                1,
+            )
+        ),
         "hostile": pickle.dumps(Evil()),
     }
 
@@ -108,6 +123,7 @@ def spoilt_pair(good: bytes) -> dict[str, bytes]:
         "NaN": put(**{k: v * np.nan for k, v in only(None).items()}),
         "one frame": put(**only(1)),
         "wrong joints": put(pose_body=two["pose_body"][:, :60]),
+        "an order": put(pose_body=np.roll(two["pose_body"], -3, 1)),
         "hostile": put(betas=Evil()),
         "no rate": pickle.dumps({k: v for k, v in x.items() if "rate" not in k}),
         "an axis": put(root_orient=two["root_orient"] * 0 + [0.0, 0.0, 1.0]),

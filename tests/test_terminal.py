@@ -159,6 +159,9 @@ SLIPS = {
     "features keypoints nothere": "nothere",
     "train bilstm nothere": "nothere",
     "train bilstn .": "did you mean bilstm?",
+    "mix m.csv --were x=y": "did you mean --where?",
+    "conver m.csv": "did you mean convert?",
+    "generate walk --tepmo 1": "did you mean --tempo?",
     "features hml263 .": "did you mean ik263?",
 }
 

@@ -376,6 +376,17 @@ def test_numbers_one_column_late(tmp_path):
     assert [i for i, (a, b) in enumerate(zip(old, now)) if a != b] == [3]
 
 
+def test_rows_without_a_time(tmp_path):
+    "A header that names Time over rows that have none moves no coordinate."
+    path = made(tmp_path, "cortex", walk(12))
+    want = read(path).actors[0].positions
+    path.write_text(re.sub(r"(?m)^(\d+\t)[\d.]+\t(?=[-\d])", r"\1", path.read_text()))
+    scene = read(path)
+    assert "\t0.008" not in path.read_text() and torch.equal(scene.actors[0].positions, want)
+    assert "column 2" in scene.meta["notes"][0]
+    assert write(scene, tmp_path / "new.trc").read_bytes() == path.read_bytes()
+
+
 def test_tracks_without_a_name_are_left_out(tmp_path):
     path = made(tmp_path, "cortex", walk(12))
     text = path.read_text().replace("\t\t\t".join(NAMES), "\t\t\t".join(NAMES[:6]))

@@ -11,15 +11,15 @@ import argparse
 from pathlib import Path
 
 import torch
-from stickgen_weights import LICENCES, cmu_clips, sides, synthetic_clips
+from stickgen_weights import LICENCES, known_clips, sides
 
+from motionbook.data.splits import Sides
 from motionbook.models.refiner.module import load_refiner, save_refiner
 from motionbook.models.refiner.recipe import (
     LEAST,
     MODEL,
     FoundFigures,
     RefinerClip,
-    RefinerSides,
     RefinerTraining,
     train_on_figures,
 )
@@ -42,15 +42,15 @@ def figures(clip: StickClip, config: RefinerTraining) -> list[RefinerClip]:
     return [k for k in found if len(k.poses) >= LEAST]
 
 
-def train(data: Path, out: Path, options: dict):
+def train(clips: list[StickClip], out: Path, options: dict):
     "A refiner in a folder, with what it must tell."
     config = RefinerTraining(**USUAL | options)
-    split = sides([*cmu_clips(data), *synthetic_clips()])
+    split = sides(clips)
     learn = [k for c in split.train for k in figures(c, config)]
     print(
         f"{len(learn)} figures of {len(split.train)} clips, {len(split.valid)} kept out", flush=True
     )
-    done = train_on_figures(FoundFigures(tuple(learn)), out, config, split=RefinerSides(learn, []))
+    done = train_on_figures(FoundFigures(tuple(learn)), out, config, split=Sides(learn, []))
     done.model.about |= {"licences": LICENCES, "kept_out": [c.name for c in split.valid]}
     save_refiner(done.model, out / MODEL, **done.model.about)
     last = done.fitted.history.rows[-1]
@@ -88,11 +88,17 @@ def main():
     p.add_argument("what", choices=("train", "ship"))
     p.add_argument("paths", nargs="+", type=Path)
     p.add_argument("--minutes", type=float, default=10.0)
+    p.add_argument("--cache", type=Path, help="keep the clips here")
     p.add_argument("--set", nargs="*", default=[], help="settings of the training, name=value")
     a = p.parse_args()
     torch.set_num_threads(1)
     if a.what == "train":
-        train(*a.paths, {"minutes": a.minutes} | dict(s.split("=", 1) for s in a.set))
+        data, out = a.paths
+        train(
+            known_clips(data, a.cache),
+            out,
+            {"minutes": a.minutes} | dict(s.split("=", 1) for s in a.set),
+        )
     else:
         ship(*a.paths)
 

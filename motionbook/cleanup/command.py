@@ -29,6 +29,7 @@ from ..models.registry import METHODS, options_of, split_folder
 # %% ../../nbs/cleanup/command.ipynb #280fe615
 REPORT = option(
     "--report",
+    role="planned",
     nargs="?",
     const="",
     metavar="HTML",
@@ -69,14 +70,14 @@ def given_reins(args: Namespace) -> dict[str, Any]:
 # %% ../../nbs/cleanup/command.ipynb #3196e4cc
 CLEAN_OPTIONS = (
     option("path", role="input", help="a recording or a folder"),
-    option("-o", "--out", help="the repaired recording, or a folder for a folder (default: NAME.clean.SUFFIX)"),
+    option("-o", "--out", role="planned", help="the repaired recording, or a folder for a folder (default: NAME.clean.SUFFIX)"),
     option("--method", default="auto", role="maybe", help="auto, a method by name, with settings if it has some (pca:rank=4), or a checkpoint's folder; how that can be asked is shown by `motionbook clean --method FOLDER --help`"),
     *REINS,
     option("--config", role="input", metavar="YAML", help="a file with some of these, one `name: value` a line; what is typed wins"),
     REPORT,
     option("--apply", role="input", metavar="CSV", help="apply an edited corrections table instead of cleaning"),
     option("--minutes", type=float, default=0.0, help="time that method auto may spend on comparing the methods first (default: none)"),
-    option("--export-frames", metavar="CSV", help="list the frames worth labelling again, as DeepLabCut reads them (2-D recordings)"),
+    option("--export-frames", role="planned", metavar="CSV", help="list the frames worth labelling again, as DeepLabCut reads them (2-D recordings)"),
     option("--video", role="input", help="the recording's video: under the tracks in the report, and pictures of those frames beside the CSV"),
     option("--workers", type=int, default=1, help="processes for a folder (default: 1)"),
     *READING,
@@ -368,7 +369,11 @@ DEMO = Command(
     "motionbook demo --out demo",
     (
         option(
-            "--out", default="demo", role="output", help="the folder to write to (default: demo)"
+            "-o",
+            "--out",
+            default="demo",
+            role="output",
+            help="the folder to write to (default: demo)",
         ),
     ),
     run_demo,

@@ -29,7 +29,7 @@ def plan_bodies(args: Namespace) -> Files:
     picture = getattr(args, "picture", None)  # the options come after a first look
     if picture and Path(picture).suffix.lower() not in PICTURES:
         raise ValueError(f"{picture}: expected a name that ends in {', '.join(PICTURES)}")
-    return Files((), (("--picture", Path(picture)),) if picture else ())
+    return Files()
 
 # %% ../../nbs/cleanup/evaluate_bodies_command.ipynb #3f0c1601
 def _repairs(name: str) -> dict:

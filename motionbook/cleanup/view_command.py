@@ -18,7 +18,7 @@ from ..formats.at_once import files_beside
 # %% ../../nbs/cleanup/view_command.ipynb #1088b1a5
 VIEW_OPTIONS = (
     option("path", role="input", help="a recording"),
-    option("-o", "--out", help=".html, .gif, .mp4 or .png (default: the recording's name with .html, here)"),
+    option("-o", "--out", role="planned", help=".html, .gif, .mp4 or .png (default: the recording's name with .html, here)"),
     option("--subject", help="a person of a marker dataset"),
     option("--seq", type=int, help="the number of a sequence in a marker dataset"),
     option("--all", action="store_true", help="every sequence, one after the other"),

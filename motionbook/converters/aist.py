@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from .base import Item, Source, files_below
+from .body_checks import check_hinges
 from .labels import Labels
 from .split_lists import read_split
 from ..core.files import bad_file, read_text
@@ -199,7 +200,7 @@ def load_aist(path: str, **options) -> Scene:
     file = Path(path)
     if file.parent.name == "keypoints3d":
         options = {"optim": True} | options
-    scene, labels = read(path, **options), aist_labels(file.stem)
+    scene, labels = check_hinges(read(path, **options), path), aist_labels(file.stem)
     floor = scene.actors[0].positions[..., 1].amin(1).nan_to_num(0.0).quantile(0.01)
     text = (f"a person dances {labels.genre.replace('_', ' ')}",) if labels.genre else ()
     labels = _with_camera(replace(labels, floor=float(floor)), file, scene)

@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 from .base import Item, Source, clip_of, files_below, item_key
+from .body_checks import check_hinges
 from .labels import Labels
 from ..core.motion import Scene
 from ..formats.registry import read
@@ -60,7 +61,7 @@ def _height_of_shape(scene: Scene) -> float | None:
 
 def load_amass(path: str, **options) -> Scene:
     "A recording with what its name tells."
-    scene, words = read(path, **options), words_of_name(path)
+    scene, words = check_hinges(read(path, **options), path), words_of_name(path)
     more = {"performed": words} if words else {}
     gender = scene.meta.get("gender")
     labels = Labels(gender=gender, height_cm=_height_of_shape(scene), more=more)

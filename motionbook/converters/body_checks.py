@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HEIGHTS', 'STANDS', 'LIMBS', 'TIMES', 'ALIKE', 'BACKWARDS', 'KNEES_BACK', 'FEWEST', 'Implausible', 'trunk_ends',
            'judge_stance', 'judge_limbs', 'front_of', 'feet_and_knees', 'judge_sides', 'speaks_of_floor', 'judge_bones',
-           'check_people']
+           'check_hinges', 'check_people']
 
 # %% ../../nbs/converters/body_checks.ipynb #f3f170fe
 import os
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..body.plausible import check_body
+from .hinges import judge_hinges
 from ..core.files import BadFile
 from ..core.motion import Motion, Scene
 from ..core.size import body_height
@@ -173,6 +174,17 @@ def judge_bones(
         return f"a body, got that {err}"
     return ""
 
+# %% ../../nbs/converters/body_checks.ipynb #6887b762
+def check_hinges(
+    scene: Scene,  # with rotations of SMPL's joints, or without any
+    path: str | os.PathLike,  # of the recording, for the message
+) -> Scene:  # the same
+    "Implausible where knees or elbows of an actor bend in directions in which they cannot."
+    for m in scene.actors:
+        if wrong := judge_hinges(m):
+            raise Implausible(f"{os.path.basename(path)}: expected {wrong}", path)
+    return scene
+
 # %% ../../nbs/converters/body_checks.ipynb #98d9823c
 def check_people(
     scene: Scene,  # metres, y up
@@ -186,7 +198,7 @@ def check_people(
         if not m.observed.any():
             continue
         wrong = judge_stance(m, heights, lies) or judge_limbs(m) or judge_sides(m)
-        wrong = wrong or (judge_bones(m, lies) if rigid else "")
+        wrong = wrong or (judge_bones(m, lies) if rigid else "") or judge_hinges(m)
         if wrong:
             who = f" ({m.name})" if len(scene.actors) > 1 else ""
             raise Implausible(f"{os.path.basename(path)}: expected {wrong}{who}", path)

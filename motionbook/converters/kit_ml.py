@@ -20,6 +20,7 @@ from .base import Item, Source, clip_of
 from .body_checks import check_people, speaks_of_floor
 from motionbook.converters.humanml3d import (
     Sentence,
+    clip_files,
     hml_sentences,
     text_beside,
     vectors_to_joints,
@@ -39,13 +40,9 @@ _NAME = re.compile(r"M?\d{5}$")
 
 def kit_items(root: Path) -> list[Item]:
     "The clips of KIT-ML; who moves is not known."
-    found: dict[str, Path] = {}
-    for folder in KIT_FOLDERS:
-        for p in sorted((root / folder).glob("*.npy")):
-            found.setdefault(p.stem, p)
     table = annotation_file(root)
     beside = lambda p: (str(text_beside(p)), *([str(table)] if table else ()))
-    return [Item(k, str(p), "", clip_of(k), beside(p)) for k, p in sorted(found.items())]
+    return [Item(k, str(p), "", clip_of(k), beside(p)) for k, p in clip_files(root, KIT_FOLDERS)]
 
 # %% ../../nbs/converters/kit_ml.ipynb #3f45ba60
 def annotation_file(

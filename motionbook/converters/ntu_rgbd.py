@@ -109,6 +109,7 @@ def spread(
 def ghost_sign(
     body: Body,
     alone: bool = False,  # no other body is left: its spread says nothing
+    flat: bool = True,  # a body that is wider than high is a thing
 ) -> str:  # "" = somebody
     "Why a body is no person."
     there = life(body)
@@ -117,7 +118,7 @@ def ghost_sign(
     x = body.joints[there]
     size = x.nan_to_num(-math.inf).amax(1) - x.nan_to_num(math.inf).amin(1)
     wide = float((size[:, 0] > WIDE * size[:, 1]).float().mean())
-    if wide >= WIDE_SHARE:
+    if flat and wide >= WIDE_SHARE:
         return f"wider than high in {100 * wide:.0f} % of its frames"
     if not alone and not SPREAD[0] < spread(body) < SPREAD[1]:
         return f"spread over {spread(body):.3g} m²"
@@ -167,9 +168,10 @@ def people_of(
     list[Body], list[str]
 ]:  # at most so many, those that move most first; and what was left out
     "The people among the bodies of a clip."
-    rest = [b for b in bodies if not ghost_sign(b, alone=True)]
+    flat = any(not ghost_sign(b, alone=True) for b in bodies)  # else nobody stands among them
+    rest = [b for b in bodies if not ghost_sign(b, alone=True, flat=flat)]
     whole = joined(rest)
-    people = [b for b in whole if not ghost_sign(b, alone=len(whole) == 1)]
+    people = [b for b in whole if not ghost_sign(b, alone=len(whole) == 1, flat=flat)]
     people.sort(key=lambda b: (-spread(b), b.number))
     ghosts = len(bodies) - len(rest) + len(whole) - len(people)
     notes = [f"{ghosts} of {len(bodies)} bodies left out as ghosts"] if ghosts else []

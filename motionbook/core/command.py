@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['UNSAFE', 'FPS', 'JSON', 'ROBOT', 'PREFIXES', 'READING', 'COMMANDS', 'EVALUATIONS', 'OWN', 'printable', 'json_line',
            'Option', 'option', 'reading_options', 'one_of', 'Files', 'Command', 'same_file', 'lies_in', 'check_apart',
-           'OneLineParser', 'add_command', 'check_files', 'interruptible', 'execute', 'call']
+           'OneLineParser', 'add_command', 'option_files', 'check_files', 'interruptible', 'execute', 'call']
 
 # %% ../../nbs/core/command.ipynb #7dc1bfb9
 import argparse
@@ -51,7 +51,7 @@ class Option(NamedTuple):
     "An option of a command."
 
     flags: tuple[str, ...]
-    role: str  # "input": it must exist; "maybe": a name, or a path that is read; "output"; "" = no path
+    role: str  # "input": it must exist; "maybe": a name, or a path that is read; "output"; "planned": an output that `plan` names; "" = no path
     settings: dict[str, Any]  # of `ArgumentParser.add_argument`
 
     def name(self) -> str:
@@ -196,7 +196,14 @@ def _is_ours(out: Path) -> bool:
 
 # %% ../../nbs/core/command.ipynb #a8a8b51c
 class OneLineParser(ArgumentParser):
-    "A parser whose errors are one line."
+    "A parser whose errors are one line, and that knows its options."
+
+    flags: tuple[str, ...] = ()
+
+    def add_argument(self, *flags, **settings):
+        "Add an option, as for `argparse`."
+        self.flags += flags
+        return super().add_argument(*flags, **settings)
 
     def error(self, message):
         "Say what is wrong, and exit with code 2."
@@ -220,19 +227,27 @@ def add_command(
     return p
 
 # %% ../../nbs/core/command.ipynb #9d5d9651
-def check_files(command: Command, args: Namespace) -> None:
-    "ValueError for inputs that are not there, and for outputs that would hurt them."
-    named = lambda *roles: tuple(
-        (o.name(), p) for o in command.options if o.role in roles for p in o.paths(args)
-    )
-    for flag, path in named("input"):
-        if not os.path.lexists(path) or not path.exists():
+def option_files(
+    options: Iterable[Option],
+    args: Namespace,  # what was typed
+) -> Files:
+    "The paths that options name by their roles; ValueError for an input that is not there."
+    named = [(o.role, o.name(), p) for o in options if o.role for p in o.paths(args)]
+    for role, flag, path in named:
+        if role == "input" and not path.exists():
             raise ValueError(
                 f"{flag} {path}: expected an existing file or folder, got nothing at this path (it is not there); check the path".strip()
             )
+    read = [(f, p) for role, f, p in named if role == "input" or role == "maybe" and p.exists()]
+    return Files(tuple(read), tuple((f, p) for role, f, p in named if role == "output"))
+
+
+def check_files(command: Command, args: Namespace) -> None:
+    "ValueError for inputs that are not there, and for outputs that would hurt them."
+    option_files(command.options, args)
     more = command.plan(args) if command.plan else Files()
-    maybe = tuple((flag, p) for flag, p in named("maybe") if p.exists())
-    check_apart(Files(named("input") + maybe + more.inputs, named("output") + more.outputs))
+    files = option_files(command.options, args)  # what `plan` has completed counts
+    check_apart(Files(files.inputs + more.inputs, files.outputs + more.outputs))
 
 # %% ../../nbs/core/command.ipynb #4a7c439f
 @contextlib.contextmanager

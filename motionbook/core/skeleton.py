@@ -36,6 +36,12 @@ def name_words(
 
 # %% ../../nbs/core/skeleton.ipynb #3ce77c2c
 _SIDES = {"left": "left", "l": "left", "right": "right", "r": "right"}
+_WHOLE = _SIDES | {
+    "lt": "left",
+    "lft": "left",
+    "rt": "right",
+    "rgt": "right",
+}  # words by themselves
 _PARTS = (
     "hip hips upleg leg thigh femur knee shin tibia calf ankle foot heel toe toes toebase bigtoe smalltoe shoulder collar clavicle "
     "arm upperarm uarm forearm farm lowerarm humerus radius elbow wrist hand finger fingers thumb ear eye paw "
@@ -62,9 +68,9 @@ def split_side(
 ]:  # "left", "right" or "", and the words that a left joint and its twin share
     "Which side of the body a joint name speaks of, and what it says besides."
     words = name_words(name)
-    whole = next((_SIDES[w] for w in words if w in _SIDES), "")
+    whole = next((_WHOLE[w] for w in words if w in _WHOLE), "")
     if whole:
-        return whole, tuple(w for w in words if w not in _SIDES)
+        return whole, tuple(w for w in words if w not in _WHOLE)
     for k, (side, rest) in enumerate(map(_unglued, words)):
         if side:
             return side, (*words[:k], rest, *words[k + 1 :])
@@ -88,7 +94,7 @@ def infer_mirror_pairs(
     pairs = [(i, right.get(words)) for i, (side, words) in enumerate(split) if side == "left"]
     plain = {" ".join(words): i for i, (side, words) in enumerate(split) if not side}
     for name, i in plain.items():
-        for at in re.finditer(r"\bl(?=\w\w)|(?<=\w\w)l\b", name):
+        for at in re.finditer(r"\bl(?=\w\w)|(?<=\w\w)l\b|(?<=\b[fhbmtu])l", name):
             pairs.append((i, plain.get(f"{name[: at.start()]}r{name[at.end() :]}")))
     return tuple(sorted((i, k) for i, k in pairs if k is not None))
 
@@ -102,15 +108,15 @@ _ROLE_WORDS = {
     spine = spine, spine 1, abdomen, abdomen lower, lowerback, lower back, torso, waist, ab, upper body, center, bodycentre
     chest = chest, spine 2, spine 3, thorax, upperback, upper back, chest lower, upper body 2
     neck = neck, neck 1, neck lower, neck twist 1, spine 4
-    head = head, head center, headcentre, nose, snout, spine 6
+    head = head, head 1, head center, headcentre, nose, snout, spine 6
     hip = hip, up leg, upleg, thigh, femur, upper leg, hip pitch, bhip
-    knee = knee, leg, shin, tibia, lower leg, calf
+    knee = knee, leg, shin, tibia, lower leg, lo leg, calf
     ankle = ankle, foot, ankle pitch
     toe = toe base, toebase, toe, toes, toe 0, big toe, bigtoe, foot index, ball, foot
     heel = heel
     collar = collar, clavicle, shoulder
-    shoulder = shoulder, arm, upper arm, upperarm, uarm, humerus, shldr, shoulder pitch
-    elbow = elbow, fore arm, forearm, farm, lower arm, lowerarm, radius
+    shoulder = shoulder, arm, upper arm, up arm, upperarm, uarm, humerus, shldr, shoulder pitch
+    elbow = elbow, fore arm, forearm, farm, lower arm, lo arm, lowerarm, radius
     wrist = wrist, hand
 """,
     )
@@ -125,7 +131,7 @@ _MANY = 6  # names, and a quarter of all
 
 def _unwrapped(names: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     "Names without the words that many begin or end with."
-    for end in (0, 0, 0, -1):
+    for end in (0, 0, 0, 0, -1):
         count = Counter(w[end] for w in names if len(w) > 1)
         often = {w for w, n in count.items() if n >= max(_MANY, len(names) / 4)} - _KNOWN
         often = {w for w in often if end == 0 or not w.isdigit()}
@@ -149,12 +155,12 @@ def _spelt(joints: Sequence[str]) -> dict[tuple[str, str], int]:
 def _role_words(role: str, spelt: dict) -> tuple[str, ...]:
     "The words for a role beside the other names of the body."
     words, has = _ROLE_WORDS[role], lambda *names: any(("left", w) in spelt for w in names)
-    if role == "shoulder" and has("arm", "upper arm", "upperarm", "uarm"):
+    if role == "shoulder" and has("arm", "upper arm", "up arm", "upperarm", "uarm"):
         return words[1:] + words[:1]
     if role == "hip" and has("knee"):
         return (*words, "leg")
     if role == "root" and ("", "spine 6") in spelt:
-        return (*words, "spine")
+        return ("spine", *words)  # a Rigify `root` stands on the floor
     return words
 
 # %% ../../nbs/core/skeleton.ipynb #f2cc7e00

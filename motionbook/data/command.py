@@ -16,7 +16,7 @@ from ..features.names import REPRESENTATIONS, check_representation
 FEATURES_OPTIONS = (
     option("name", help=", ".join(REPRESENTATIONS)),
     option("src", role="input", help="a dataset's folder, or one recording"),
-    option("--out", role="output", help="the folder of the features (default: data/cache/NAME/DATASET)"),
+    option("-o", "--out", role="output", help="the folder of the features (default: data/cache/NAME/DATASET)"),
     option("--workers", type=int, default=1, help="processes (default: 1)"),
     option("--validate", action="store_true", help="look for NaN, a wrong width, too few frames"),
     option("--stats", action="store_true", help="mean and spread over the training split: stats.npz"),

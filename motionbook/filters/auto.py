@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['BLOCKS', 'BEYOND', 'NOISE_SHARE', 'chosen_detector', 'chosen_filler', 'settled_filler', 'own_straying', 'readier',
-           'detector_for', 'fill_scenery_apart', 'trained_fillers', 'own_method', 'AutoCleaner', 'make_cleaner',
-           'noise_advice', 'with_findings', 'clean']
+           'detector_for', 'fill_scenery_apart', 'trained_fillers', 'own_method', 'AutoCleaner', 'usual_cleaner',
+           'make_cleaner', 'noise_advice', 'with_findings', 'clean']
 
 # %% ../../nbs/filters/auto.ipynb #b3c6f4a0
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ from motionbook.filters.cleaner import (
     Filled,
     Filler,
     FilterCleaner,
+    FittedCleaner,
     Found,
     More,
     Trained,
@@ -161,16 +162,12 @@ def own_method(
 
 
 @dataclass(frozen=True)
-class AutoCleaner:
+class AutoCleaner(FittedCleaner):
     "The recording's own method where it has one, else what fits it."
 
     usual: FilterCleaner
     settings: CleanSettings = AS_USUAL
     name: str = "auto"
-
-    def fit(self, scenes: Iterable[Scene]) -> Self:
-        "Nothing to learn."
-        return self
 
     def clean(self, scene: Scene, fidelity: Fidelity = "outliers") -> Cleaned:
         "Repair every actor of a scene."
@@ -178,6 +175,18 @@ class AutoCleaner:
         return (METHODS[own].cleaner(self.settings) if own else self.usual).clean(scene, fidelity)
 
 # %% ../../nbs/filters/auto.ipynb #7827d038
+def usual_cleaner(
+    name: str,
+    settings: CleanSettings,
+    filler: Filler,
+    own: Callable[[Motion], Filler] | None = None,  # a filler for each motion, instead of `filler`
+    detector: Detector | None = None,  # None = the usual one
+) -> FilterCleaner:
+    "A filler behind a detector; names are put back, rotations mended."
+    detector = detector or detector_for(settings)
+    return FilterCleaner(name, detector, filler, identity_swaps, settings, mend_rotations, own)
+
+
 def make_cleaner(
     method: str = "auto",  # "auto", a name in METHODS, or one with settings such as "pca:rank=4"
     settings: CleanSettings | None = None,
@@ -185,9 +194,7 @@ def make_cleaner(
 ) -> Cleaner:
     "A cleaner by name."
     settings = clean_settings(settings)
-    parts = lambda filler, own: FilterCleaner(
-        method, detector_for(settings), filler, identity_swaps, settings, mend_rotations, own
-    )
+    parts = lambda filler, own: usual_cleaner(method, settings, filler, own)
     if method != "auto":
         if (name := split_method(method)[0]) not in METHODS:
             raise ValueError(unknown_name("method", name, ("auto", *METHODS)))

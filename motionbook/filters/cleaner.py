@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['REASONS', 'NUMBERS', 'REASON', 'Detector', 'Filler', 'MENDED', 'TOLERANCE', 'KEPT_FRAME', 'More', 'Found', 'Filled',
-           'missing', 'Cleaned', 'Cleaner', 'sigma_to_confidence', 'ActorRepair', 'FilterCleaner', 'unswapped',
-           'detect', 'free_points', 'hold_back', 'hold_names', 'Trained']
+           'missing', 'Cleaned', 'Cleaner', 'sigma_to_confidence', 'ActorRepair', 'FittedCleaner', 'FilterCleaner',
+           'unswapped', 'detect', 'free_points', 'hold_back', 'hold_names', 'ModelCleaner', 'check_actors',
+           'note_untouched', 'Trained']
 
 # %% ../../nbs/filters/cleaner.ipynb #f3ddec16
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -155,13 +156,17 @@ class ActorRepair:
         filled = filler(found.positions.masked_fill(~trusted[..., None], float("nan")), motion.fps)
         return _put_values(motion, found, trusted, filled, fidelity, free, self.settings.max_gap)
 
-# %% ../../nbs/filters/cleaner.ipynb #0f7779bb
-class FilterCleaner(ActorRepair):
-    "A detector and a filler behind the `Cleaner` protocol."
+# %% ../../nbs/filters/cleaner.ipynb #ddefa8be
+class FittedCleaner:
+    "A cleaner that is ready as it is."
 
     def fit(self, scenes: Iterable[Scene]) -> Self:
         "Nothing to learn."
         return self
+
+# %% ../../nbs/filters/cleaner.ipynb #0f7779bb
+class FilterCleaner(FittedCleaner, ActorRepair):
+    "A detector and a filler behind the `Cleaner` protocol."
 
     def clean(self, scene: Scene, fidelity: Fidelity = "outliers") -> Cleaned:
         "Repair every actor of a scene."
@@ -433,6 +438,36 @@ def _note_guesses(motion, trusted, take) -> tuple[str, ...]:
     n = int((take & (run_lengths(~trusted) > LONG_GAP * motion.fps)).sum())
     said = f"{n} points filled in gaps longer than {LONG_GAP:g} s are guesses; --max-gap {LONG_GAP:g} leaves them open"
     return (said,) if n else ()
+
+# %% ../../nbs/filters/cleaner.ipynb #b20bfcf6
+@dataclass(frozen=True)
+class ModelCleaner(FittedCleaner):
+    "A trained model behind the `Cleaner` protocol."
+
+    model: Any = field(repr=False)
+    name: str = "learned"
+    settings: CleanSettings = AS_USUAL
+
+
+def check_actors(
+    scene: Scene,
+    fidelity: str,
+    check: Callable[[Motion], object],  # ValueError for an actor that the model does not know
+):
+    "ValueError where a model cannot repair a scene."
+    checked_fidelity(fidelity)
+    for m in scene.actors:
+        check(m)
+        if not m.observed.any():
+            raise ValueError(
+                f"{m.name or scene.source or 'the recording'}: expected a visible point, got none in {len(m)} frames"
+            )
+
+
+def note_untouched(done: Cleaned) -> Cleaned:
+    "The same, with a note where nothing was changed."
+    same = not any(c.any() for c in done.changed())
+    return done.with_notes((), ("nothing to repair: every value is as it was",) if same else ())
 
 # %% ../../nbs/filters/cleaner.ipynb #d30afe43
 More = Callable[[Tensor | None], dict[str, Filler]]  # fillers for these joints; None = for all

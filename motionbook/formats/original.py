@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Part', 'Change', 'whole_points', 'finite_points', 'Measured', 'Original', 'part_motion', 'part_change',
-           'original_scene', 'check_says', 'is_own', 'own_frame', 'refuse_new', 'file_functions']
+           'original_scene', 'check_says', 'is_own', 'own_frame', 'refuse_new', 'read_function', 'file_functions']
 
 # %% ../../nbs/formats/original.ipynb #114e6929
 import os
@@ -224,6 +224,19 @@ def refuse_new(scene: Scene, path: str | os.PathLike):
     raise bad_file(path, want, "another", fix="write .npz instead, or keypoint .json")
 
 # %% ../../nbs/formats/original.ipynb #4fddede2
+def read_function(
+    name: str,  # of the format
+    parse: Callable[..., Original],  # (content, path, **options)
+) -> Callable[..., Scene]:
+    "The `read(path, **options)` of a format."
+
+    def read(path: str | os.PathLike, **options) -> Scene:
+        with reading(path):
+            return original_scene(parse(read_bytes(path), path, **options), path, name)
+
+    return read
+
+
 def file_functions(
     name: str,  # of the format
     kinds: type | tuple[type, ...],  # its originals
@@ -234,10 +247,6 @@ def file_functions(
     shaped: Callable[..., Scene] = lambda scene, path: scene,  # what of a scene a new file holds
 ) -> tuple[Callable[..., Scene], Callable[[Scene, Path], Path]]:
     "The `read(path, **options)` and `write(scene, path)` of a format."
-
-    def read(path: str | os.PathLike, **options) -> Scene:
-        with reading(path):
-            return original_scene(parse(read_bytes(path), path, **options), path, name)
 
     def write(scene: Scene, path: str | os.PathLike) -> Path:
         original = scene.meta.get("original")
@@ -250,4 +259,4 @@ def file_functions(
             data = original.written(scene) if own else (fresh or refuse_new)(scene, path)
         return atomic_write(path, data, None if own and data is original.data else check)
 
-    return read, write
+    return read_function(name, parse), write

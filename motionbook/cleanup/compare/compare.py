@@ -135,7 +135,7 @@ def all_trials(
 
     until = time.perf_counter() + 60 * minutes
     after = lambda: AFTER * sum(float(t.seconds.sum()) for t in made) / len(made)
-    order = _window_order(windows(case.scene), seed)
+    order = window_order(windows(case.scene), seed)
     made = []
     with tqdm(total=trials, desc="trials", disable=not progress, leave=False) as bar:
         while len(made) < (trials or MOST_TRIALS):
@@ -153,7 +153,10 @@ def all_trials(
     return made
 
 # %% ../../../nbs/cleanup/compare/compare.ipynb #2eb3b4df
-def _window_order(all_windows: list, seed: int) -> list:
+def window_order(
+    all_windows: list,  # of both halves
+    seed: int,
+) -> list:
     "Windows in random order, the halves in turn."
     g = torch.Generator().manual_seed(seed)
     halves = [[w for w in all_windows if w.half == h] for h in (0, 1)]
@@ -191,6 +194,10 @@ def compare(
     "Which method repairs this recording best, by breaking and repairing what it vouches for."
     began = time.perf_counter()
     scene = _check_input(scene, minutes, trials)
+    if scene.actors[0].meta.get("robot") is not None and scene.actors[0].rotations is not None:
+        from motionbook.cleanup.compare.robot_trials import compare_robot
+
+        return compare_robot(scene, methods, minutes, seed, trials)
     several = contenders(*_choose_entries(scene, methods), tune)
     case = open_case(scene, seed)
     facts = _facts(case)
@@ -276,7 +283,7 @@ def judged(
     names = list(dict.fromkeys(c.method for c in several))
     scores = crossed(several, errors, half)
     usual = names.index("auto") if "auto" in names else None
-    winner, tied, draws = decide(*_by_span(scores, span), seed, usual)
+    winner, tied, draws = decide(*points_by_span(scores, span), seed, usual)
     rows = _rows(case, several, trials, scores, family, draws, seed)
     runner = min(
         (i for i in range(len(names)) if i != winner),
@@ -291,7 +298,7 @@ def judged(
         rows=rows,
         tied=tuple(names[i] for i in tied if i != winner),
         runner_up="" if runner is None else names[runner],
-        margin=None if runner is None else _margin(draws, winner, runner),
+        margin=None if runner is None else runner_margin(draws, winner, runner),
         planted={
             f: int((family == i).sum()) for i, f in enumerate(FAMILIES) if (family == i).any()
         },
@@ -308,14 +315,21 @@ def _pool_trials(trials: Sequence[Trial]) -> tuple[Tensor, Tensor, Tensor, Tenso
     return torch.cat([t.errors for t in trials]), torch.cat([t.family for t in trials]), half, span
 
 
-def _by_span(errors: Tensor, span: Tensor) -> tuple[Tensor, Tensor]:
+def points_by_span(
+    errors: Tensor,  # [n k]
+    span: Tensor,  # [n]
+) -> tuple[Tensor, Tensor]:
     "Sums [s k] and counts [s]."
     ids, at, counts = span.unique(return_inverse=True, return_counts=True)
     sums = torch.zeros(len(ids), errors.shape[1], dtype=torch.float64)
     return sums.index_add_(0, at, errors.double()), counts
 
 
-def _margin(draws: Tensor, winner: int, runner: int) -> tuple[float, float, float]:
+def runner_margin(
+    draws: Tensor,  # [d m]
+    winner: int,
+    runner: int,
+) -> tuple[float, float, float]:
     "Low, middle and high of how much larger the runner-up's error is, as a share."
     ratio = draws[:, runner] / draws[:, winner].clamp_min(1e-12) - 1
     low, high = interval(ratio)

@@ -35,6 +35,7 @@ class Row:
     noise: float = float("nan")  # mean error when everything is noisy and everything is smoothed
     seconds: float = 0.0  # of repairing one window, detection not counted
     settings: dict = field(default_factory=dict)  # the ones that were chosen; {} = the method's own
+    mm: float = float("nan")  # of a robot's bodies, by forward kinematics
 
 # %% ../../../nbs/cleanup/compare/scorecard.ipynb #c98b1cd2
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class CaseFacts:
     "What is known about a recording before the trials."
 
     source: str
-    unit: str  # cm or px
+    unit: str  # cm or px, or ° of a robot's joints
     frames: int
     fps: float
     vouched: float  # share of points that served as truth
@@ -66,6 +67,7 @@ class Verdict(CaseFacts):
     trials: int = 0
     seconds: float = 0.0
     contender: Contender | None = field(default=None, repr=False)
+    how: str = ""  # how it was found out, where not as usual
 
 # %% ../../../nbs/cleanup/compare/scorecard.ipynb #a6c172e1
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class ScoreCard(Verdict):
         made = asdict(self)
         made.pop("contender")
         for row in made["rows"].values():
-            row["noise"] = row["noise"] if math.isfinite(row["noise"]) else None
+            row |= {k: row[k] if math.isfinite(row[k]) else None for k in ("noise", "mm")}
         return made | {"headline": headline(self)}
 
     def plot(self):
@@ -147,14 +149,31 @@ def explanation(card: ScoreCard) -> list[str]:
     if card.winner is None:
         return [f"{card.frames:,} frames; {card.vouched:.0%} of the points are vouched for"]
     lost = ", ".join(f"{k} {v:.0%}" for k, v in sorted(card.against.items(), key=lambda kv: -kv[1]))
-    broken = ", ".join(f"{n:,} points in {f}s" for f, n in card.planted.items())
+    broken = ", ".join(f"{n:,} {_points(card)} in {f}s" for f, n in card.planted.items())
+    broken = broken.replace("jitters", "jitter")
     return [
         f"the recording: {card.frames:,} frames; {card.shown}",
-        f"vouched for: {card.vouched:.0%} of the points" + (f"; not: {lost}" if lost else ""),
+        f"vouched for: {card.vouched:.0%} of the {_points(card)}"
+        + (f"; not: {lost}" if lost else ""),
         f"broken and repaired: {broken}; {card.spans} different half seconds, {card.trials} trials, {card.seconds:.0f} s",
-        f"the detector that all share found {card.detector['found']:.0%} of the wrong points "
-        f"and flagged {card.detector['false']:.2%} of the fine ones",
-        "intervals hold 95 % of the draws of whole half-second spans; each half is scored with settings from the other half",
+        *_shared_detector(card),
+        "intervals hold 95 % of the draws of whole half-second spans"
+        + "; each half is scored with settings from the other half" * bool(card.detector),
+    ]
+
+# %% ../../../nbs/cleanup/compare/scorecard.ipynb #4752344f
+def _points(card: ScoreCard) -> str:
+    return "angles" if card.unit == "°" else "points"
+
+
+def _shared_detector(card: ScoreCard) -> list[str]:
+    "What the detector found that all share; nothing where each has its own."
+    if not card.detector:
+        return []
+    found, false = card.detector["found"], card.detector["false"]
+    return [
+        f"the detector that all share found {found:.0%} of the wrong points "
+        f"and flagged {false:.2%} of the fine ones"
     ]
 
 
@@ -165,7 +184,16 @@ def _settings(row: Row) -> str:
 def table(card: ScoreCard) -> tuple[list[str], list[list[str]]]:
     "Head and rows, the best method first."
     families = list(card.planted)
-    head = ["method", f"error ({card.unit})", "95 % interval", *families, "noise*", "s"]
+    far = any(math.isfinite(r.mm) for r in card.rows.values())
+    head = [
+        "method",
+        f"error ({card.unit})",
+        "95 % interval",
+        *["mm"] * far,
+        *families,
+        "noise*",
+        "s",
+    ]
     rows = []
     for name, r in sorted(card.rows.items(), key=lambda kv: (kv[0] != card.winner, kv[1].error)):
         mark = " ◂" if name == card.winner else " =" if name in card.tied else ""
@@ -176,6 +204,7 @@ def table(card: ScoreCard) -> tuple[list[str], list[list[str]]]:
                 name + _settings(r) + mark,
                 f"{r.error:.3g}",
                 span,
+                *[f"{r.mm:.3g}"] * far,
                 *cells,
                 f"{r.noise:.3g}",
                 f"{r.seconds:.2f}",
@@ -183,7 +212,7 @@ def table(card: ScoreCard) -> tuple[list[str], list[list[str]]]:
         )
     return head, rows
 
-
+# %% ../../../nbs/cleanup/compare/scorecard.ipynb #a29debc6
 def text_table(card: ScoreCard) -> list[str]:
     "The table as lines of text."
     if not card.rows:
@@ -273,7 +302,10 @@ def report_page(card: ScoreCard) -> str:
             html_table(card),
             f'<p><img alt="errors with intervals" src="data:image/png;base64,{image}"></p>',
         ]
-    parts += [f"<h2>How this was found out</h2><p>{METHOD_WORDS}</p>", _list(explanation(card))]
+    parts += [
+        f"<h2>How this was found out</h2><p>{card.how or METHOD_WORDS}</p>",
+        _list(explanation(card)),
+    ]
     parts += [f"<footer>motionbook {__version__}</footer>"]
     title = f"compare {escape(name)}"
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...core.command import READING, Command, Files, one_of, option, reading_options
-from ...formats.at_once import files_beside
+from ...formats.at_once import files_beside, name_beside
 
 # %% ../../../nbs/filters/corrupt/command.ipynb #f284f88b
 MODES = ("train", "test")
@@ -20,7 +20,8 @@ BODY_LABELS = ("changed", "published")
 
 def plan_corrupt(args: Namespace) -> Files:
     "A recording has labels beside it, a folder's files each have theirs."
-    src, out = Path(args.path), Path(args.out)
+    src, args.out = Path(args.path), args.out or str(name_beside(args.path, "broken"))
+    out = Path(args.out)
     beside = tuple(("", p) for p in files_beside(src))
     if src.is_dir():
         return Files(beside)
@@ -75,7 +76,7 @@ CORRUPT = Command(
     "motionbook corrupt recordings/ -o broken/ --mode test --seed 1",
     (
         option("path", role="input", help="a recording of points or of bodies, or a folder of them"),
-        option("-o", "--out", role="output", required=True, help="the broken recording, in the same format; a folder for a folder"),
+        option("-o", "--out", role="output", help="the broken recording, in the same format; a folder for a folder (default: NAME.broken.SUFFIX)"),
         option("--mode", default="train", type=one_of("mode", MODES), metavar="{" + ",".join(MODES) + "}",
                help="train: some kinds of failure, weak or strong, of bodies in long windows (default); test: every kind at its usual strength, of bodies in short windows"),
         option("--kinds", metavar="A,B", help="kinds of failure, such as jitter,drift; of bodies also published: those of BrokenAMASS (default: all that a recording can show)"),

@@ -187,13 +187,14 @@ def _body_moves(tracks: list[Tensor], fps: float) -> Tensor:
     near, far = (
         torch.stack([torch.stack([c[i].nanmean(1) for c in r], 1) for r in rows], 1) for i in (0, 1)
     )
-    cost = torch.where(far.isnan(), near, (near + far) / 2)
+    cost = torch.where(far.isnan(), near, (near + torch.fmin(near, far)) / 2)
     here = torch.stack([x.isfinite().all(-1).any(1) for x in tracks], 1)
     ago = torch.arange(len(here))[:, None] - neighbours(here, others=True)[0]
     was = (ago <= max(2, AWAY * fps)) & (ago <= torch.arange(len(here))[:, None])
-    both, one = was[:, :, None] & here[:, None], was[:, :, None] ^ here[:, None]
-    cost = torch.where(both & cost.isfinite(), cost, LEAVE * one)
-    return BODY_WEIGHT * cost
+    before = torch.cat([torch.zeros_like(here[:1]), here[:-1]])[:, :, None]
+    both = was[:, :, None] & here[:, None] & cost.isfinite()
+    cost = torch.where(before, cost, cost.clamp(max=LEAVE))
+    return BODY_WEIGHT * torch.where(both, cost, LEAVE * (before ^ here[:, None]))
 
 # %% ../../../nbs/filters/detect/swaps.ipynb #e0ed1f70
 def identity_margin(
@@ -212,7 +213,9 @@ def identity_margin(
     changed = (orders[:, None] != orders[None]).sum(-1)
     cost = cost - own[at].sum(1)[:, None, None] + PENALTY / 2 * changed
     price = RARE * 30 / fps * length.clamp(max=round(LONGEST * fps))
-    total = _cheapest_orders(cost, price[:, None] * (orders != torch.arange(n)).any(-1))
+    usual = price[:, None] * (orders != torch.arange(n)).any(-1)
+    usual[[0, -1]] += PENALTY / 2 * changed[0] * (1 + (len(usual) == 1))
+    total = _cheapest_orders(cost, usual)
     best, margin = total.argmin(1), total[:, 0] - total.amin(1)
     return orders[best].repeat_interleave(length, 0), margin.repeat_interleave(length)
 

@@ -7,9 +7,7 @@ __all__ = ['JERK', 'TRUST', 'UNSURE', 'ROBOT', 'usual_jerk', 'drawn_numbers', 'w
            'passed_on', 'mend_motion', 'held_numbers', 'mended_parts', 'RobotCleaner', 'check_robot_motion']
 
 # %% ../../../nbs/filters/robot/robot_cleaner.ipynb #6d8017fe
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -31,6 +29,7 @@ from motionbook.filters.cleaner import (
     REASON,
     Cleaned,
     Fidelity,
+    FittedCleaner,
     Trained,
     checked_fidelity,
     free_points,
@@ -235,15 +234,11 @@ def mended_parts(
 
 # %% ../../../nbs/filters/robot/robot_cleaner.ipynb #900b6e49
 @dataclass(frozen=True)
-class RobotCleaner:
+class RobotCleaner(FittedCleaner):
     "Repairs joint angles and the root of robots."
 
     settings: CleanSettings = AS_USUAL
     name: str = "robot"
-
-    def fit(self, scenes: Iterable[Scene]) -> Self:
-        "Nothing to learn."
-        return self
 
     def clean(self, scene: Scene, fidelity: Fidelity = "outliers") -> Cleaned:
         "Repair every robot of a scene, motion by motion."

@@ -259,9 +259,9 @@ def _samples(head: dict[str, float], look, room: int, frames: int, word: int, pa
     subframes, stated = max(int(head["subframes"]), 1), int(head["samples"])
     used = next((int(n) for n in look("ANALOG:USED")[:1] if 0 < n < 65536), stated)
     left = lambda n: room - frames * (4 * int(head["points"]) + n) * word
-    counts = (stated, used * subframes) if used == stated else (stated,)
+    counts = (stated, used * subframes)
     fills = lambda n: n % subframes == 0 and 0 <= left(n) < 512  # the last block's rest is empty
-    fits = next(filter(fills, counts), stated)
+    fits = min(filter(fills, counts), key=lambda n: left(n) > 0, default=stated)  # 0 is proof
     if fits % subframes:
         want = f"a multiple of {subframes} analog samples in a frame"
         raise bad_file(path, want, str(fits), "header")

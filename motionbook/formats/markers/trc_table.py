@@ -225,6 +225,8 @@ def _columns(
         want = f"about as many columns as names, {MARKERS:,} at most"
         got = f"{len(names):,} names over {width:,} columns"
         raise bad_file(path, want, got, f"line {p.names_at + 1}")
+    if named == 2 and width == 3 * len(names) + 1 and there.all():
+        named, tracks = 1, len(names)
     if tracks < len(names) and tracks == sum(map(bool, names)):
         names = [n for n in names if n]  # names that stand further apart than their numbers
     lead = _find_lead(there, stated, named, max(tracks, len(names)))

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 
 from ...core.axes import from_y_up, to_y_up, y_up_matrix
-from ...core.files import atomic_write, bad_file, read_bytes, reading
+from ...core.files import atomic_write, bad_file, read_bytes
 from ...core.gaps import differs
 from ...core.kinematics import refit
 from ...core.motion import Motion, Scene, fk
 from ...core.rotation import matrix_to_quaternion, quaternion_to_matrix
 from ...core.skeleton import Skeleton
-from ..original import Original, Part, is_own, original_scene
+from ..original import Original, Part, is_own, read_function
 
 # %% ../../../nbs/formats/motionlib/turned_file.ipynb #18f8f976
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -140,10 +140,6 @@ def turned_functions(
 ) -> tuple[Callable[..., Scene], Callable[[Scene, Path], Path]]:
     "`read(path, **options)` and `write(scene, path)`."
 
-    def read(path: str | os.PathLike, **options) -> Scene:
-        with reading(path):
-            return original_scene(parse(read_bytes(path), path, **options), path, name)
-
     def write(scene: Scene, path: str | os.PathLike) -> Path:
         file = scene.meta.get("original")
         if not is_own(file, TurnedFile, scene, path) or scene.meta.get("format") != name:
@@ -159,7 +155,7 @@ def turned_functions(
         check = lambda p: _says(parse(read_bytes(p), path, **file.options), edit, path)
         return atomic_write(path, file.writer(file, edit), check)
 
-    return read, write
+    return read_function(name, parse), write
 
 
 def _says(again: TurnedFile, edit: TurnedEdit, path):

@@ -8,11 +8,10 @@ __all__ = ['SURE', 'ENOUGH', 'LONGEST', 'TOGETHER', 'WITHIN', 'Seats', 'seats', 
            'LearnedCleaner']
 
 # %% ../../../nbs/models/corrector/cleaner.ipynb #ec4b05fc
-from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,22 +22,19 @@ from ...core.files import bad_file
 from ...core.gaps import run_lengths
 from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton
-from ...filters.auto import detector_for
+from ...filters.auto import usual_cleaner
 from motionbook.filters.cleaner import (
     Cleaned,
     Fidelity,
     Filled,
     Filler,
-    FilterCleaner,
-    checked_fidelity,
+    ModelCleaner,
+    check_actors,
 )
-from ...filters.detect.swaps import identity_swaps
 from ...filters.fill.classical import known_points
 from ...filters.fill.coupled import coupled
 from ...filters.fill.kalman import rts
 from ...filters.fill.mixed import mixed
-from ...filters.settings import AS_USUAL, CleanSettings
-from ...filters.together import mend_rotations
 from .estimates import noise_levels
 from .network import SkeletonCorrector, correct, places_for
 from .rigid import learned_pairs, near_pairs, pair_lengths
@@ -270,36 +266,14 @@ def load_model(
 
 # %% ../../../nbs/models/corrector/cleaner.ipynb #b5e1dec7
 @dataclass(frozen=True)
-class LearnedCleaner:
+class LearnedCleaner(ModelCleaner):
     "A trained corrector behind the `Cleaner` protocol."
 
     model: SkeletonCorrector = field(repr=False)
-    name: str = "learned"
-    settings: CleanSettings = AS_USUAL
-
-    def fit(self, scenes: Iterable[Scene]) -> Self:
-        "It is trained already."
-        return self
 
     def clean(self, scene: Scene, fidelity: Fidelity = "outliers") -> Cleaned:
         "Repair every actor; an actor of a skeleton that the model does not know is an error."
-        checked_fidelity(fidelity)
-        for m in scene.actors:
-            seats(self.model, m.skeleton, m.positions.shape[-1])
-            if not m.observed.any():
-                raise ValueError(
-                    f"{m.name or scene.source or 'the recording'}: expected a visible point, got none in {len(m)} frames"
-                )
-        own = lambda m: mixed(
-            learned_filler(self.model, m.skeleton, m.positions.shape[-1]), self.name
-        )
-        cleaner = FilterCleaner(
-            self.name,
-            detector_for(self.settings),
-            coupled(),
-            identity_swaps,
-            self.settings,
-            mend_rotations,
-            own,
-        )
-        return cleaner.clean(scene, fidelity)
+        who = lambda m: (self.model, m.skeleton, m.positions.shape[-1])
+        check_actors(scene, fidelity, lambda m: seats(*who(m)))
+        own = lambda m: mixed(learned_filler(*who(m)), self.name)
+        return usual_cleaner(self.name, self.settings, coupled(), own).clean(scene, fidelity)

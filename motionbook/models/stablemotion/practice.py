@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['FAULTS', 'SIDES', 'Practice', 'Source', 'own_holes', 'more_holes', 'hide_some', 'break_points', 'Bank',
-           'learn_levels', 'hole_bank', 'doubt_bank', 'random_turns', 'turn_windows', 'ask_windows', 'Practised']
+           'learn_levels', 'hole_bank', 'leave_doubted', 'doubt_bank', 'random_turns', 'turn_windows', 'ask_windows',
+           'Practised']
 
 # %% ../../../nbs/models/stablemotion/practice.ipynb #e2a05d0e
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from ...core.config import FrozenConfig
 from ...core.motion import Motion, Scene
 from ...core.rotation import axis_rotation
 from ...core.size import body_size
+from ...filters.auto import chosen_detector
+from ...filters.cleaner import REASON
 from ...filters.corrupt.corruption import corrupt
 from ...filters.corrupt.faults import draw_events
 from ...filters.takes import cut_motion
@@ -42,7 +45,7 @@ class Practice(FrozenConfig):
     window: int = Field(64, ge=16, description="frames of a window")
     stretch: int = Field(480, ge=16, description="frames that are broken and filled at once")
     holes: int = Field(16, ge=1, description="stretches with holes")
-    doubts: int = Field(12, ge=1, description="stretches with wrong points")
+    doubts: int = Field(24, ge=1, description="stretches with wrong points")
     draws: int = Field(1024, ge=1, description="windows an epoch")
 
 
@@ -86,7 +89,7 @@ def hide_some(
 # %% ../../../nbs/models/stablemotion/practice.ipynb #bec4a042
 FAULTS = {
     "add_jumps": dict(rate=0.03, max_len=4),
-    "dropout": dict(rate=0.03, max_len=15, likelihood="high"),
+    "dropout": dict(rate=0.03, max_len=15),
     "swap_sides": dict(rate=0.02),
     "add_jitter": dict(rate=0.04, min_len=4, max_len=15, size=0.06),
 }
@@ -100,7 +103,9 @@ def break_points(
     size = 0.1 + 0.4 * float(torch.rand((), generator=g))
     names = [n for n in FAULTS if n != "swap_sides" or m.skeleton.mirror_pairs]
     kept = [n for n in names if torch.rand((), generator=g) < 0.7] or names[:1]
-    plan = {n: FAULTS[n] | (dict(size=size) if n == "add_jumps" else {}) for n in kept}
+    known = m.confidence is not None and bool(torch.rand((), generator=g) < 0.5)
+    more = {"add_jumps": dict(size=size), "dropout": dict(likelihood="low" if known else "high")}
+    plan = {n: FAULTS[n] | more.get(n, {}) for n in kept}
     longest = lambda p: p | {k: min(v, len(m)) for k, v in p.items() if k.endswith("_len")}
     made = corrupt(Scene((m,)), {n: longest(p) for n, p in plan.items()}, g)
     return made.scene.actors[0], made.mask[0]
@@ -184,6 +189,15 @@ def _hole_row(m: Motion, known: Tensor, v: View) -> tuple:
     offset = ((m.positions - v.base) / v.scale[..., None]).nan_to_num().clamp(-LIMIT, LIMIT)
     return offset, torch.zeros_like(known), ~known, m.observed, v.vectors, v.numbers
 
+# %% ../../../nbs/models/stablemotion/practice.ipynb #b563cac7
+def leave_doubted(m: Motion) -> Motion:
+    "A motion after the classical detector: names put back, and what it calls wrong missing."
+    found = chosen_detector(m)
+    wrong = (found.reason > 0) & (found.reason != REASON["swap"])
+    x = found.positions.masked_fill(wrong[..., None], torch.nan)
+    conf = m.confidence if found.confidence is None else found.confidence
+    return m.replace(positions=x, confidence=conf, rotations=None, offsets=None)
+
 # %% ../../../nbs/models/stablemotion/practice.ipynb #fbfd9c5b
 def doubt_bank(sources: Sequence[Source], p: Practice, seed: int) -> Bank:
     "Stretches with wrong points, and which they are."
@@ -192,6 +206,9 @@ def doubt_bank(sources: Sequence[Source], p: Practice, seed: int) -> Bank:
         g = torch.Generator().manual_seed(seed_from(seed, "doubts", i))
         m, good = _draw(sources, length, g)
         made, wrong = break_points(m, g)
+        if i % 2:
+            made, was = leave_doubted(made), made
+            wrong = wrong & (made.positions == was.positions).all(-1)
         v = detection_view(made.positions, m.fps, made.confidence)
         seen = made.observed
         rows.append((v.offset, wrong & seen, torch.ones_like(seen), seen, v.vectors, v.numbers))

@@ -17,6 +17,7 @@ from motionbook.models.stablemotion.practice import (
     Source,
     break_points,
     hide_some,
+    leave_doubted,
     more_holes,
     own_holes,
 )
@@ -84,8 +85,10 @@ def judge_detector(
             offsets=None,
         )
         made, bad = break_points(m, g)
-        found.append(soft_labels(model, made.positions, m.fps, made.confidence)[made.observed])
-        wrong.append(bad[made.observed])
+        left = leave_doubted(made)
+        bad &= (left.positions == made.positions).all(-1)
+        found.append(soft_labels(model, left.positions, m.fps, left.confidence)[left.observed])
+        wrong.append(bad[left.observed])
     label, wrong = torch.cat(found), torch.cat(wrong)
     order = label.argsort(descending=True)
     hits = wrong[order].cumsum(0)

@@ -95,7 +95,7 @@ def _signal(flag: str, low: int, about: str):
 
 OPTIONS = (
     option("sentence", help="what happens, in a sentence"),
-    option("-o", "--out", help=".html, .gif, .mp4, .png, .motion, .npz, .pt (a canonical sample), … (default: generated.html)"),
+    option("-o", "--out", role="planned", help=".html, .gif, .mp4, .png, .motion, .npz, .pt (a canonical sample), … (default: generated.html)"),
     option("--checkpoint", role="input", help="the folder that `train stickgen` wrote (default: the package's weights, if it has some)"),
     option("--seconds", type=float, default=4.0, help="how long (default: 4)"),
     option("--seed", type=int, default=0, help="another seed, another motion (default: 0)"),

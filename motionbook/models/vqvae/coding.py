@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CodedMotion', 'encode_clip', 'root_of', 'DecodedMotion', 'decode_clip', 'put_path', 'within_limits', 'join_motions',
-           'write_codes', 'read_codes', 'read_motions', 'write_motion', 'reconstruct_file', 'encode_file',
-           'decode_file', 'is_codes']
+           'write_codes', 'read_codes', 'read_motions', 'read_motion', 'write_motion', 'reconstruct_file',
+           'encode_file', 'decode_file', 'is_codes']
 
 # %% ../../../nbs/models/vqvae/coding.ipynb #3d995118
 from pathlib import Path
@@ -227,6 +227,19 @@ def read_motions(
     return [found.clip for found in load_library([path], None, robot=robot).clips]
 
 
+def read_motion(
+    path: str | Path,
+    model: MotionVQVAE,
+) -> RobotClip:
+    "The one clip of a file; BadFile where there are several."
+    clips = read_motions(path, model)
+    if len(clips) != 1:
+        raise bad_file(
+            path, "a file with one motion", f"{len(clips)} motions", fix="write them apart first"
+        )
+    return clips[0]
+
+
 def write_motion(
     path: str | Path,
     body: Body,
@@ -246,12 +259,7 @@ def reconstruct_file(
 ) -> DecodedMotion:
     "A recording through codes and back to a file."
     model = load_vqvae(folder)
-    clips = read_motions(source, model)
-    if len(clips) != 1:
-        raise bad_file(
-            source, "a file with one motion", f"{len(clips)} motions", fix="write them apart first"
-        )
-    made = decode_clip(model, encode_clip(model, clips[0]))
+    made = decode_clip(model, encode_clip(model, read_motion(source, model)))
     write_motion(out, plain_to_body(model.about.get("body", {})), made.clip)
     return made
 
@@ -263,12 +271,7 @@ def encode_file(
 ) -> CodedMotion:
     "Write a recording as codes."
     model = load_vqvae(folder)
-    clips = read_motions(source, model)
-    if len(clips) != 1:
-        raise bad_file(
-            source, "a file with one motion", f"{len(clips)} motions", fix="write them apart first"
-        )
-    coded = encode_clip(model, clips[0])
+    coded = encode_clip(model, read_motion(source, model))
     write_codes(out, model, coded)
     return coded
 
