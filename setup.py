@@ -43,6 +43,7 @@ setup(
             "assets/configs/*",
             "assets/human/*",
             "assets/refiner/*",
+            "assets/retrieval/*",
             "assets/stickgen/*",
             "py.typed",
         ]
