@@ -20,6 +20,7 @@ from torch import Tensor
 
 from motionbook.core.archives import extract_archive
 from motionbook.core.motion import Scene, resample
+from motionbook.data.splits import Sides
 from motionbook.data.text import load_encoder
 from motionbook.evaluation.recall import (
     PLACES,
@@ -39,7 +40,7 @@ from motionbook.models.retrieval.captions import (
 from motionbook.models.retrieval.evaluator import sentence_embedder
 from motionbook.models.retrieval.judge import nearest_clips
 from motionbook.models.retrieval.network import figure_features
-from motionbook.models.retrieval.recipe import CaptionSides, RetrievalTraining, train_on_captions
+from motionbook.models.retrieval.recipe import RetrievalTraining, train_on_captions
 from motionbook.schema.stick import stick_figure
 from motionbook.synthetic.people import ACTIONS, person
 
@@ -143,7 +144,7 @@ def pooled(clips) -> Tensor:  # [n d]
     )
 
 
-def rival_table(sides: CaptionSides, held) -> Tensor:  # [q n]
+def rival_table(sides: Sides, held) -> Tensor:  # [q n]
     "The nearest training sentence's motions, and what looks like them."
     known = pooled(sides.train)
     mean, std = known.mean(0), known.std(0).clamp_min(1e-6)
@@ -170,7 +171,7 @@ def show(name: str, row: dict[str, float]):
     print(f"{name:40}{cells}{row['MedR']:8.1f}", flush=True)
 
 
-def report(model, sides: CaptionSides, source: str):
+def report(model, sides: Sides, source: str):
     "Tables of one source's held-out clips, seen from the front."
     held = [c for c in sides.valid if c.name.startswith(source)][:: len(VIEWS)]
     if len(held) < 4:
@@ -199,7 +200,7 @@ def report(model, sides: CaptionSides, source: str):
         show("  chance", chance_recalls(same))
 
 
-def report_halves(model, sides: CaptionSides):
+def report_halves(model, sides: Sides):
     held = sides.valid[:: len(VIEWS)]
     mean, std = pooled(sides.train).mean(0), pooled(sides.train).std(0).clamp_min(1e-6)
     plain = lambda xs: (
@@ -237,10 +238,10 @@ def main():
     settings = dict(steps=a.steps, progress=False, log_steps=50) | dict(
         s.split("=", 1) for s in a.set
     )
-    sides = CaptionSides(learn, held)
+    sides = Sides(learn, held)
     with tempfile.TemporaryDirectory() as tmp:
         config = RetrievalTraining(**settings)
-        done = train_on_captions(CaptionSides(learn, []), Path(tmp) / "run", config, encoder)
+        done = train_on_captions(Sides(learn, []), Path(tmp) / "run", config, encoder)
     print(
         "#",
         {k: round(v, 3) for k, v in done.fitted.history.rows[-1].items() if isinstance(v, float)},

@@ -6,8 +6,8 @@
 DATA_DIR as for tools/stickgen_weights.py, which trains CHECKPOINT (default: the package's own weights) and keeps every eighth
 CMU trial out. Of the trials kept out, every other is for choosing settings (`--fold dev`); the rest are the table's.
 Requests are windows of three seconds: their caption with their own measured style, and again with the styles exchanged among
-them. Speed is the ratio of ten seconds of motion to the processor time that drawing, and refining in 50 steps, takes on one
-thread, best of five.
+them. Speed is the ratio of ten seconds of motion to the processor time that drawing, and refining in 50 steps towards a style,
+takes on one thread, best of five; `--speed` measures nothing else.
 
 With `--judge` only R-precision and variety are asked, of a judge of motion and text that is trained in DIR unless it is there:
 on Bandai-Namco's labelled recordings and the other fold of the trials kept out, thus on nothing that the generator learned from
@@ -25,19 +25,16 @@ from pathlib import Path
 
 import torch
 
+from motionbook.data.splits import Sides
 from motionbook.data.text import load_encoder
-from motionbook.models.refiner.module import (
-    DDPMScheduler,
-    DiffusionRefinementModule,
-    load_refiner,
-)
-from motionbook.models.refiner.network import PoseRefinementUNet
+from motionbook.models.refiner.conditions import StyleCondition
+from motionbook.models.refiner.module import load_refiner
 from motionbook.models.retrieval.captions import embed_clips
 from motionbook.models.retrieval.evaluator import load_evaluator, sentence_embedder
 from motionbook.models.retrieval.judge import judge_made, nearest_clips
-from motionbook.models.retrieval.recipe import CaptionSides, RetrievalTraining, train_on_captions
+from motionbook.models.retrieval.recipe import RetrievalTraining, train_on_captions
 from motionbook.models.stickgen.asking import draw_nearest, drawn_sample, make_condition
-from motionbook.models.stickgen.command import generator_folder
+from motionbook.models.stickgen.command import PACKAGED, generator_folder, refiner_folder
 from motionbook.models.stickgen.evaluate import (
     Requests,
     body_figures,
@@ -86,18 +83,16 @@ def table(model: StickGenerator, asked: Requests, tries: int) -> dict:
 
 
 def speed(model: StickGenerator, refiner: Path | None) -> dict[str, float]:
-    "Seconds of motion for a second of one processor's work; a refiner's weights do not change its speed."
+    "Seconds of motion for a second of one processor's work."
     words = torch.randn(1, model.config.embedding_width, generator=torch.Generator().manual_seed(0))
     ask = make_condition(model, words, torch.full((1, 5), 0.5), 250)
-    refine = load_refiner(refiner, 48) if refiner else None
-    if refine is None:
-        refine = DiffusionRefinementModule(PoseRefinementUNet(48), DDPMScheduler(1000))
+    refine = load_refiner(refiner or refiner_folder(PACKAGED), 48)
     took, both = [], []
     for k in range(5):
         start = time.process_time()
         sample = drawn_sample(model, draw(model, ask, seed=k))
         took.append(time.process_time() - start)
-        refine.refine_poses(sample["motion"][None])
+        refine.refine_poses(sample["motion"][None], StyleCondition(tempo=0.5), 2.5)
         both.append(time.process_time() - start)
     seconds = 250 / model.fps
     return {"drawn": seconds / min(took), "drawn_and_refined": seconds / min(both)}
@@ -106,7 +101,7 @@ def speed(model: StickGenerator, refiner: Path | None) -> dict[str, float]:
 def train_judge(folder: Path, clips, encoder: str, steps: int, seed: int):
     "A judge of sentences and figures."
     known = load_encoder(encoder).identity() | {"name": encoder}
-    sides = CaptionSides(embed_clips(clips, sentence_embedder(known)), [])
+    sides = Sides(embed_clips(clips, sentence_embedder(known)), [])
     config = RetrievalTraining(steps=steps, seed=seed, valid_share=0, progress=False)
     train_on_captions(sides, folder, config, known)
 
@@ -152,16 +147,19 @@ def judged(model: StickGenerator, asked: Requests, a) -> dict:
     judge = load_evaluator(a.judge)
     print(f"\njudge of {judge.about['clips']} clips, {judge.about['sentences']} sentences")
     rows = precision(model, asked, judge, known[:: len(VIEWS)], a.draws)
+    print_precision(rows, a.draws)
+    return rows
+
+
+def print_precision(rows: dict, draws: int):
+    "A table of R-precision and variety."
     real = rows["real"]
-    print(
-        f"{real['sentences']} sentences, {a.draws} clips of each; chance {real['chance R@1']:.2f}"
-    )
+    print(f"{real['sentences']} sentences, {draws} clips of each; chance {real['chance R@1']:.2f}")
     print(f"{'':38}{'R@1':>6}{'R@3':>6}{'R@3 of real':>13}{'diversity':>11}{'of one':>8}{'FID':>8}")
     for name, r in rows.items():
         print(
             f"{name:38}{r['R@1']:6.2f}{r['R@3']:6.2f}{r['R@3'] / max(real['R@3'], 1e-9):13.2f}{r['diversity']:11.2f}{r['multimodality']:8.2f}{r['FID']:8.1f}"
         )
-    return rows
 
 
 def main():
@@ -173,7 +171,10 @@ def main():
     p.add_argument("--fold", choices=("dev", "test", "both"), default="test")
     p.add_argument("--tries", type=int, nargs="+", default=[1, 4])
     p.add_argument("--requests", type=int, default=64)
-    p.add_argument("--refiner", type=Path)
+    p.add_argument(
+        "--refiner", type=Path, help="of which the speed is measured (default: the package's)"
+    )
+    p.add_argument("--speed", action="store_true", help="measure the speed alone")
     p.add_argument("--judge", type=Path)
     p.add_argument("--judge-encoder", default="minilm")
     p.add_argument("--judge-steps", type=int, default=400)
@@ -185,6 +186,9 @@ def main():
     a = p.parse_args()
     torch.set_num_threads(1)
     model = load_generator(generator_folder(a.checkpoint))
+    if a.speed:
+        print("seconds of motion for a second of work:", speed(model, a.refiner))
+        return
     asked = make_requests(model, kept_clips(a.data, model, a.fold), FRAMES, a.requests)
     if a.judge:
         facts = judged(model, asked, a)

@@ -30,10 +30,11 @@ from motionbook.models.vae.evaluate import (
     rivals,
 )
 from motionbook.models.vae.judge import generation_figures, judge_clips, swap_figures, train_judge
-from motionbook.models.vae.loss import weigh_losses
+from motionbook.models.vae.loss import LOSS_WEIGHTS
 from motionbook.models.vae.motion_vae import MotionVAE, joint_decoder
 from motionbook.models.vae.network import VAEConfig, measure_weights
 from motionbook.models.vae.recipe import Sides, VAETraining, even_windows, train_on_sides, vae_loss
+from motionbook.training.loop import weigh_terms
 
 SHOWN = {
     "mpjpe_mm": 7.2,
@@ -184,7 +185,8 @@ def step_share(config: VAEConfig, name: str, rounds_of: int = 3):
     loss = vae_loss(model)
 
     def step():
-        weigh_losses(loss(model, {"x": x, "mask": there, "domain": none, "style": none})).backward()
+        terms = loss(model, {"x": x, "mask": there, "domain": none, "style": none})
+        weigh_terms(terms, LOSS_WEIGHTS).backward()
         rule.step()
         rule.zero_grad()
 

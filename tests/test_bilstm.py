@@ -12,7 +12,6 @@ from motionbook.models.corrector.estimates import classical_estimates
 from motionbook.models.corrector.loss import (
     LOSS_WEIGHTS,
     corrector_losses,
-    total_loss,
 )
 from motionbook.models.corrector.network import (
     BiLSTMConfig,
@@ -38,6 +37,7 @@ from motionbook.models.layers import (
     count_parameters,
 )
 from motionbook.synthetic.people import person
+from motionbook.training.loop import weigh_terms
 
 torch.set_num_threads(1)
 WALK = person("walk", 2.0, 30, seed=3)
@@ -184,7 +184,8 @@ def test_same_seed_same_numbers():
         p = model.prepare(x)
         for _ in range(3):
             opt.zero_grad()
-            total_loss(corrector_losses(model, model(p), p, truth)).backward()
+            losses = corrector_losses(model, model(p), p, truth)
+            weigh_terms(losses, {k: LOSS_WEIGHTS[k] for k in losses}).backward()
             opt.step()
         return correct(model, x).positions
 
@@ -199,7 +200,8 @@ def test_gradients_reach_hidden_frames(model):
     out = model(p)
     y = out.positions.detach().requires_grad_()
     seen = out._replace(positions=y, sigma=out.sigma.detach())
-    total_loss(corrector_losses(model, seen, p, truth)).backward()
+    losses = corrector_losses(model, seen, p, truth)
+    weigh_terms(losses, {k: LOSS_WEIGHTS[k] for k in losses}).backward()
     hidden = ~p.known
     assert hidden[:, 20:29].all()
     assert (y.grad.norm(dim=-1)[hidden] > 0).all()

@@ -8,6 +8,7 @@ import motionbook
 import motionbook.models.registry  # noqa: F401 (adds the recipes)
 from motionbook.cleanup.pipeline import clean_file
 from motionbook.core.motion import Motion, Scene
+from motionbook.filters.corrupt.broken_amass import BODY_KINDS
 from motionbook.models.stablemotion.body_cleaner import BodyCleaner, BodyCleaning, body_filler
 from motionbook.models.stablemotion.body_model import BodyLook, BodyModel, save_body_model
 from motionbook.models.stablemotion.network import DiTConfig
@@ -17,7 +18,7 @@ from motionbook.synthetic.raw_smpl import amass_arrays
 torch.set_num_threads(1)
 SMALL = DiTConfig(layers=1, heads=2, width=16)
 FEW = {"steps": 2, "layers": 1, "width": 16, "heads": 2, "body_window": 32, "body_faults": 4}
-FEW |= {"body_holes": 3, "draws": 8, "batch_size": 8, "progress": False}
+FEW |= {"body_kinds": 4, "body_holes": 3, "draws": 8, "batch_size": 8, "progress": False}
 
 
 @pytest.fixture(scope="module")
@@ -45,96 +46,51 @@ def model():
     return BodyModel(32, SMALL).eval()
 
 
-def practised(walks, frames=40, seed=0):
-    "A small model with what it practises on: a few broken windows of walkers."
+def test_the_finder_learns_a_few_windows_by_heart():
     from motionbook.models.stablemotion.body_cleaner import clip_at_rate
-    from motionbook.models.stablemotion.body_practice import (
-        BodyPractised,
-        fault_bank,
-        hole_windows,
-    )
-    from motionbook.models.stablemotion.body_recipe import set_statistics
+    from motionbook.models.stablemotion.body_finder import Finder
+    from motionbook.models.stablemotion.body_practice import kind_bank, kinds_loss, set_evidence
 
-    clips = [clip_at_rate(w) for w in walks]
-    faults, holes = fault_bank(clips, 8, frames, seed), hole_windows(clips, 1, frames, seed)
-    torch.manual_seed(seed)
-    model = BodyModel(frames, DiTConfig(layers=1, heads=2, width=32))
-    set_statistics(model, faults, None, 1e-3)
-    return model, BodyPractised(model, faults, holes, 8, mirror=False)
-
-
-def test_the_detector_learns_a_few_windows_by_heart_without_seeing_their_labels():
-    from motionbook.models.stablemotion.objective import bits, stablemotion_loss
-
-    model, data = practised([person("walk", 5.0, fps=20.0, seed=k) for k in range(2)])
-    loss = stablemotion_loss(model.labels, model.noise.schedule, model.noise.kind)
-    optimizer = torch.optim.AdamW(model.net.parameters(), 3e-3)
-    bad = data.faults.label
-    assert 0.2 < bad.float().mean() < 0.8
-    for _ in range(90):
+    bank = kind_bank([clip_at_rate(person("walk", 8.0, fps=20.0, seed=1))], 8, 64, 0)
+    assert 0.2 < (bank.kind > 0).float().mean() < 0.9
+    torch.manual_seed(0)
+    finder = Finder(32)
+    set_evidence(finder, bank)
+    optimizer = torch.optim.AdamW(finder.parameters(), 1e-2)
+    for _ in range(60):
         optimizer.zero_grad()
-        loss(model.net, data._detect(8))["detect"].backward()
+        kinds_loss(finder, (bank.evidence.float(), bank.kind))["detect"].backward()
         optimizer.step()
-    x, ask, _, context = data._detect(32)
-    with torch.no_grad():
-        times, asked = torch.zeros(len(x), dtype=torch.long), bits(ask, model.labels)
-        said = model.net(x, times, asked, None, context)[..., -1]
-        lied = torch.cat([x[..., :-1], -x[..., -1:]], -1)
-        assert torch.equal(model.net(lied, times, asked, None, context)[..., -1], said)
-    truth = x[..., -1]
-    assert (said - truth).square().mean() < 0.3 * truth.var()
+    assert (finder(bank.evidence.float()).argmax(-1) == bank.kind).float().mean() > 0.95
 
 
-def test_a_detector_is_asked_with_what_it_practised_with(monkeypatch):
-    import motionbook.models.stablemotion.body_answers as page
+def test_a_finder_is_asked_with_what_it_practised_with(model):
+    from motionbook.models.stablemotion.body_answers import body_kinds_found
     from motionbook.models.stablemotion.body_cleaner import clip_at_rate
+    from motionbook.models.stablemotion.body_finder import body_evidence
     from motionbook.models.stablemotion.body_windows import encode_windows
 
-    walk = person("walk", 5.0, fps=20.0, seed=0)
-    model, data = practised([walk])
-    clip = clip_at_rate(walk).cut(0, 40)
-    features = encode_windows([clip])[0]
-    data.faults = data.faults._replace(broken=features.expand_as(data.faults.broken))
-    context, seen = data._detect(1)[3], []
-    real = page.sample_windows
-    keep = lambda m, x, ask, context, *more, **options: (
-        seen.append(context) or real(m, x, ask, context, *more, **options)
-    )
-    monkeypatch.setattr(page, "sample_windows", keep)
-    page.body_labels(model, clip)
-    torch.testing.assert_close(seen[0], context)
+    clip = clip_at_rate(person("walk", 3.0, fps=20.0, seed=0)).cut(0, model.window)
+    torch.nn.init.normal_(model.finder.leave.weight)
+    said = model.finder(body_evidence(encode_windows([clip])[0])).softmax(-1)[0]
+    torch.testing.assert_close(body_kinds_found(model, clip), said.detach())
+    torch.nn.init.zeros_(model.finder.leave.weight)
 
 
 def test_a_detector_no_better_than_flagging_all_is_not_used(monkeypatch):
     import motionbook.models.stablemotion.body_recipe as page
     from motionbook.models.stablemotion.body_cleaner import clip_at_rate
 
-    model, _ = practised([person("walk", 5.0, fps=20.0, seed=0)])
+    model = BodyModel(40, SMALL)
     clips = [clip_at_rate(person("walk", 8.0, fps=20.0, seed=1))]
     told = page.judge_bodies(model, clips, tries=4)  # untrained: it says the same of all
     assert told["threshold"] > 1 and told["f1"] < told["f1 of flagging all"] + page.BETTER
-    knows, real = {}, page.break_clip
-
-    def broken(*args, **options):
-        made = real(*args, **options)
-        knows["label"] = made.label
-        return made
-
-    monkeypatch.setattr(page, "break_clip", broken)
-    monkeypatch.setattr(page, "body_labels", lambda *a: 0.1 + 0.8 * knows["label"].float())
+    monkeypatch.setattr(page, "body_labels", lambda m, clip: 0.1 + 0.8 * clip.label.float())
     told = page.judge_bodies(model, clips, tries=4)
     assert told["f1"] == 1.0 and told["threshold"] == pytest.approx(0.9)
-
-
-def test_the_pace_of_a_joint_is_that_of_the_room():
-    from motionbook.models.stablemotion.body_cleaner import clip_at_rate
-    from motionbook.models.stablemotion.body_model import world_paces
-    from motionbook.models.stablemotion.body_windows import encode_windows
-
-    clip = clip_at_rate(person("walk", 3.0, fps=20.0, seed=5))
-    paces = world_paces(encode_windows([clip])[0])[0, 1:]
-    truth = clip.joints.diff(dim=0).norm(dim=-1) * clip.fps
-    assert (10 ** (paces - 1) - 0.01 - truth).abs().max() < 0.02
+    noisy = lambda m, clip: 0.95 - 0.05 * clip.label.float()  # good frames look worse
+    monkeypatch.setattr(page, "body_labels", noisy)
+    assert page.judge_bodies(model, clips, tries=4)["threshold"] > 1
 
 
 def test_a_folder_of_bvh_is_learned_as_bodies(checkpoint):
@@ -183,10 +139,10 @@ def test_a_detector_that_sees_everything_leaves_the_rest(model):
     walk = person("walk", 3.0, fps=20.0, seed=3)
     cleaner = BodyCleaner(model, cleaning=BodyCleaning(sample_steps=1))
     with torch.no_grad():
-        model.net.inner.leave.bias[-1] = 0.6  # every frame looks wrong, at mean label 0.8
+        model.finder.leave.bias[0] = -9.0  # no frame looks good
     done = cleaner.clean(Scene((walk,)))
     with torch.no_grad():
-        model.net.inner.leave.bias[-1] = 0.0
+        model.finder.leave.bias[0] = 9.0
     assert done.counts().get("noise", 0) > 0.9 * walk.positions[..., 0].numel()
     assert (done.sigma[0][done.changed()[0]] > 0).all()
     same = cleaner.clean(Scene((walk,)))
@@ -298,19 +254,40 @@ def test_what_follows_a_drift_is_moved_only_on_request(model):
 
     def cleaned(**more):
         cleaner = BodyCleaner(model, cleaning=BodyCleaning(sample_steps=1, **more))
-        labels = torch.zeros(60)
-        labels[20:30] = 0.9
+        kinds = torch.eye(9)[[0] * 20 + [1 + list(BODY_KINDS).index("drift")] * 12 + [0] * 28]
         import motionbook.models.stablemotion.body_cleaner as page
 
-        was, page.body_labels = page.body_labels, lambda *a: labels
+        was, page.body_kinds_found = page.body_kinds_found, lambda *a: kinds
         try:
             return cleaner.clean(Scene((walk,)))
         finally:
-            page.body_labels = was
+            page.body_kinds_found = was
 
     usual, moved = cleaned(), cleaned(shift_following=True)
-    assert torch.equal(usual.scene.actors[0].positions[32:], walk.positions[32:])
-    away = (moved.scene.actors[0].positions - walk.positions)[32:]
+    assert torch.equal(usual.scene.actors[0].positions[33:], walk.positions[33:])
+    away = (moved.scene.actors[0].positions - walk.positions)[33:]
     assert away.abs().max() > 0 and away[..., 1].abs().max() < 1e-6
     assert (away - away[:1, :1]).abs().max() < 1e-5
-    assert moved.flagged[0][32:].all() and any("are moved by" in n for n in moved.notes)
+    assert moved.flagged[0][33:].all() and any("are moved by" in n for n in moved.notes)
+
+
+def test_known_frames_are_mended_and_no_others(model):
+    walk = person("walk", 4.0, fps=20.0, seed=3)
+    import motionbook.models.stablemotion.body_cleaner as page
+    from motionbook.filters.corrupt.broken_amass import break_motion
+
+    for family, most in (("over-smoothing", 0.5), ("jitter", 0.8)):
+        case = break_motion(walk, mode="test", families=family, generator=4)
+        kinds = torch.eye(9)[[1 + list(BODY_KINDS).index(family)] * 80]
+        model.shares.zero_(), model.trust.zero_()
+        was, page.body_kinds_found = page.body_kinds_found, lambda *a, kinds=kinds: kinds
+        try:
+            done = BodyCleaner(model).knowing(case.label).clean(Scene((case.body,)))
+        finally:
+            page.body_kinds_found = was
+        model.shares.fill_(1.0), model.trust.fill_(1.0)
+        y, off = done.scene.actors[0].positions, lambda x: (x - walk.positions).norm(dim=-1).mean()
+        assert torch.equal(y[~case.label], case.body.positions[~case.label])
+        assert off(y) < most * off(case.body.positions)
+    with pytest.raises(ValueError, match="mask of 80 frames"):
+        BodyCleaner(model).knowing(torch.ones(7).bool()).clean(Scene((walk,)))

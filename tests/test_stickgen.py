@@ -141,3 +141,105 @@ def test_generate_refines_with_a_trained_refiner(tmp_path, monkeypatch):
     assert 1e-4 < apart < 0.3
     physics = figure_physics(refined["motion"], 25.0)
     torch.testing.assert_close(refined["physics"], physics)
+
+
+@pytest.fixture(scope="module")
+def other_models(tmp_path_factory):
+    "Folders of a refiner of five segments, and of one whose network is not a generator's."
+    from motionbook.models.refiner.module import DiffusionRefinementModule, save_refiner
+    from motionbook.models.refiner.network import PoseRefinementUNet
+
+    box = tmp_path_factory.mktemp("models")
+    for width in (20, 48):
+        unet = PoseRefinementUNet(width, channels=(8, 8))
+        save_refiner(DiffusionRefinementModule(unet), box / f"refiner{width}")
+    return box
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (("",), "expected a sentence"),
+        (("   ",), "expected a sentence"),
+        (("walks " * 500,), "at most 2,000 letters"),
+        (("walks", "--tempo", "nan"), "expected tempo from 0 to 1"),
+        (("walks", "--energy", 1.5), "expected energy_level from 0 to 1"),
+        (("walks", "--valence", -2), "expected valence from -1 to 1"),
+        (("walks", "--arousal", "inf"), "expected arousal from 0 to 1"),
+        (("walks", "--seconds", "nan"), "seconds"),
+        (("walks", "--seconds", -1), "frames"),
+        (("walks", "--guidance", "nan"), "expected guidance from 0"),
+        (("walks", "--temperature", -1), "expected temperature from 0"),
+        (("walks", "--tries", 0), "one try"),
+        (("walks", "--steps", 0), "expected steps from 1"),
+        (("walks", "--view", "above"), "--view"),
+        (("walks", "--actors", 2), "actors"),
+        (("walks", "--refine", "refiner20"), "a refiner of 48 numbers a frame"),
+        (("walks", "--refine", "refiner48", "--strength", 2), "strength from 0 to 1"),
+        (("walks", "--refine", "nothing"), "nothing"),
+        (("walks", "--checkpoint", "refiner48"), "a generator of stick figures"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line_at_the_terminal(
+    words, told, other_models, tmp_path, monkeypatch, capsys
+):
+    from motionbook.core.command import call
+    from motionbook.models.stickgen.command import GENERATE
+
+    monkeypatch.chdir(other_models)
+    out = tmp_path / "out.html"
+    assert call(GENERATE, *words, "-o", out) == 2
+    said = capsys.readouterr().err.strip()
+    assert told in said and "\n" not in said and "Traceback" not in said
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "facts, told",
+    [
+        ([dict(embedding=torch.ones(512))] * 2, "embedding"),
+        ([dict(embedding=torch.full((1024,), torch.nan))] * 2, "embedding"),
+        ([dict(embedding=torch.ones(1024))] + [{}], "embedding"),
+    ],
+)
+def test_embeddings_that_do_not_fit_are_one_line_at_the_terminal(facts, told, tmp_path, capsys):
+    from motionbook.core.command import call
+    from motionbook.core.motion import Scene
+    from motionbook.models.command import TRAIN
+    from motionbook.schema.sample import make_sample
+    from motionbook.synthetic.people import person
+
+    scene = Scene((person("walk", 2.0, 25.0, seed=0),), text=("a person walks",))
+    made = [make_sample(scene, "made", "front", key=str(k)) | f for k, f in enumerate(facts)]
+    torch.save(made, tmp_path / "train_data.pt")
+    words = ("stickgen", tmp_path / "train_data.pt", "-o", tmp_path / "run", "--steps", 1)
+    assert call(TRAIN, *words) == 2
+    said = capsys.readouterr().err.strip()
+    assert told in said and "\n" not in said
+
+
+def test_the_shipped_refiner_follows_a_style_and_knows_what_it_has_not_seen():
+    from motionbook.core.motion import Scene
+    from motionbook.evaluation.style import measured_styles
+    from motionbook.models.refiner.conditions import StyleCondition
+    from motionbook.models.refiner.module import load_refiner
+    from motionbook.models.stickgen.command import PACKAGED, generator_folder, refiner_folder
+    from motionbook.schema.stick import stick_figure
+    from motionbook.synthetic.people import person
+
+    refiner, generator = (
+        load_refiner(refiner_folder(PACKAGED), 48),
+        load_generator(generator_folder()),
+    )
+    assert refiner.about["licences"] and refiner.about["kept_out"] == generator.about["kept_out"]
+    poses = stick_figure(Scene((person("walk", 3.0, 25.0, seed=3),)), "side").motion[None]
+
+    def energy(asked, scale):
+        g = torch.Generator().manual_seed(0)
+        made = refiner.refine_poses(
+            poses, StyleCondition(energy_level=asked), scale, 4, 0.6, generator=g
+        )
+        return float(measured_styles(made, 25.0)["energy_level"])
+
+    gap = [energy(0.9, s) - energy(0.1, s) for s in (1.0, 4.0)]
+    assert 0.01 < gap[0] < gap[1]

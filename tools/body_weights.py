@@ -43,8 +43,10 @@ ARCHIVES = (
     "cmu_more/cmu_bvh.tar.bz2",
 )
 USED = [k for k in LICENCES if not k.startswith("marker")]
-SMALL = dict(layers=3, heads=4, width=96, body_window=64, body_faults=900, body_holes=250)
-SMALL |= dict(batch_size=16, draws=4096, valid_share=0.08, progress=False)
+SMALL = dict(
+    layers=3, heads=4, width=96, body_window=64, body_kinds=4000, body_faults=300, body_holes=150
+)
+SMALL |= dict(batch_size=16, draws=2048, valid_share=0.08, progress=False)
 
 
 def who_moves(path: Path) -> str:

@@ -18,12 +18,12 @@ import torch
 
 from motionbook.core.archives import extract_archive
 from motionbook.core.motion import Scene, resample
+from motionbook.data.splits import Sides
 from motionbook.data.text import load_encoder
 from motionbook.formats.registry import read
 from motionbook.models.stickgen.generator import load_generator, save_generator
 from motionbook.models.stickgen.recipe import (
     FoundClips,
-    Sides,
     StickGenTraining,
     embedder,
     train_on_clips,
@@ -106,6 +106,16 @@ def synthetic_clips() -> list[StickClip]:
     return made
 
 
+def known_clips(data: Path, cache: Path | None = None) -> list[StickClip]:
+    "Captioned trials and synthetic actors, without embeddings; kept in a file for another time."
+    if cache and cache.is_file():
+        return [StickClip(*c) for c in torch.load(cache, weights_only=True)]
+    clips = [*cmu_clips(data), *synthetic_clips()]
+    if cache:
+        torch.save([tuple(c) for c in clips], cache)
+    return clips
+
+
 def sides(clips: list[StickClip]) -> Sides:
     "What is learned from, and every eighth trial."
     cmu = sorted((c for c in clips if not c.name.startswith("synthetic")), key=lambda c: c.name)
@@ -114,18 +124,17 @@ def sides(clips: list[StickClip]) -> Sides:
     return Sides([c for c in clips if c.name not in names], held)
 
 
-def all_clips(data: Path, config: StickGenTraining) -> FoundClips:
+def all_clips(clips: list[StickClip], config: StickGenTraining) -> FoundClips:
     "Everything with embeddings."
     encoder = load_encoder(config.encoder)
-    clips = [*cmu_clips(data), *synthetic_clips()]
     made = with_embeddings(clips, embedder(encoder, config.embedding_width), config.several)
     return FoundClips(tuple(made), (), encoder.identity())
 
 
-def train(data: Path, out: Path, minutes: float, options: dict):
+def train(clips: list[StickClip], out: Path, minutes: float, options: dict):
     usual = {"dims": 3, "minutes": minutes, "layers": 4, "draws": 3000, "progress": False}
     config = StickGenTraining(**usual | options)
-    found = all_clips(data, config)
+    found = all_clips(clips, config)
     split = sides(list(found.clips))
     seconds = sum(len(c.joints) for c in found.clips) / config.fps
     print(
@@ -155,11 +164,13 @@ def main():
     p.add_argument("what", choices=("train", "ship"))
     p.add_argument("paths", nargs="+", type=Path)
     p.add_argument("--minutes", type=float, default=30.0)
+    p.add_argument("--cache", type=Path, help="keep the clips here")
     p.add_argument("--set", nargs="*", default=[], help="settings of the training, name=value")
     a = p.parse_args()
     torch.set_num_threads(1)
     if a.what == "train":
-        train(*a.paths, a.minutes, dict(s.split("=", 1) for s in a.set))
+        data, out = a.paths
+        train(known_clips(data, a.cache), out, a.minutes, dict(s.split("=", 1) for s in a.set))
     else:
         ship(*a.paths)
 

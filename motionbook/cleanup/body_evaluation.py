@@ -84,6 +84,8 @@ def repair_with(
         if mask is None:
             done = cleaner.clean(scene)
             return done.scene, torch.stack([f.any(1) for f in done.flagged]).any(0)
+        if hasattr(cleaner, "knowing"):  # it has a use for what stands in wrong frames
+            return cleaner.knowing(mask).clean(scene).scene, mask
         gone = mask[:, None, None]
         holes = scene.map(lambda m: m.replace(positions=m.positions.masked_fill(gone, torch.nan)))
         return cleaner.clean(holes, "missing").scene, mask

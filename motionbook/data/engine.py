@@ -13,7 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -128,8 +128,12 @@ def _write_index(out: Path, entries: list[dict]):
     good = [e for e in entries if e["files"]]
     bad = [{k: e[k] for k in why if k in e} for e in entries if not e["files"]]
     for name, rows in (("quarantine.jsonl", bad), ("index.jsonl", good)):
-        text = "".join(json.dumps(r, sort_keys=True) + "\n" for r in rows)
-        atomic_write(out / name, text.encode())
+        atomic_write(out / name, partial(_write_lines, rows))
+
+
+def _write_lines(rows: Sequence[dict], path: Path):
+    with open(path, "wb") as f:
+        f.writelines(json.dumps(r, sort_keys=True).encode() + b"\n" for r in rows)
 
 # %% ../../nbs/data/engine.ipynb #522d9eaa
 def _read_notes(folder: Path) -> list[dict]:

@@ -10,11 +10,13 @@ __all__ = ['CanonicalSample', 'check_shapes', 'checked_sample', 'make_sample', '
 import io
 import json
 import math
+import os
 import pickle
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -299,19 +301,30 @@ def write_samples(
 
     def put(temp: Path):
         with open(temp, "wb") as f, torch.serialization._open_zipfile_writer(f) as z:
-            body, key = bytearray(b"\x80\x02]"), 0
-            for part in parts:
-                for s in part():
-                    one, key = _pickled(stored_sample(s), key)
-                    body += one + b"a"  # append to the list
-            body += b"."
-            z.write_record("data.pkl", bytes(body), len(body))
+            with tempfile.NamedTemporaryFile(dir=temp.parent, prefix=f"{temp.name}.") as words:
+                _write_words(words, parts)
+                size = os.path.getsize(words.name)
+                body = torch.from_file(words.name, size=size, dtype=torch.uint8)
+                z.write_record("data.pkl", body.untyped_storage(), size)
+                del body  # a map keeps the file where Windows is to delete it
             z.write_record("byteorder", sys.byteorder, len(sys.byteorder))
             arrays = (x for part in parts for s in part() for x in _arrays(s))
             for k, x in enumerate(arrays):
                 z.write_record(f"data/{k}", x, len(x))
 
     return atomic_write(path, put)
+
+
+def _write_words(file: BinaryIO, parts: Sequence[Callable[[], Sequence[dict[str, Any]]]]):
+    "The pickle of all samples without their numbers, as one list."
+    key = 0
+    file.write(b"\x80\x02]")
+    for part in parts:
+        for s in part():
+            one, key = _pickled(stored_sample(s), key)
+            file.write(one + b"a")  # append to the list
+    file.write(b".")
+    file.flush()
 
 
 def _arrays(sample: dict[str, Any]) -> list[bytes]:

@@ -14,7 +14,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from ...core.motion import Motion, Scene, resample
+from ...core.motion import Motion, Scene
 from ...core.robot import Robot, clip_to_motion, motion_to_clip, robot_fk
 from ...core.robot_clip import RobotClip
 from ...core.robot_files import as_robot
@@ -27,7 +27,7 @@ from motionbook.features.dof.dof_vectors import (
     encode_dof,
     start_of,
 )
-from ..representation import Layout
+from ..representation import Layout, known_rate, resample_to
 
 # %% ../../../nbs/features/dof/dof.ipynb #aaad5c75
 _all_ = ["Decoded", "Start", "decode_dof", "dof_layout", "encode_dof", "start_of"]
@@ -108,7 +108,7 @@ class DofOptions:
 
     def clip(self, motion: Motion) -> RobotClip:
         "The joint angles of a motion, at the rate of the features."
-        moved = motion if self.fps in (None, motion.fps) else resample(motion, self.fps)
+        moved = resample_to(motion, self.fps)
         clip = motion_to_clip(self.body, moved)
         if not all(x.isfinite().all() for x in (clip.root_pos, clip.root_rot, clip.dof)):
             raise ValueError(
@@ -136,11 +136,7 @@ class Dof(DofOptions):
         start: Start | None = None,  # None = the origin, standing, facing x
     ) -> Motion:  # y up, with rotations
         "The motion that features describe."
-        fps = self.fps if fps is None else fps
-        if fps is None:
-            raise ValueError(
-                "expected the frame rate of the features, because Dof(fps=None) has none; give fps"
-            )
+        fps = known_rate(self, fps)
         if features.ndim != 2 or features.shape[-1] != self.layout.width:
             raise ValueError(
                 f"expected features [t, {self.layout.width}], got {list(features.shape)}"

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from ...body.arrays import SmplArrays, motion_to_smpl, smpl_to_motion
-from ...core.motion import Motion, resample
+from ...core.motion import Motion
 from ...core.robot_clip import central_velocity
 from ...core.rotation import axis_rotation, matrix_to_rotvec, rotvec_to_matrix
 from .dof_vectors import turn_level, wrap_angle
-from ..representation import Layout
+from ..representation import Layout, known_rate, resample_to
 from ..shared.checks import check_features
 
 # %% ../../../nbs/features/dof/smpl364.ipynb #713f7804
@@ -109,7 +109,7 @@ class SMPL364:
         motion: Motion,  # 3-D, y up, a body without gaps
     ) -> Tensor:  # [t 364] float32
         "The features of a motion."
-        moved = motion if self.fps in (None, motion.fps) else resample(motion, self.fps)
+        moved = resample_to(motion, self.fps)
         body = motion_to_smpl(moved)
         return encode_smpl364(body.poses, body.joints, moved.fps)
 
@@ -119,9 +119,5 @@ class SMPL364:
         fps: float | None = None,  # frames per second of the features; None = the option's
     ) -> Motion:  # on SMPL24 with rotations, y up, from the origin
         "The motion that features describe."
-        fps = self.fps if fps is None else fps
-        if fps is None:
-            raise ValueError(
-                "expected the frame rate of the features, because SMPL364(fps=None) has none; give fps"
-            )
+        fps = known_rate(self, fps)
         return smpl_to_motion(decode_smpl364(features), fps)

@@ -16,10 +16,10 @@ from ...body.arrays import body_motion, smpl22_pose
 from ...body.plausible import check_body
 from ...body.smpl import approximate_body
 from ...core.kinematics import global_rotations, local_offsets
-from ...core.motion import Motion, Scene, fk, resample
+from ...core.motion import Motion, Scene, fk
 from ...core.rotation import matrix_to_sixd, sixd_to_matrix
 from ...core.skeletons import SMPL22
-from ..representation import Layout
+from ..representation import Layout, known_rate, resample_to
 from ..shared.checks import check_features
 
 # %% ../../../nbs/features/ms272/motion135.ipynb #acc70657
@@ -52,7 +52,7 @@ class Motion135:
         motion: Motion,  # 3-D, y up, a body without gaps
     ) -> Tensor:  # [t 135] float32
         "The features of a motion."
-        moved = motion if self.fps in (None, motion.fps) else resample(motion, self.fps)
+        moved = resample_to(motion, self.fps)
         turned, joints, _ = smpl22_pose(
             moved, None if self.offsets is None else standing(self.offsets)
         )
@@ -65,12 +65,9 @@ class Motion135:
         features: Tensor,  # [t 135], not normalised
     ) -> Motion:  # on SMPL22 with rotations, y up
         "The motion that features describe."
-        if self.fps is None:
-            raise ValueError(
-                "expected the frame rate of the features, because Motion135(fps=None) has none; give fps"
-            )
+        fps = known_rate(self)
         turned, joints = motion135_to_joints(torch.as_tensor(features).double(), self.offsets)
-        return body_motion(turned, joints, SMPL22, self.fps)
+        return body_motion(turned, joints, SMPL22, fps)
 
 # %% ../../../nbs/features/ms272/motion135.ipynb #e61fc87a
 def motion135_to_joints(

@@ -27,7 +27,7 @@ from motionbook.features.ms272.ms272_vectors import (
     ms272_to_joints,
     smpl_to_ms272,
 )
-from ..representation import Layout
+from ..representation import Layout, known_rate, resample_to
 
 # %% ../../../nbs/features/ms272/ms272.ipynb #c17862a8
 _all_ = [
@@ -68,7 +68,7 @@ class MS272:
     ) -> Tensor:  # [t 272] float32
         "The features of a motion."
         rate = take_every if self.published_rate else resample
-        moved = motion if self.fps in (None, motion.fps) else rate(motion, self.fps)
+        moved = resample_to(motion, self.fps, rate)
         rotations, positions, _ = smpl22_pose(moved)
         poses = matrix_to_rotvec(rotations).flatten(1)
         try:
@@ -81,10 +81,7 @@ class MS272:
         features: Tensor,  # [t 272], not normalised
     ) -> Motion:  # on SMPL22 with rotations, y up, from the origin, facing +z, on the ground
         "The motion that features describe."
-        if self.fps is None:
-            raise ValueError(
-                "expected the frame rate of the features, because MS272(fps=None) has none; give fps"
-            )
+        fps = known_rate(self)
         x = torch.as_tensor(features).double()
         joints = ms272_to_joints(x, self.source)
-        return body_motion(ms272_rotations(x), joints, SMPL22, self.fps)
+        return body_motion(ms272_rotations(x), joints, SMPL22, fps)

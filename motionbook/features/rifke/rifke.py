@@ -17,7 +17,7 @@ from ...body.plausible import check_body
 from ...core.axes import to_y_up
 from ...core.motion import Motion, resample
 from ...core.skeletons import SMPL24
-from ..representation import Layout
+from ..representation import Layout, known_rate, resample_to
 from motionbook.features.rifke.rifke_vectors import (
     CONSTANT,
     FEET,
@@ -62,7 +62,7 @@ class RifkeArrays:
             raise ValueError(
                 "expected no labels, because this layout has none; use RIFKE(labels=True)"
             )
-        moved = motion if self.fps in (None, motion.fps) else resample(motion, self.fps)
+        moved = resample_to(motion, self.fps)
         found = motion_to_smpl(moved.replace(meta=motion.meta))
         if not self.labels:
             return found
@@ -93,9 +93,7 @@ class RIFKE(RifkeArrays):
         fps: float | None = None,  # frames per second of the features; None = the option's
     ) -> Motion:  # on SMPL24 with rotations, y up, from the origin, facing +z, on the ground
         "The motion that features describe."
-        fps = self.fps if fps is None else fps
-        if fps is None:
-            raise ValueError("expected the frame rate of the features, because RIFKE(fps=None) has none; give fps")  # fmt: skip
+        fps = known_rate(self, fps)
         if features.ndim != 2 or features.shape[-1] != self.layout.width:
             raise ValueError(
                 f"expected features [t, {self.layout.width}], got {list(features.shape)}"

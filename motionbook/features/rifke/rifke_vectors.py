@@ -31,16 +31,8 @@ from ..shared.checks import check_features
 from ..shared.rotation_rows import rotvecs_to_rows, rows_to_rotvecs, unit_rows
 
 # %% ../../../nbs/features/rifke/rifke_vectors.ipynb #b768ca3e
-_PARTS = dict(
-    height=1,
-    trajectory=2,
-    heading=2,
-    rotations=132,
-    joints=69,
-    feet=12,
-    feet_velocity=12,
-    trajectory_velocity=2,
-)
+_PARTS = dict(height=1, trajectory=2, heading=2, rotations=132, joints=69, feet=12)
+_PARTS |= dict(feet_velocity=12, trajectory_velocity=2)
 RIFKE_LAYOUT = Layout(**_PARTS)  # 232 numbers
 RIFKE_LABELLED = Layout(**_PARTS, label=1)  # 233
 RIFKE_FPS = 20.0  # frames per second of everything published

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SIDES', 'LEG', 'SMOOTH', 'PUBLISHED_FPS', 'FURTHER', 'DRIFTS', 'Angles', 'to_angles', 'Fault', 'apply_fault',
            'body_joints', 'leg_joints', 'draw_joints', 'smooth_turns', 'shake_joints', 'over_smooth', 'slide_feet',
-           'drift_away', 'freeze_body', 'jump_about', 'limb_pairs', 'drop_limb', 'swap_limbs']
+           'drift_away', 'freeze_body', 'draw_direction', 'jump_about', 'limb_pairs', 'drop_limb', 'swap_limbs']
 
 # %% ../../../nbs/filters/corrupt/body_faults.ipynb #97ece5cc
 from typing import NamedTuple
@@ -242,6 +242,11 @@ def freeze_body(
     return made
 
 
+def draw_direction(g: torch.Generator) -> Tensor:  # [3] of length 1
+    "A direction of space, all alike."
+    return torch.nn.functional.normalize(torch.randn(3, generator=g, dtype=torch.float64), dim=0)
+
+
 def jump_about(
     b: Angles, start: int, stop: int, g: torch.Generator, compatible: bool = False
 ) -> Fault:
@@ -251,15 +256,10 @@ def jump_about(
     for k in range(int(number[on].max()) + 1):
         frames = start + (on & (number == k)).nonzero()[:, 0]
         for j in (at[i] for i in torch.randperm(len(at), generator=g)[: _whole(1, 4, g)].tolist()):
-            axis = torch.nn.functional.normalize(
-                torch.randn(3, generator=g, dtype=torch.float64), dim=0
-            )
+            axis = draw_direction(g)
             made.turns[frames, j] = _turned(b.turns[frames, j], axis * (0.35 + 1.2 * _one(g)))
         if _one(g) < 0.5:
-            leap = torch.nn.functional.normalize(
-                torch.randn(3, generator=g, dtype=torch.float64), dim=0
-            )
-            made.shift[frames] = leap * (0.05 + 0.25 * _one(g))
+            made.shift[frames] = draw_direction(g) * (0.05 + 0.25 * _one(g))
     return made
 
 

@@ -22,6 +22,7 @@ from ...core.skeleton import Skeleton
 from ...evaluation.feet import find_feet, sliding_frames
 from motionbook.filters.corrupt.body_faults import (
     PUBLISHED_FPS,
+    Fault,
     apply_fault,
     drift_away,
     drop_limb,
@@ -144,6 +145,11 @@ def _mark_window(label: Tensor, w: Window, changed: Tensor, labels: str) -> Tens
     on[w.start : w.stop] = changed[w.start : w.stop]
     return on
 
+
+def _have_angles(motion: Motion) -> Tensor:
+    "[t j] bool: rotations that are known."
+    return motion.rotations.isfinite().all(-1).all(-1)
+
 # %% ../../../nbs/filters/corrupt/broken_amass.ipynb #505fa1ef
 def break_motion(
     motion: Motion,  # with rotations, on any skeleton with the roles of a body
@@ -158,17 +164,20 @@ def break_motion(
     "A recording of angles with some windows broken."
     check_option("labels", labels, LABELS)
     g, kinds, made = as_generator(generator), body_kinds(families, motion.skeleton), motion
-    label, kind = (
-        torch.zeros(len(motion), dtype=torch.bool),
-        torch.zeros(len(motion), dtype=torch.uint8),
-    )
+    label, kind = (torch.zeros(len(motion), dtype=d) for d in (torch.bool, torch.uint8))
     shift = torch.zeros(len(motion), 3, dtype=torch.float64)
+    total, body = shift.clone(), None
     for w in draw_windows(len(motion), motion.fps, mode, g, kinds, spared):
-        fault = BODY_KINDS[w.kind](to_angles(made), w.start, w.stop, g, compatible)
-        made, turned = apply_fault(made, fault)
+        body = to_angles(motion) if body is None else body
+        fault = BODY_KINDS[w.kind](body, w.start, w.stop, g, compatible)
+        turned = (fault.turns != body.turns).any(-1) & _have_angles(motion)
+        body = body._replace(turns=fault.turns, root=body.root + fault.shift)
+        total += fault.shift
         bad = _mark_window(label, w, turned.any(1) | (fault.shift != 0).any(1), labels)
         label, kind = label | bad, kind.masked_fill(bad, 1 + list(BODY_KINDS).index(w.kind))
         shift += fault.shift * (fault.shift[-1:] != 0).any()
+    if body is not None:
+        made = apply_fault(motion, Fault(body.turns, total))[0]
     if labels == "published":
         label = label | sliding_frames(made.positions, find_feet(made.skeleton), made.fps)
     return BrokenBody(made, label, kind, shift.float())

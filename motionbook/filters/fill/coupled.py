@@ -219,7 +219,7 @@ def _solve_in_turn(x, known, filled, fps, sd):
             break
     return z, precision, bands
 
-
+# %% ../../../nbs/filters/fill/coupled.ipynb #bf98ffe5
 def _to_rows(x: Tensor) -> Tensor:
     return x.reshape(len(x), -1).T.contiguous()
 

@@ -128,13 +128,15 @@ def view_of(
     x: Tensor,  # [b t d] noisy, as in the schedule
     times: Tensor,  # [b] steps
     mask: Tensor,  # [b t] bool
+    values: Tensor | None = None,  # [b 5] conditions, NaN = not known
+    push: float = 1.0,  # how much they count for the prior
 ) -> View:
     "Noisy poses as the network sees them."
     motion, rest = parts.scheduler.schedule.at(times, x)
     if parts.prior is None:
         return _plain_view(parts.scheduler.prediction, x, motion, rest)
     y, sigma = x / motion, (rest / motion)[:, 0, 0]
-    base = parts.prior(y, sigma, mask)
+    base = parts.prior(y, sigma, mask, values, push)
     gain = parts.prior.error(sigma)[:, None, None]
     return View((y - base) * mask[..., None] / sigma[:, None, None], base, base, gain)
 
@@ -168,7 +170,7 @@ def refiner_loss(
     x = x * mask[..., None]
     t = (strongest * len(s) * torch.rand(len(x), device=x.device).square()).long()
     noise = draw() * mask[..., None]
-    seen = view_of(parts, add_noise(x, t, s.schedule, noise), t, mask)
+    seen = view_of(parts, add_noise(x, t, s.schedule, noise), t, mask, values)
     answer = parts.unet(seen.x, t, values, mask, seen.beside)
     off = (answer - (x - seen.base) / seen.gain).square()
     share = mask.to(off) if weight is None else mask * weight[:, None].to(off)
@@ -184,7 +186,7 @@ def guided_guess(
     "A network for `sample`: whole figures, guided towards a condition."
 
     def guess(x: Tensor, times: Tensor) -> Tensor:
-        seen = view_of(parts, x, times, mask)
+        seen = view_of(parts, x, times, mask, values, scale)
         ask = lambda told: parts.unet(seen.x, times, told, mask, seen.beside)
         answer = ask(values if scale == 1 else None)
         if values is not None and scale != 1:

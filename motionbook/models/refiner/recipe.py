@@ -299,7 +299,8 @@ def start_refiner(
     module = plain
     if c.prior:
         about_zero = [plain.to_numbers(x[None], smooth_path(x[None]))[0] for x in poses]
-        prior = MotionPrior.fit(about_zero, c.kinds, c.rank)
+        signals = [k.signals for k in clips] * (len(poses) // len(clips))
+        prior = MotionPrior.fit(about_zero, c.kinds, c.rank, signals=signals if c.style else None)
         module = DiffusionRefinementModule(
             PoseRefinementUNet(**shape, beside_dim=c.pose_dim), schedule, prior=prior
         )

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SEED_WEIGHTS', 'LOSS_WEIGHTS', 'Decoder', 'mean_there', 'huber', 'pick', 'mean_columns', 'style_loss',
-           'feature_losses', 'body_losses', 'vae_losses', 'weigh_losses']
+           'feature_losses', 'body_losses', 'vae_losses']
 
 # %% ../../../nbs/models/vae/loss.ipynb #bb8833a4
 from collections.abc import Callable
@@ -125,11 +125,3 @@ def vae_losses(
     none = out.values.sum() * 0
     body = {"joints": none, "path": none} if decode is None else body_losses(model, out, decode)
     return feature_losses(model, out) | {"style": style_loss(out, style)} | body
-
-
-def weigh_losses(
-    losses: dict[str, Tensor],
-    weights: dict[str, float] = LOSS_WEIGHTS,
-) -> Tensor:
-    "The weighted sum."
-    return sum(weights[k] * v for k, v in losses.items())

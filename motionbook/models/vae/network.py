@@ -36,7 +36,7 @@ SIZES = {
         gated=False,
         positions="learned",
         encoder_style=True,
-    ),
+    ),  # fmt: skip
     "causal": dict(d_z=16, causal=True),
     "twin": dict(d_z=16, causal=True, form="convolution", linear=False),
 }
