@@ -64,9 +64,16 @@ def test_the_lines_that_train_and_use_what_was_trained(lab, monkeypatch):
     tiny = "--layers 1 --heads 2 --width 16 --window 32 --stretch 64 --holes 1 --doubts 1 --draws 8"
     run(
         f"train stablemotion tracks -o save/stablemotion_dlc --batch-size 4 --num-steps 2 --likelihood-threshold 0.6 --fps 30 {tiny}"
+        " --zero-init --diffusion-steps 25 --noise-schedule linear --predict-xstart --lr 1e-4 --weight-decay 0.01 --gradient-clip 1.0 --model-ema 0.9"  # fmt: skip
     )
+    told = (lab / "save/stablemotion_dlc/model/config.json").read_text()
+    assert json.loads(told)["noise"]["noise_schedule"] == "linear"
     run("corrupt tracks/pair0.csv -o corrupted.csv --mode test --fps 30")
     run("clean corrupted.csv -o cleaned.csv --method save/stablemotion_dlc --fps 30")
+    run(
+        "clean corrupted.csv -o every.csv --method save/stablemotion_dlc --fps 30 --ProbDetNum 1 --ProbDetTh 0.7 --ensemble --num-ensemble 2 --enable-sits"
+    )
+    assert read(lab / "every.csv", fps=30).actors[0].observed.all()
     assert read(lab / "cleaned.csv", fps=30).actors[0].observed.all()
 
 

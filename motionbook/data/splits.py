@@ -29,7 +29,7 @@ def linked(
         for i, key in enumerate(keys):
             if key is not None:
                 edges.append((i, n + names.setdefault((column, _name(key)), len(names))))
-    rows, cols = np.array(edges, dtype=np.int64).reshape(-1, 2).T
+    rows, cols = np.array(edges, dtype=np.int32).reshape(-1, 2).T  # what scipy 1.11 takes
     graph = coo_array((np.ones(len(rows), bool), (rows, cols)), shape=(n + len(names),) * 2)
     return torch.from_numpy(connected_components(graph, directed=False)[1][:n].astype(np.int64))
 

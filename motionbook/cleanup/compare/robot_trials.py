@@ -33,12 +33,12 @@ from .trials import SPAN, Contender, Window, windows
 from ...core.motion import Scene
 from ...core.robot import Robot, clip_to_motion, motion_to_clip, robot_fk
 from ...core.robot_clip import RobotClip
+from ...core.robot_ik import moved_clip
 from ...filters.cleaner import Cleaner, Trained
 from ...filters.corrupt.corrupt_robots import FAULTS, break_clip
 from ...filters.methods import METHODS
 from ...filters.robot.joint_faults import find_faults
 from ...filters.settings import CleanSettings
-from ...formats.motionlib.robot_file import moved_clip
 
 # %% ../../../nbs/cleanup/compare/robot_trials.ipynb #19fe84f6
 ENTERED = ("linear", "savgol", "butterworth", "rts")  # filters, where none are named

@@ -212,7 +212,7 @@ def table(card: ScoreCard) -> tuple[list[str], list[list[str]]]:
         )
     return head, rows
 
-
+# %% ../../../nbs/cleanup/compare/scorecard.ipynb #a29debc6
 def text_table(card: ScoreCard) -> list[str]:
     "The table as lines of text."
     if not card.rows:

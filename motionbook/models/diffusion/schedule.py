@@ -53,7 +53,7 @@ class Schedule:
             raise ValueError(f"expected one step or more, got {steps!r}")
         betas = cosine_betas(steps) if name == "cosine" else linear_betas(steps)
         if betas.max() >= 1:
-            raise ValueError(f"expected 20 steps or more of the linear schedule, got {steps}")
+            raise ValueError(f"expected 21 steps or more of the linear schedule, got {steps}")
         return cls((1 - betas).cumprod(0), torch.arange(steps))
 
     def __len__(self) -> int:
