@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ...body.ik import fit_smpl22
-from ...core.gaps import list_runs
 from ...core.axes import from_y_up, to_y_up
+from ...core.gaps import list_runs
 from ...core.rotation import matrix_to_rotvec
 from ...features.rifke.rifke import RIFKE_FPS
 from ...filters.fill.classical import gap_distance

@@ -52,8 +52,8 @@ from motionbook.models.stablemotion.body_answers import (
     body_kinds_found,
     body_labels,
     body_sigma,
-    sure_stretches,
     fill_body,
+    sure_stretches,
 )
 from .body_feet import foot_guide
 from .body_finder import FOUND

@@ -24,6 +24,7 @@ from ...core.files import bad_file
 from ...core.gaps import list_runs
 from ...core.motion import Motion, Scene
 from ...data.splits import Split
+from ...evaluation.bodies import label_scores
 from motionbook.features.rifke.rifke import (
     RIFKE_FPS,
     RIFKE_LABELLED,
@@ -31,7 +32,6 @@ from motionbook.features.rifke.rifke import (
     RifkeArrays,
     mirror_rifke,
 )
-from ...evaluation.bodies import label_scores
 from ...features.shared.normalize import public_statistics
 from ...filters.fill.classical import pchip
 from ...filters.takes import cut_motion
