@@ -1,9 +1,11 @@
 """Does `compare` name the method that is truly best? Real recordings, real truth, other failures.
 
-python benchmarks/compare.py DATA_DIR [--minutes 0.5] [--seed 0] [--group tuned|held-out|all] [--only NAME] [--json FILE]
+python benchmarks/compare.py DATA_DIR [--minutes 0.5] [--seed 0] [--group tuned|held-out|markers|all] [--only NAME]
+                             [--trials N] [--frames N] [--json FILE]
 
-DATA_DIR holds bvh/bandai.tar.gz, bvh/cmu.tar.gz, bvh/samples, trc, aistpp/keypoints3d, dlc/openfield, dlc/epm and
-sleap/predictions.analysis.h5.
+DATA_DIR holds bvh/bandai.tar.gz, bvh/cmu.tar.gz, bvh/samples, trc, aistpp/keypoints3d, dlc/openfield, dlc/epm,
+sleap/predictions.analysis.h5, biomech/biomech_c3d_trc.tar.bz2 and accad/accad_markers.tar.bz2. `--trials` takes a fixed
+number of trials in place of the time, and `--frames` at most so many frames of each.
 
 Protocol. A clean recording is broken with a plan of `filters.corrupt.corruption` (seed 77 + --seed): other code, other
 seeds, other lengths, offsets and places than those that `compare` plants. `compare` sees only the broken
@@ -11,7 +13,8 @@ recording and names a method with settings. Then every method, with its own sett
 gives, repairs the broken recording, and the truth says how far its points are off: the mean over all points that
 were broken (animal tracks: over those whose truth can be trusted by likelihood and smoothness). The named method is right when its
 error is within 5 % of the least. `regret` is how much larger it is. `always auto` is the regret of somebody
-who never compares.
+who never compares, and `to named` how much larger its error is than that of the method that `compare` names: the two
+are not to contradict each other by more than 5 %.
 
 The recordings marked held-out were run only after the design was settled on the others.
 """
@@ -20,6 +23,7 @@ import argparse
 import json
 import pickle
 import sys
+import tarfile
 import tempfile
 import time
 from pathlib import Path
@@ -37,6 +41,7 @@ from motionbook.filters.cleaner import REASON, detect
 from motionbook.filters.corrupt.corruption import corrupt
 
 sys.path.insert(0, str(Path(__file__).parent))
+from judgement import accad  # noqa: E402
 from tracks import picked, trusted_points  # noqa: E402
 
 NAN = float("nan")
@@ -141,7 +146,29 @@ def recordings(root: Path) -> dict:
         ),
         "mouse, second half": (lambda: bare(read_one(field), 3600), "long gaps", True),
         "second fly": (lambda: bare(fly(root, 1), 1000, 3000), "tracker", True),
+    } | marked(root)
+
+
+def marked(root: Path) -> dict:
+    "Optical markers."
+    clip = lambda n: lambda: biomech(root, n)
+    home = "nimblephysics_BSD2"
+    return {
+        "drop jump, markers": (clip(f"{home}/opencap_subject4/DJ1.trc"), "mixed", True),
+        "run, markers": (clip(f"{home}/hamner_run/run200_markers.trc"), "short gaps", True),
+        "walk, markers": (clip("bmclab_CCBY4/walk.trc"), "long gaps", True),
+        "gait, markers": (clip(f"{home}/sprinter/JA1Gait35.c3d"), "mixed", True),
+        "dance, markers": (lambda: next(iter(accad(root, 1).values())), "mixed", True),
     }
+
+
+def biomech(root: Path, name: str) -> Motion:
+    with (
+        tempfile.TemporaryDirectory() as tmp,
+        tarfile.open(root / "biomech/biomech_c3d_trc.tar.bz2") as t,
+    ):
+        t.extract(f"biomech/{name}", tmp, filter="data")
+        return read_one(Path(tmp, "biomech", name))
 
 
 def broken(truth: Motion, plan: list, seed: int, trusted=None) -> tuple[Motion, torch.Tensor]:
@@ -180,7 +207,9 @@ def judge(name: str, truth: Motion, plan: str, args) -> dict:
         trusted = trusted_points(truth)
     bad, mask = broken(truth, PLANS[plan], 77 + args.seed, trusted)
     t0 = time.perf_counter()
-    card = compare(bad, minutes=args.minutes, seed=args.seed, progress=False)
+    names = tuple(dict.fromkeys(c.method for c in contenders()))  # nothing trained
+    timing = dict(minutes=args.minutes, trials=args.trials)
+    card = compare(bad, names, seed=args.seed, progress=False, **timing)
     seconds = time.perf_counter() - t0
     several = contenders()
     errors = true_errors(truth, bad, mask, several)
@@ -209,6 +238,7 @@ def judge(name: str, truth: Motion, plan: str, args) -> dict:
     true = {f"{c.method} {dict(c.settings) or ''}": e for c, e in zip(several, errors)}
     return row | dict(
         regret=own / errors[best] - 1,
+        to_named=errors[column("auto", {})] / own - 1,
         settings=dict(card.contender.settings),
         tied=card.tied,
         true=true,
@@ -222,34 +252,41 @@ def main():
     parser.add_argument("data", type=Path)
     parser.add_argument("--minutes", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--group", choices=("tuned", "held-out", "all"), default="all")
+    groups = ("tuned", "held-out", "markers", "all")
+    parser.add_argument("--group", choices=groups, default="all")
+    parser.add_argument("--trials", type=int, help="a fixed number, in place of the time")
+    parser.add_argument("--frames", type=int, help="of each recording, at most")
     parser.add_argument("--only", default="", help="recordings whose name contains this")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     args = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
     print(
-        f"{'recording':20}{'plan':12}{'points':>7}  {'truly best':26}{'compare names':34}{'regret':>7}{'auto':>7}{'s':>6}"
+        f"{'recording':20}{'plan':12}{'points':>7}  {'truly best':26}{'compare names':34}{'regret':>7}{'auto':>7}{'to named':>9}{'s':>6}"
     )
     for name, (make, plan, held) in recordings(args.data).items():
-        if args.only not in name or args.group not in ("all", "held-out" if held else "tuned"):
+        group = "markers" if "markers" in name else "held-out" if held else "tuned"
+        if args.only not in name or args.group not in ("all", group):
             continue
-        r = judge(name, make(), plan, args) | {"held_out": held}
+        r = judge(name, bare(make(), 0, args.frames), plan, args) | {"held_out": held}
         rows.append(r)
         show = lambda m, s: (
             f"{m} {' '.join(f'{k}={v}' for k, v in s.items())}"[:32] if m else "(abstains)"
         )
         regret = "–" if r["regret"] is None else f"{r['regret']:.1%}"
+        apart = "–" if r["regret"] is None else f"{r['to_named']:.1%}"
         print(
             f"{name + '*' * held:20}{plan:12}{r['points']:7}  {show(r['best'], r['best_settings'])[:25]:26}"
-            f"{show(r['named'], r.get('settings', {})):34}{regret:>7}{r['auto']:7.1%}{r['seconds']:6.0f}",
+            f"{show(r['named'], r.get('settings', {})):34}{regret:>7}{r['auto']:7.1%}{apart:>9}{r['seconds']:6.0f}",
             flush=True,
         )
     for label, some in (("all", rows), ("held out (*)", [r for r in rows if r["held_out"]])):
         named = [r for r in some if r["regret"] is not None]
         right = sum(r["regret"] <= 0.05 for r in named)
         auto = sum(r["auto"] <= 0.05 for r in some)
+        close = sum(r["to_named"] <= 0.05 for r in named)
         if named:
+            print(f"{label}: auto at most 5 % worse than the named on {close} of {len(named)}")
             print(
                 f"{label}: within 5 % of the truly best on {right} of {len(named)} ({right / len(named):.0%}); "
                 f"always auto: {auto} of {len(some)}; {len(some) - len(named)} abstained"

@@ -203,6 +203,7 @@ class Runs:
         ({"a": entry(), "b": entry(dof_pos=WALK.dof.numpy()[:, :20])}, "23 joints in 'a' and 20 in 'b'"),
         ({"a": entry(), "b": entry(fps=60)}, "one frame rate, got 30 and 60"),
         ({"a": {"root_pos": 1, "root_rot": Runs()}}, "nothing in it was run"),
+        ({"loop_mode": 0, "fps": 30, "frames": [[0.0] * 29] * 9}, "a clip of MimicKit's; save fps, root_pos"),
     ),
 )  # fmt: skip
 def test_a_wrong_pickle_is_one_error(tmp_path, capsys, content, why):

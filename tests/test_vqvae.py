@@ -286,6 +286,44 @@ def test_export_a_robots_file(g1, real_data, tmp_path):
     assert source.read_bytes() == before
 
 
+def wrong_file(what, folder):
+    "A file of robot motion with one thing wrong."
+    rows = np.load(trajectory(folder / "motion.npy"))
+    if what == "not unit":
+        rows[:, 4:8] *= 1.2
+    if what == "time stands":
+        rows[50, 0] = rows[49, 0]
+    if what == "flags never fall":
+        rows[:, -1] = 1
+    if what == "too short":
+        rows = rows[:20]
+    np.save(folder / "motion.npy", rows)
+    return folder / "motion.npy"
+
+
+WRONG = {
+    "not unit": "expected unit quaternions",
+    "time stands": "a time that increases",
+    "flags never fall": "a transition flag that falls",
+    "too short": "make the window shorter",
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_one_wrong_thing_is_one_line(tmp_path, capsys, what):
+    "Nothing is written; what cleaning can work with, it takes."
+    from motionbook.cli import main
+
+    path = wrong_file(what, tmp_path)
+    words = ["train", "vqvae", path, "-o", tmp_path / "run", "--preset", "tiny", "--steps", "2"]
+    assert main([str(w) for w in words]) == 2
+    said = capsys.readouterr().err.strip()
+    assert WRONG[what] in said and "\n" not in said and not (tmp_path / "run").exists()
+    if what != "too short":
+        assert main(["clean", str(path), "-o", str(tmp_path / "out.pkl")]) == 2
+        assert WRONG[what] in capsys.readouterr().err and not (tmp_path / "out.pkl").exists()
+
+
 def test_bad_input(tmp_path):
     lib = load_library([trajectory(tmp_path / "motion.npy")])
     with pytest.raises(ValueError, match="window"):

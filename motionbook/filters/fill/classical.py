@@ -167,7 +167,10 @@ def gap_sigma(
         _run_trial(x, known, estimate, turn, 1.3 * distance.max()) for turn in trial_turns(known)
     ]
     error, d, clean = (torch.cat(v) for v in zip(*trials))
-    return _power_law(error, d, clean, distance) if clean.sum() >= 30 else _guess_sigma(x, known)
+    wide = NINE_OF_TEN[x.shape[-1]] / x.shape[-1] ** 0.5
+    return (
+        _power_law(error, d, clean, distance, wide) if clean.sum() >= 30 else _guess_sigma(x, known)
+    )
 
 
 def fair_points(
@@ -189,6 +192,8 @@ def trial_turns(
 
 # %% ../../../nbs/filters/fill/classical.ipynb #73381004
 SMALL = 6_000  # points
+LEAST_ERROR = 0.05  # of the median one
+NINE_OF_TEN = (0.0, 1.6449, 2.1460, 2.5003)  # standard errors, by the number of coordinates
 
 
 def _run_trial(x, known, estimate, turn, farthest):
@@ -201,9 +206,12 @@ def _run_trial(x, known, estimate, turn, farthest):
     return (y - x).square().mean(-1).sqrt(), d, clean
 
 
-def _power_law(error, d, hide, distance):
-    "Log error against log distance, an offset per joint shrunk to none, and 68 % of the trials below."
-    e = torch.where(hide, error, 1.0).clamp_min(1e-12).log()
+def _power_law(error, d, hide, distance, wide):
+    "Log error against log distance, an offset per joint shrunk to none; 68 % of the trials below it, 90 % below `wide` times it."
+    least = (LEAST_ERROR * error[hide].median()).clamp_min(
+        1e-12
+    )  # a hole without an error says little
+    e = torch.where(hide, error, 1.0).clamp_min(least).log()
     far = torch.where(hide, d, 1.0).clamp_min(1e-3).log()
     middle = far[hide].mean()
     slope = ((far - middle) * e)[hide].sum() / (far - middle)[hide].square().sum().clamp_min(1e-9)
@@ -211,7 +219,8 @@ def _power_law(error, d, hide, distance):
     rest = e - p * far
     common, n = rest[hide].mean(), hide.sum(0)
     joint = torch.where(hide, rest - common, 0.0).sum(0) / (n + 20)
-    offset = (rest - joint)[hide].quantile(0.68)
+    usual, far = (rest - joint)[hide].quantile(torch.tensor([0.68, 0.9], dtype=rest.dtype))
+    offset = torch.maximum(usual, far - math.log(wide))
     return torch.where(distance > 0, (offset + joint).exp() * distance.clamp_min(1e-3) ** p, 0.0)
 
 
