@@ -40,6 +40,7 @@ setup(
     package_data={
         "motionbook": [
             "assets/*",
+            "assets/bodies/*",
             "assets/configs/*",
             "assets/human/*",
             "assets/refiner/*",
