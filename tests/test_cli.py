@@ -1,18 +1,34 @@
 "The commands as people run them: forms, exit codes, one clear line for bad input, nothing lost."
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from motionbook import Scene, read, write
+from motionbook.cli import main
 from motionbook.filters.corrupt.corruption import add_jumps
 from motionbook.synthetic.animals import mouse
 from motionbook.synthetic.people import person
 
 
-def motionbook(*args, cwd=None):
+def motionbook(*args):
+    "The command in this process; a process of its own spends seconds on imports each time."
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main([*map(str, args)])
+        except SystemExit as stop:
+            code = stop.code
+    return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
+
+
+def motionbook_process(*args, cwd=None):
+    "The command as people start it."
     run = [sys.executable, "-m", "motionbook.cli", *map(str, args)]
     return subprocess.run(run, capture_output=True, text=True, cwd=cwd)
 
@@ -34,7 +50,8 @@ def broken(tmp_path):
 
 def test_clean_writes_recording_corrections_and_report(broken, tmp_path):
     out = tmp_path / "out.csv"
-    done = motionbook("clean", broken, "-o", out, "--report", tmp_path / "r.html", "--json")
+    report = tmp_path / "r.html"
+    done = motionbook_process("clean", broken, "-o", out, "--report", report, "--json")
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout)
     assert made["changed"] > 0 and made["method"].startswith("auto")
@@ -116,7 +133,7 @@ def test_info_and_view(broken, tmp_path):
     facts = json.loads(motionbook("info", broken, "--json").stdout)
     assert (facts["frames"], facts["fps_stated"]) == (240, False)
     assert (
-        motionbook("view", broken, cwd=tmp_path).returncode == 0
+        motionbook_process("view", broken, cwd=tmp_path).returncode == 0
         and (tmp_path / "mouse.html").exists()
     )
     assert len(read(broken)) == 240

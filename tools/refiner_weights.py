@@ -2,6 +2,7 @@
 
     python tools/refiner_weights.py train DATA_DIR OUT_DIR [--minutes 10] [--set name=value ...]
     python tools/refiner_weights.py ship OUT_DIR            # into motionbook/assets/refiner, as half floats
+    python tools/refiner_weights.py response DATA_DIR       # of the package's, how it follows a style on trials that it has not seen
 
 DATA_DIR as for tools/stickgen_weights.py: trials of the CMU Graphics Lab Motion Capture Database (free for any use) and synthetic
 actors, seen from three sides. Every eighth trial is kept out, the same as for the generator: `kept_out` tells which.
@@ -14,6 +15,8 @@ import torch
 from stickgen_weights import LICENCES, known_clips, sides
 
 from motionbook.data.splits import Sides
+from motionbook.evaluation.style import STYLES, measured_styles
+from motionbook.models.refiner.evaluate import style_response
 from motionbook.models.refiner.module import load_refiner, save_refiner
 from motionbook.models.refiner.recipe import (
     LEAST,
@@ -81,11 +84,23 @@ def ship(out: Path):
     print(f"{sum(p.stat().st_size for p in HERE.iterdir()) / 1e6:.1f} MB in {HERE.name}")
 
 
+def response(clips: list[StickClip]):
+    "What asking for 0.9 of a signal instead of 0.1 does to twelve clips of three seconds, in six steps."
+    module, config = load_refiner(HERE, 48), RefinerTraining(views=("front",))
+    held = [figures(c, config) for c in sides(clips).valid[::2]]
+    some = torch.stack([k.poses[:75] for f in held for k in f if len(k.poses) >= 75][:12])
+    for strength in (0.3, 0.6):
+        for name in STYLES:
+            measure = lambda x, name=name: float(measured_styles([x], config.fps)[name][0])
+            found = style_response(module, some, name, measure, strength=strength)
+            print(strength, name, {k: round(v, 3) for k, v in found.items()}, flush=True)
+
+
 def main():
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument("what", choices=("train", "ship"))
+    p.add_argument("what", choices=("train", "ship", "response"))
     p.add_argument("paths", nargs="+", type=Path)
     p.add_argument("--minutes", type=float, default=10.0)
     p.add_argument("--cache", type=Path, help="keep the clips here")
@@ -99,6 +114,8 @@ def main():
             out,
             {"minutes": a.minutes} | dict(s.split("=", 1) for s in a.set),
         )
+    elif a.what == "response":
+        response(known_clips(*a.paths, a.cache))
     else:
         ship(*a.paths)
 

@@ -119,13 +119,27 @@ def open_converted(path: Path) -> SampleSet | None:
     except (ValueError, KeyError, AttributeError) as err:
         raise bad_file(manifest, "what convert writes", type(err).__name__) from err
     files = {
-        path / "shards" / f: n
+        f: n
         for e in read_index(path / "shards")
         if e["key"] in keys
         for f, n in sorted(e["files"].items())
     }
     mark = lambda: hashlib.sha256(f"{sha256(manifest)} {len(files)}".encode()).hexdigest()
-    return in_pieces(str(path), list(files.values()), [partial(open_shard, p) for p in files], mark)
+    return in_pieces(str(path), list(files.values()), _Shards(path / "shards", list(files)), mark)
+
+
+@dataclass(frozen=True)
+class _Shards(Sequence):
+    "What opens a shard, by its number; only the names are kept."
+
+    folder: Path
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, k: int) -> Callable[[], list[dict[str, Any]]]:
+        return partial(open_shard, self.folder / self.names[k])
 
 # %% ../../nbs/data/sample_sets.ipynb #f581e3d8
 def in_pieces(

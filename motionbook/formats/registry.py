@@ -118,6 +118,9 @@ _ours("mediapipe", (".csv", ".json"), "mediapipe.mediapipe", "MediaPipe pose lan
       "every byte but the tokens of changed numbers; persons added where none was detected are new text")
 _ours("marker_h5", ("time_sequences.h5", ".h5"), "marker_h5.marker_h5", "marker sequences of OpenCap's enhancer (infoData.npy beside): 20 points, or 16 without arms, 3-D, height and weight",
       "every other sequence and dataset; type, chunks and layout; infoData.npy", many=True)
+
+# %% ../../nbs/formats/registry.ipynb #2003f79b
+# fmt: off
 _ours("npy", (".npy",), "plain.npy", "one array [t j c] of positions, as HumanML3D keeps joints: no names, no rate",
       "the header; every number of an untouched point")
 _ours("npz", (".npz",), "plain.npz", "plain arrays: positions, joints, fps; several actors, 2-D or 3-D",

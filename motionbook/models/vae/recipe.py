@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['VAELoop', 'SEED', 'OLD_NAMES', 'VAE', 'translate_names', 'VAEPlaces', 'VAEData', 'VAETraining', 'gather_clips',
-           'data_statistics', 'start_model', 'vae_loss', 'warm_up', 'finish_model', 'train_vae', 'train_on_sides']
+           'data_statistics', 'start_model', 'vae_loss', 'warm_up', 'finish_model', 'train_vae', 'loop_for',
+           'train_on_sides']
 
 # %% ../../../nbs/models/vae/recipe.ipynb #2c8baf01
 from collections.abc import Sequence
@@ -284,6 +285,20 @@ def train_vae(
     return train_on_sides(sides, r, folder, config, resume, left)
 
 # %% ../../../nbs/models/vae/recipe.ipynb #92e77324
+def loop_for(
+    c: VAETraining,
+    draws: int,  # windows an epoch
+    joints: bool,  # features decode to joints with gradients
+) -> VAELoop:
+    "The loop; without joints another term is watched."
+    more = {}
+    if not joints and c.loop.monitor == "joints":
+        more["monitor"] = "continuous"
+    if c.val_every_epochs > 1 and c.loop.validate_steps is None:
+        more["validate_steps"] = c.val_every_epochs * -(-draws // c.loop.batch_size)
+    return c.loop.model_copy(update=more)
+
+# %% ../../../nbs/models/vae/recipe.ipynb #a4d023be
 def train_on_sides(
     sides: Sides,
     r: Representation,
@@ -307,15 +322,7 @@ def train_on_sides(
     )
     wants = c.loop.weights.get("joints", 0) or c.loop.weights.get("path", 0)
     decode = joint_decoder(r) if wants and decodes(r) else None
-    loop = (
-        c.loop
-        if decode is not None or c.loop.monitor != "joints"
-        else c.loop.model_copy(update={"monitor": "continuous"})
-    )
-    if c.val_every_epochs > 1 and loop.validate_steps is None:
-        loop = loop.model_copy(
-            update={"validate_steps": c.val_every_epochs * -(-len(data) // loop.batch_size)}
-        )
+    loop = loop_for(c, len(data), decode is not None)
     meta = {"domains": model.domains.names, "styles": model.styles.names}
     what = (
         model,
