@@ -40,9 +40,11 @@ setup(
     package_data={
         "motionbook": [
             "assets/*",
+            "assets/bodies/*",
             "assets/configs/*",
             "assets/human/*",
             "assets/refiner/*",
+            "assets/retrieval/*",
             "assets/stickgen/*",
             "py.typed",
         ]

@@ -85,9 +85,9 @@ def test_a_detector_no_better_than_flagging_all_is_not_used(monkeypatch):
     clips = [clip_at_rate(person("walk", 8.0, fps=20.0, seed=1))]
     told = page.judge_bodies(model, clips, tries=4)  # untrained: it says the same of all
     assert told["threshold"] > 1 and told["f1"] < told["f1 of flagging all"] + page.BETTER
-    monkeypatch.setattr(page, "body_labels", lambda m, clip: 0.1 + 0.8 * clip.label.float())
+    monkeypatch.setattr(page, "body_labels", lambda m, clip: 0.1 + 0.88 * clip.label.float())
     told = page.judge_bodies(model, clips, tries=4)
-    assert told["f1"] == 1.0 and told["threshold"] == pytest.approx(0.9)
+    assert told["f1"] > 0.95 and told["threshold"] == pytest.approx(0.98)
     noisy = lambda m, clip: 0.95 - 0.05 * clip.label.float()  # good frames look worse
     monkeypatch.setattr(page, "body_labels", noisy)
     assert page.judge_bodies(model, clips, tries=4)["threshold"] > 1
@@ -291,3 +291,21 @@ def test_known_frames_are_mended_and_no_others(model):
         assert off(y) < most * off(case.body.positions)
     with pytest.raises(ValueError, match="mask of 80 frames"):
         BodyCleaner(model).knowing(torch.ones(7).bool()).clean(Scene((walk,)))
+
+
+def test_the_shipped_model_mends_what_was_smoothed_and_keeps_a_good_file(tmp_path):
+    from motionbook.filters.corrupt.broken_amass import break_motion
+
+    walk = person("walk", 5.0, fps=20.0, seed=1)
+    case = break_motion(walk, mode="test", families="over-smoothing", generator=4)
+    done = motionbook.clean(Scene((case.body,)), method="bodies")
+    flagged, off = done.flagged[0].any(1), lambda x: (x - walk.positions).norm(dim=-1).mean()
+    assert (flagged & case.label).sum() > 0.7 * case.label.sum()
+    assert off(done.scene.actors[0].positions) < 0.5 * off(case.body.positions)
+    for name, motion in (("good", walk), ("bad", case.body)):
+        np.savez(tmp_path / f"{name}_poses.npz", **amass_arrays(motion))
+        clean_file(tmp_path / f"{name}_poses.npz", tmp_path / f"{name}.npz", method="bodies")
+    was, now = (dict(np.load(tmp_path / n)) for n in ("bad_poses.npz", "bad.npz"))
+    assert list(was) == list(now) and was["poses"].shape == now["poses"].shape
+    far = np.abs(was["poses"] - now["poses"]).max(1) > 1e-4
+    assert far.any() and not far[~flagged.numpy()].any()

@@ -20,6 +20,11 @@ METHODS.add(
     "motionbook.models.corrector.method:HUMAN",
     "a network trained on people, for people in 3-D",
 )
+METHODS.add(
+    "bodies",
+    "motionbook.models.stablemotion.body_cleaner:BODIES",
+    "a network that finds bodies which shake, drift, slide or were smoothed, and mends them",
+)
 
 # %% ../../nbs/models/registry.ipynb #2d535f63
 CHECKPOINTS = Registry("kind of model that cleans")  # folder -> `filters.cleaner.Trained`

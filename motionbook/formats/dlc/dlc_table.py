@@ -286,13 +286,23 @@ def _time_unit(labels: Sequence[str]) -> str:
     return "seconds" if (last - first) / index_frames(labels)[-1] <= 1 else "milliseconds"
 
 
+def _step(labels: Sequence[str]) -> float:
+    "What an index that numbers frames goes up by from one to the next; 0 where that is not known."
+    last = index_frames(labels)[-1] if labels else 0
+    first, end = (float(w.replace(",", ".")) for w in (labels[0], labels[-1])) if last else (0, 0)
+    return (end - first) / max(last, 1)
+
+
 def index_notes(
     labels: tuple[str, ...],  # of the rows
 ) -> tuple[str, ...]:
     "What is odd about an index of numbers."
     if not labels or index_frames(labels) is not None:
-        rate = index_rate(labels)
-        return (f"the index is {_time_unit(labels)}: {rate:g} frames per second",) if rate else ()
+        if rate := index_rate(labels):
+            return (f"the index is {_time_unit(labels)}: {rate:g} frames per second",)
+        step = _step(labels)
+        note = f"the index counts in steps of {step:g}: the frame rate is that of the rows"
+        return (note,) if step > 1 else ()
     words = [w.replace(",", ".") for w in labels]
     if len(words) < 2 or not all(re.fullmatch(r"-?\d{1,15}(\.\d*)?", w) for w in words):
         return ()

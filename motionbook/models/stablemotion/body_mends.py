@@ -250,6 +250,8 @@ def mend_body(
         elif kind == "over-smoothing":
             a, b = sharpest_ends(before, clip.fps, a, b)
             turns[a:b] = sharpen_turns(before, clip.fps, a, b)
+            wild = shaking_joints(turns, ~wrong, max(a - 3, 0), min(b + 3, len(turns)))
+            turns[a:b] = torch.where(wild[:, None], before[a:b], turns[a:b])
         elif free and kind in ("drift", "foot sliding"):
             path[a:b, :2] = path_moves(clip, kind, a, b).float()
     return turn_joints(clip, turns) + path[:, None]
