@@ -44,6 +44,7 @@ setup(
             "assets/configs/*",
             "assets/human/*",
             "assets/refiner/*",
+            "assets/retrieval/*",
             "assets/stickgen/*",
             "py.typed",
         ]

@@ -12,13 +12,11 @@ nearest caption. R@k is the share of clips whose own caption is among the k near
 
 import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
 
 import torch
-from retrieval_weights import figure_clips
-from stickgen import FRAMES, precision, print_precision, train_judge
-from stickgen_weights import known_clips
 
 from motionbook.data.splits import Sides
 from motionbook.data.text import load_encoder
@@ -32,6 +30,11 @@ from motionbook.models.stickgen.recipe import (
     train_on_clips,
 )
 from motionbook.models.stickgen.windows import StickClip, with_embeddings
+
+sys.path += [str(Path(__file__).parents[1] / "tools"), str(Path(__file__).parent)]
+from retrieval_weights import figure_clips  # noqa: E402
+from stickgen import FRAMES, precision, print_precision, train_judge  # noqa: E402
+from stickgen_weights import known_clips  # noqa: E402
 
 DRAWS = 4
 

@@ -4,11 +4,13 @@
 
 # %% auto #0
 __all__ = ['KIND', 'EVALUATORS', 'MotionTextEvaluator', 'check_motions', 'check_texts', 'embed_motion', 'sentence_embedder',
-           'embed_text', 'MotionTextModel', 'save_retrieval', 'load_retrieval', 'kind_of_evaluator', 'load_evaluator']
+           'embed_text', 'MotionTextModel', 'save_retrieval', 'load_retrieval', 'kind_of_evaluator', 'load_evaluator',
+           'shipped_evaluator']
 
 # %% ../../../nbs/models/retrieval/evaluator.ipynb #19d7b4da
 import json
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -258,3 +260,8 @@ def load_evaluator(
 ) -> MotionTextEvaluator:
     "A judge of text and motion."
     return EVALUATORS[kind or kind_of_evaluator(path)](path, **options)
+
+# %% ../../../nbs/models/retrieval/evaluator.ipynb #9944ef2d
+def shipped_evaluator() -> MotionTextModel:
+    "The package's own judge of stick figures and sentences."
+    return load_retrieval(Path(str(files("motionbook"))) / "assets" / "retrieval")
