@@ -74,5 +74,6 @@ if __name__ == "__main__":
         work = Path(box, "out")
         work.mkdir()
         for name, path in recordings(args.data, Path(box), args.most):
-            print(json.dumps({"file": name} | line(path, work)), flush=True)
+            own = Path(tempfile.mkdtemp(dir=work))  # an .amc shares its skeleton with its folder
+            print(json.dumps({"file": name} | line(path, own)), flush=True)
     sys.exit(0)

@@ -172,7 +172,7 @@ def gap_sigma(
         _power_law(error, d, clean, distance, wide) if clean.sum() >= 30 else _guess_sigma(x, known)
     )
 
-
+# %% ../../../nbs/filters/fill/classical.ipynb #94cdacc1
 def fair_points(
     known: Tensor,  # [t j] bool
     hide: Tensor,  # [t j] bool, known points that are hidden on trial

@@ -297,6 +297,7 @@ def best_filler(
 
 # %% ../../../nbs/filters/fill/lowrank.ipynb #956e1567
 KIND_POINTS, KIND_GAIN = 100, 0.8
+HELD = 1.02  # in space a filler is held near the line only where that helps
 FAVOUR = 0.25  # by how much a rival must beat the coupled smoother, per root of the holes tried
 
 
@@ -307,12 +308,15 @@ def _by_trial(candidates, errors, kinds, facts, events, worst):
     mean = errors.mean(1)
     luck = 1 + FAVOUR / max(events, 1) ** 0.5  # a trial of few holes is a matter of luck
     first = [n.removesuffix(FREELY) == names[0] for n in names]
-    handicap = mean * torch.where(torch.tensor(first), 1.0, luck).to(mean.dtype)
+    free = any(n.endswith(FREELY) for n in names)
+    held = torch.tensor([free and not n.endswith(FREELY) for n in names])
+    held = torch.where(held, HELD, 1.0).to(mean.dtype)
+    handicap = mean * torch.where(torch.tensor(first), 1.0, luck).to(mean.dtype) * held
     usual, runner = handicap.argsort()[:2].tolist()
     special = {}
     for k in kinds.unique().tolist():
         here = errors[:, kinds == k]
-        best = int(here.mean(1).argmin())
+        best = int((here.mean(1) * held).argmin())
         if here.shape[1] >= KIND_POINTS and here[best].mean() < KIND_GAIN * here[usual].mean():
             special[k] = best
     why = f"{names[usual]}: {facts}; error {mean[usual]:.3g} on {len(kinds)} points hidden in trial, next {names[runner]} with {mean[runner]:.3g}"
