@@ -169,7 +169,7 @@ def run_export(args: Namespace) -> dict:
         scene = _as_figure(scene, given_view(args.view))
     return {"out": str(write(scene, out)), "frames": len(scene), "actors": len(scene.actors)}
 
-
+# %% ../../nbs/data/canonical_command.ipynb #3ac51fa1
 def _as_figure(scene, view):
     "The scene as a flat figure; one that is flat already stays as it is."
     from motionbook.schema.stick import figure_to_scene, is_picture, stick_figure

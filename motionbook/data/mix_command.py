@@ -43,7 +43,7 @@ def run_mix(args: Namespace) -> dict:
         "sources": dict(sorted(sources.items())), "encoder": encoder_name(known),
     }  # fmt: skip
 
-
+# %% ../../nbs/data/mix_command.ipynb #4c00cb95
 def say_mix(made: dict) -> Iterator[str]:
     "What went in."
     yield f"{made['out']}: {made['samples']:,} of {made['of']:,} samples, with {made['encoder']}"

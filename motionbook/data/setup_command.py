@@ -61,7 +61,7 @@ def run_setup(args: Namespace) -> dict:
         **options,
     )
 
-
+# %% ../../nbs/data/setup_command.ipynb #114b7bd0
 SETUP = Command(
     "setup",
     "make a folder of tracked animals ready for training: index, labels, features, sides, statistics",

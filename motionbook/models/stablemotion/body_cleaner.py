@@ -285,7 +285,7 @@ def ask_model(
     parts = (at_model_frames(v, n, fps) for v in (hidden, wrong))
     return BodyAsked(*parts, c.shift_following, share)
 
-
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #37f64c10
 def correct_body(
     model: BodyModel,
     clip: BodyClip,

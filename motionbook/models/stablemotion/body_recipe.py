@@ -6,7 +6,7 @@
 __all__ = ['MINOR', 'REACH', 'TENTHS', 'PROMISE', 'CLEARLY', 'ENOUGH', 'LEAST_F1', 'BETTER', 'QUIET', 'FINDING', 'TOGETHER',
            'is_body', 'motion_clips', 'Bodies', 'add_scene', 'load_bodies', 'show_bodies', 'split_people',
            'set_statistics', 'feature_weights', 'Trial', 'fault_trial', 'hole_trial', 'calibrate_bodies',
-           'judge_bodies', 'body_model', 'make_banks', 'find_kinds', 'train_bodies']
+           'judge_bodies', 'body_model', 'make_banks', 'find_kinds', 'describe_training', 'train_bodies']
 
 # %% ../../../nbs/models/stablemotion/body_recipe.ipynb #cf9359d8
 from collections.abc import Iterator, Sequence
@@ -288,7 +288,7 @@ def calibrate_bodies(
         told[name]["trust"] = float(TENTHS[best])
     return told
 
-
+# %% ../../../nbs/models/stablemotion/body_recipe.ipynb #07cdc9b0
 CLEARLY = 0.95  # of the error without a correction
 ENOUGH = 2000  # joints in frames that say something of a kind
 
@@ -390,6 +390,19 @@ def _part(loop, share: float, batches: int = 1):
     return loop.model_copy(update={"minutes": minutes, "batch_size": batches * loop.batch_size})
 
 # %% ../../../nbs/models/stablemotion/body_recipe.ipynb #75d04415
+def describe_training(
+    model: BodyModel, train: Sequence[BodyClip], held: Sequence[BodyClip], seed: int
+) -> dict[str, Any]:
+    "How much was learned from, and what people that were held out say of it."
+    judges = held or train
+    return {
+        "minutes of movement": round(sum(map(len, train)) / RIFKE_FPS / 60, 1),
+        "people held out": len({b.person for b in held}),
+        "repair": calibrate_bodies(model, judges, seed=seed),
+        "detection": judge_bodies(model, judges, seed=seed),
+    }
+
+# %% ../../../nbs/models/stablemotion/body_recipe.ipynb #3dddf9a7
 def train_bodies(
     bodies: Bodies,
     folder: str | Path | None,
@@ -421,14 +434,8 @@ def train_bodies(
     )
     model.net = fitted.model
     model.eval().cpu()
-    judges = held or train
-    model.about = {
-        "steps": fitted.step,
-        "minutes of movement": round(sum(map(len, train)) / RIFKE_FPS / 60, 1),
-        "people held out": len({b.person for b in held}),
-        "repair": calibrate_bodies(model, judges, seed=c.seed),
-        "detection": judge_bodies(model, judges, seed=c.seed),
-    } | (about or {})
+    model.about = {"steps": fitted.step} | describe_training(model, train, held, c.seed)
+    model.about |= about or {}
     if folder is not None:
         save_body_model(model, Path(folder) / MODEL)
     split = Split(torch.arange(len(train)), torch.arange(len(held)), torch.arange(0))

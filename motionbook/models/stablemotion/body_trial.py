@@ -77,7 +77,7 @@ def recorded_share(
         off.append(truth - was), said.append(made - was)
     return share_borne_out(torch.cat(off), torch.cat(said), float(model.trust[1]))
 
-
+# %% ../../../nbs/models/stablemotion/body_trial.ipynb #f5d5aea1
 def correction_share(
     model: BodyModel,
     clip: BodyClip,

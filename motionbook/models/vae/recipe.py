@@ -313,34 +313,16 @@ def train_on_sides(
     maps = dict(domains=model.domains, styles=model.styles, seed=c.seed)
     data = Windows(sides.train, c.window, c.draws, drop=c.style_dropout, vary=c.vary, **maps)
     unseen = [x if x.style in model.styles.names else _unstyled(x) for x in sides.valid]
-    valid = (
-        Windows(
-            [x for x in unseen if x.domain in model.domains.names], c.window, fixed=True, **maps
-        )
-        if unseen
-        else None
-    )
+    known = [x for x in unseen if x.domain in model.domains.names]
+    valid = Windows(known, c.window, fixed=True, **maps) if unseen else None
     wants = c.loop.weights.get("joints", 0) or c.loop.weights.get("path", 0)
     decode = joint_decoder(r) if wants and decodes(r) else None
     loop = loop_for(c, len(data), decode is not None)
     meta = {"domains": model.domains.names, "styles": model.styles.names}
-    what = (
-        model,
-        data,
-        vae_loss(model, decode),
-        loop,
-        valid,
-        folder,
-        resume,
-        [warm_up(c.kl_warmup), *hooks],
-    )
-    fitted = fit(*what, meta=meta, settings=c.flat())
-    about = {
-        "training": c.flat(),
-        "steps": fitted.step,
-        "clips": len(sides.train),
-        "held_out": len(sides.valid),
-    }
+    what = (model, data, vae_loss(model, decode), loop, valid, folder, resume)
+    fitted = fit(*what, [warm_up(c.kl_warmup), *hooks], meta=meta, settings=c.flat())
+    about = {"training": c.flat(), "steps": fitted.step}
+    about |= {"clips": len(sides.train), "held_out": len(sides.valid)}
     best = finish_model(fitted.model, sides, Path(folder), about)
     return TrainedModel(best, fitted, sides, Found(list(sides.train), list(left_out)))
 
