@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['HDF5', 'MAX_RATIO', 'LARGE', 'LARGE_RATIO', 'MAX_GROUPS', 'opened', 'hdf5_says', 'own_member', 'declared_bytes',
-           'is_stored', 'own_dataset', 'needed', 'groups_below', 'text_of', 'words_of', 'json_of', 'put_cells',
-           'as_stored', 'Cells', 'edit_cells', 'put_rows', 'without_holes']
+           'is_stored', 'bits_fit', 'own_dataset', 'needed', 'groups_below', 'text_of', 'words_of', 'json_of',
+           'put_cells', 'as_stored', 'Cells', 'edit_cells', 'put_rows', 'without_holes']
 
 # %% ../../../nbs/formats/kit/hdf5.ipynb #a8a52faf
 import contextlib
@@ -97,6 +97,25 @@ def is_stored(
     return size <= (most if size <= LARGE else min(most, LARGE_RATIO * stored))
 
 # %% ../../../nbs/formats/kit/hdf5.ipynb #882001df
+def bits_fit(
+    kind,  # an h5py TypeID
+) -> bool:
+    "Whether the bits of a number lie within its bytes; those of records and arrays as well."
+    from h5py import h5t
+
+    if isinstance(kind, h5t.TypeCompoundID):
+        return all(bits_fit(kind.get_member_type(i)) for i in range(kind.get_nmembers()))
+    if isinstance(kind, h5t.TypeArrayID):
+        return bits_fit(kind.get_super())
+    if not isinstance(kind, h5t.TypeIntegerID | h5t.TypeFloatID):
+        return True
+    last = [kind.get_precision()]
+    if isinstance(kind, h5t.TypeFloatID):
+        sign, power, powers, fraction, fractions = kind.get_fields()
+        last += [sign + 1, power + powers, fraction + fractions]
+    return kind.get_offset() + max(last) <= 8 * kind.get_size()
+
+# %% ../../../nbs/formats/kit/hdf5.ipynb #1116fab8
 def own_dataset(
     group,  # an h5py group
     name: str,
@@ -111,6 +130,8 @@ def own_dataset(
         return None
     if not is_stored(d):
         raise bad_file(path, "datasets no larger than their file", f"{list(d.shape)}", d.name)
+    if not bits_fit(d.id.get_type()):
+        raise bad_file(path, "numbers whose bits lie in their bytes", "a damaged type", d.name)
     return d
 
 # %% ../../../nbs/formats/kit/hdf5.ipynb #54b8f1e6
