@@ -19,8 +19,7 @@ from helpers import survives
 from hostile import MUTATORS, change_text
 from recordings import examples, put
 
-from motionbook.core.files import BadFile
-from motionbook.formats.registry import find_format, format_named, formats, read, write
+from motionbook.formats.registry import format_named, formats, read, write
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MUTATIONS = int(os.environ.get("MOTIONBOOK_MUTATIONS", 120))
