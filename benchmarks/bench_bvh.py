@@ -18,10 +18,8 @@ import bvhio
 import numpy as np
 import torch
 
-from motionbook.core.files import read_bytes
-from motionbook.core.motion import fk
-from motionbook.formats import bvh
-from motionbook.formats.bvh.bvh_text import Node, bvh_text, header_text, parse_bvh
+from motionbook.formats.bvh.bvh_text import Node, bvh_text, header_text
+from motionbook.formats.registry import read
 
 
 def recording(frames: int, joints: int = 30, seed: int = 0) -> str:
@@ -56,34 +54,6 @@ def timed(f) -> float:
     return time.perf_counter() - start
 
 
-def stages(path: Path) -> dict[str, float]:
-    "Seconds for each step of our reader."
-    data, times = read_bytes(path), {}
-    times["read bytes"] = timed(lambda: read_bytes(path))
-    times["parse text"] = timed(lambda: parse_bvh(data, path))
-    file = parse_bvh(data, path)
-    times["unit, up axis, skeleton"] = timed(lambda: bvh._understood(file, None, None))
-    doc = bvh._understood(file, None, None)
-    times["angles to rotations"] = timed(lambda: bvh._local(doc, 0))
-    local, s = bvh._local(doc, 0), doc.skeletons[0]
-    times["forward kinematics"] = timed(
-        lambda: fk(local.rotations, s.rest_offsets, local.root, s.parents)
-    )
-    times["motion, checked by FK"] = (
-        timed(lambda: bvh._motion(doc, 0, ""))
-        - times["angles to rotations"]
-        - times["forward kinematics"]
-    )
-    scene = bvh.read(path)
-    times["write, unchanged"] = timed(lambda: bvh.bvh_bytes(scene))
-    rotations = scene.actors[0].rotations.clone()
-    rotations[1000:1100, 3] = rotations[1000:1100, 4]
-    pos, _ = fk(rotations, s.rest_offsets, local.root, s.parents)
-    changed = scene.map(lambda m: m.replace(positions=pos, rotations=rotations))
-    times["write, 100 frames changed"] = timed(lambda: bvh.bvh_bytes(changed))
-    return times
-
-
 def positions_by_bvhio(path: Path, frames: int) -> float:
     "Seconds in which bvhio reads a file and places all joints in all frames."
 
@@ -103,10 +73,10 @@ def main(frames: int = 20_000, rounds: int = 5) -> float:
         path, part = Path(folder) / "long.bvh", Path(folder) / "part.bvh"
         path.write_text(recording(frames))
         part.write_text(recording(frames // 20))
-        bvh.read(part), bvhio.readAsBvh(str(part))  # warm up
+        read(part), bvhio.readAsBvh(str(part))  # warm up
         times = {"ours": [], "parse": [], "positions": []}
         for _ in range(rounds):
-            times["ours"].append(timed(lambda: bvh.read(path)))
+            times["ours"].append(timed(lambda: read(path)))
             times["parse"].append(timed(lambda: bvhio.readAsBvh(str(path))))
             times["positions"].append(20 * positions_by_bvhio(part, frames // 20))
         us, parse, positions = (statistics.median(t) for t in times.values())
@@ -120,9 +90,6 @@ def main(frames: int = 20_000, rounds: int = 5) -> float:
         print(
             f"  bvhio, positions included, scaled up     {positions:8.2f} s   {positions / us:5.1f} times ours"
         )
-        print("stages")
-        for name, seconds in stages(path).items():
-            print(f"  {name:40} {seconds:8.3f} s")
     return positions / us
 
 

@@ -32,7 +32,8 @@ def counted(shown: bool) -> Iterator[Callable[[int], Any]]:
 def plan_embed(args: Namespace) -> Files:
     "A name for the output, where none is given; a cache is never a file that was given."
     args.out = args.out or str(name_beside(args.path, "embedded", ".pt"))
-    return Files((), (("--cache", Path(args.cache)),) if args.cache else ())
+    cache = Path(args.cache) if args.cache else None
+    return Files((), (("--cache", cache),) if cache and not cache.is_dir() else ())
 
 
 def run_embed(args: Namespace) -> dict:
