@@ -28,7 +28,7 @@ PACKAGES = ("torch", "numpy", "scipy", "numba", "pandas", "smplx", "sentence-tra
 RUNS = {
     "body": (
         "joints of an SMPL body beside smplx",
-        "bench_body.py --frames 300 --rounds 3",
+        "bench_body.py --frames 2000 --rounds 3",
         "bench_body.py",
     ),
     "bvh": (
@@ -78,7 +78,7 @@ RUNS = {
     ),
     "bilstm": (
         "the corrector beside the best classical methods",
-        "bilstm.py DATA --minutes 2 --test 60",
+        "bilstm.py DATA --minutes 1 --test 40",
         "bilstm.py DATA",
     ),
     "tracks": (
@@ -88,8 +88,13 @@ RUNS = {
     ),
     "dropouts": (
         "dropouts, jumps and swaps of animals: `clean` beside the two ways of a lab",
-        "dropouts.py DATA --shares 0 0.1 --frames 500",
+        "dropouts.py DATA --shares 0.05 --frames 500",
         "dropouts.py DATA",
+    ),
+    "gaps": (
+        "gaps of animals: coupled smoother and trained cleaner beside lines and a recurrent imputer",
+        "gaps.py DATA --only maze --frames 1200 --steps 40",
+        "gaps.py DATA",
     ),
     "swaps": (
         "exchanged names: found, undone, invented",
@@ -168,13 +173,23 @@ RUNS = {
     ),
     "refiner": (
         "the refiner beside a tuned smoother",
-        "refiner.py DATA --minutes 1",
+        "refiner.py DATA --minutes 0.5",
         "refiner.py DATA",
     ),
     "stickgen": (
         "the generator of stick figures on trials that it did not see",
-        "stickgen.py DATA --requests 24",
+        "stickgen.py DATA --requests 24 --tries 1",
         "stickgen.py DATA",
+    ),
+    "stickgen_halves": (
+        "made motion beside real and nearest motion, under a judge that learned from other clips",
+        "stickgen_halves.py DATA --steps 80 --judge-steps 80 --draws 400 --encoder hash",
+        "stickgen_halves.py DATA",
+    ),
+    "stickgen_metadata": (
+        "five uses of metadata, each beside a generator without it",
+        "stickgen_metadata.py DATA --recordings 20 --steps 40",
+        "stickgen_metadata.py DATA",
     ),
 }
 
