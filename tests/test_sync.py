@@ -63,6 +63,14 @@ def test_notebooks_are_executed_and_told():
         assert path.stat().st_size < 1_000_000, path
 
 
+def test_a_title_stands_alone_with_its_line():
+    "What else stands in that cell is not shown on the site."
+    for path in NOTEBOOKS:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        title = next("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+        assert title.startswith("# ") and len(title.strip().splitlines()) <= 2, path
+
+
 def test_links_of_the_readme_lead_somewhere():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     links = [x for x in re.findall(r"\]\(([^)#]+)", text) if ":" not in x]
