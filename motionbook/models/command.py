@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TRAIN', 'EVALUATE', 'EXPORT', 'run_evaluate', 'run_export', 'plan_export', 'say_export']
 
-# %% ../../nbs/models/command.ipynb #3c5ea279
+# %% ../../nbs/models/command.ipynb #537ff0b3
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
@@ -60,7 +60,7 @@ def say_train(made: dict) -> Iterator[str]:
         yield f"note:     {made['doubt']}"
     yield f"use it:   {made['use']}"
 
-# %% ../../nbs/models/command.ipynb #dbb9dae9
+# %% ../../nbs/models/command.ipynb #3bcd22e9
 TRAIN = Command(
     "train",
     "train a model on your recordings; the same line goes on with a run that was interrupted",
@@ -76,7 +76,13 @@ TRAIN = Command(
         option(
             "--motion_file", "--motion-file", role="input", help="a recording, as one more of DATA"
         ),
-        option("-o", "--out", role="planned", help="the checkpoint's folder (default: NAME.model)"),
+        option(
+            "-o",
+            "--out",
+            role="planned",
+            folder=True,
+            help="the checkpoint's folder (default: NAME.model)",
+        ),
         option("--config", role="input", help="a YAML file with any of the settings"),
         option("--fresh", action="store_true", help="refuse a folder that holds a run already"),
     ),
@@ -86,7 +92,7 @@ TRAIN = Command(
     add_fields,
 )
 
-# %% ../../nbs/models/command.ipynb #5bc6e228
+# %% ../../nbs/models/command.ipynb #b744bb06
 def run_evaluate(args: Namespace) -> dict:
     "The figures of a checkpoint or of a repair, also in a file where one is asked for."
     from motionbook.core.files import atomic_write
@@ -102,7 +108,7 @@ def run_evaluate(args: Namespace) -> dict:
         atomic_write(args.out, json.dumps(plain, indent=1, default=str).encode())
     return made
 
-# %% ../../nbs/models/command.ipynb #1db867b2
+# %% ../../nbs/models/command.ipynb #e0ef99bc
 def _add_evaluation(p: ArgumentParser, argv: Sequence[str]):
     "The options of what a line evaluates."
     for name in [w for w in argv if w in EVALUATIONS][:1]:
@@ -123,7 +129,7 @@ def plan_evaluate(args: Namespace) -> Files:
         )
     return option_files(judgement.options, args) if judgement else Files()
 
-# %% ../../nbs/models/command.ipynb #6bd82019
+# %% ../../nbs/models/command.ipynb #2e6927e7
 EVALUATE = Command(
     "evaluate",
     "say what a trained model or a repair is worth",
@@ -158,7 +164,7 @@ EVALUATE = Command(
     _add_evaluation,
 )
 
-# %% ../../nbs/models/command.ipynb #56303810
+# %% ../../nbs/models/command.ipynb #00e79846
 def run_export(args: Namespace) -> dict:
     "A file in another form, through a network where one is given."
     if args.checkpoint is None:
