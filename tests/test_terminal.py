@@ -168,8 +168,6 @@ SLIPS = {
     "clean m.csv --minutes nan": "--minutes",
     "clean m.csv -o m.csv/n.csv": "below the file m.csv",
     "view m.csv -o m.csv/deep/n.html": "below the file m.csv",
-    "train bilstm . -o m.csv": "got a file",
-    "features keypoints . -o m.csv": "got a file",
     "features keypoints . --workers 0": "processes from 1",
     "features keypoints . --limit 0": "recordings from 1",
     "convert auto . --frames 0": "frames from 2",
@@ -212,6 +210,18 @@ def test_an_empty_word_names_nothing(words, tmp_path, capsys, monkeypatch):
     err = capsys.readouterr().err
     assert "got an empty word" in err and err.count("\n") == 1, err
     assert os.listdir(tmp_path) == ["m.csv"]
+
+
+@pytest.mark.parametrize("line", ["features keypoints a/m.csv", "train bilstm a", "convert auto a"])
+def test_a_file_where_a_folder_has_to_be(line, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    table(tmp_path / "a" / "m.csv", ("nose", "tail"))
+    (tmp_path / "notes").write_text("precious")
+    assert main([*line.split(), "-o", "notes"]) == 2
+    err = capsys.readouterr().err
+    assert "expected a folder, got a file" in err and err.count("\n") == 1, err
+    assert (tmp_path / "notes").read_text() == "precious"
 
 
 def test_a_sample_that_is_not_there(tmp_path, capsys, monkeypatch):

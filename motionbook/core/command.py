@@ -264,7 +264,7 @@ def add_command(
         p.add_argument(*o.flags, **o.settings)
     return p
 
-# %% ../../nbs/core/command.ipynb #655b09f8
+# %% ../../nbs/core/command.ipynb #9ced97a8
 def option_files(
     options: Iterable[Option],
     args: Namespace,  # what was typed
@@ -276,12 +276,6 @@ def option_files(
             raise ValueError(
                 f"{flag} {path}: expected an existing file or folder, got nothing at this path (it is not there); check the path".strip()
             )
-    for o in options:
-        for path in o.paths(args) if o.folder else ():
-            if path.exists() and not path.is_dir():
-                raise ValueError(
-                    f"{o.name()} {path}: expected a folder, got a file; give another name"
-                )
     read = [(f, p) for role, f, p in named if role == "input" or role == "maybe" and p.exists()]
     return Files(tuple(read), tuple((f, p) for role, f, p in named if role == "output"))
 
@@ -294,6 +288,12 @@ def check_files(command: Command, args: Namespace) -> None:
     files = option_files(command.options, args)  # what `plan` has completed counts
     check_apart(Files(files.inputs + more.inputs, files.outputs + more.outputs))
     check_room(files.outputs + more.outputs)
+    for o in command.options:
+        for path in o.paths(args) if o.folder else ():
+            if path.exists() and not path.is_dir():
+                raise ValueError(
+                    f"{o.name()} {path}: expected a folder, got a file; give another name"
+                )
 
 # %% ../../nbs/core/command.ipynb #7c0bfa47
 def refuse_empty(options: Iterable[Option], args: Namespace):
