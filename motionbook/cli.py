@@ -65,7 +65,7 @@ def parser(
     top = OneLineParser(
         "motionbook",
         description="Bring, clean, learn from and look at human, animal and robot motion.",
-        epilog="motionbook COMMAND --help says what a command takes; motionbook demo needs no data",
+        epilog="motionbook COMMAND --help says more; motionbook demo needs no data",
     )
     top.add_argument("--version", action="version", version=f"motionbook {__version__}")
     sub = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
