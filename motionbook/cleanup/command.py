@@ -38,7 +38,7 @@ REPORT = option(
 )
 
 # %% ../../nbs/cleanup/command.ipynb #e1d08884
-def _typed(f: Field) -> Callable[[str], Any]:
+def _field_reader(f: Field) -> Callable[[str], Any]:
     "What reads a field's value, with its complaint."
 
     def check(text: str) -> Any:
@@ -54,7 +54,7 @@ def _rein_option(f: Field) -> Option:
     "The option that gives a field."
     flag = "--" + f.name.replace("_", "-")
     kind = (
-        dict(type=_typed(f), metavar=f.metadata["shown"])
+        dict(type=_field_reader(f), metavar=f.metadata["shown"])
         if f.metadata["shown"]
         else dict(action="store_true", default=None)
     )
