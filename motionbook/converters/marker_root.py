@@ -114,9 +114,9 @@ def _marker_table(index: Sequence[MarkerDataset], by: Sequence[str], most: int |
 # %% ../../nbs/converters/marker_root.ipynb #7b47f263
 def _aggregates(keys: list[str]) -> dict[str, tuple[str, Any]]:
     "What is said of a group, beside what it is grouped by."
-    names = {k: (k, _said) for k in ("dataset", "scale") if k not in keys}
+    names = {k: (k, _join_values) for k in ("dataset", "scale") if k not in keys}
     people = {} if "subject" in keys else {"subjects": ("subject", "nunique")}
-    same = {k: (k, "first" if "dataset" in keys else _said) for k in _SAME}
+    same = {k: (k, "first" if "dataset" in keys else _join_values) for k in _SAME}
     means = {k: (k, "mean") for k in ("missing", "bone_variation", "height")}
     return (
         names
@@ -128,7 +128,7 @@ def _aggregates(keys: list[str]) -> dict[str, tuple[str, Any]]:
     )
 
 
-def _said(values) -> str:
+def _join_values(values) -> str:
     "All values of a group, each once."
     return ", ".join(
         f"{v:g}" if isinstance(v, float) else str(v) for v in sorted(set(values.dropna()))

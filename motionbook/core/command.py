@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['UNSAFE', 'SEED', 'COUNT', 'WORKERS', 'FPS', 'JSON', 'ROBOT', 'PREFIXES', 'READING', 'COMMANDS', 'EVALUATIONS', 'OWN',
-           'printable', 'json_line', 'Option', 'option', 'number', 'reading_options', 'one_of', 'Files', 'Command',
-           'same_file', 'lies_in', 'check_apart', 'OneLineParser', 'add_command', 'option_files', 'check_files',
-           'refuse_empty', 'check_room', 'interruptible', 'execute', 'call']
+           'WIDTH', 'printable', 'json_line', 'Option', 'option', 'number', 'reading_options', 'one_of', 'Files',
+           'Command', 'same_file', 'lies_in', 'check_apart', 'OneLineParser', 'HelpLines', 'add_command',
+           'option_files', 'check_files', 'refuse_empty', 'check_room', 'interruptible', 'execute', 'call']
 
 # %% ../../nbs/core/command.ipynb #7424a380
 import argparse
@@ -18,6 +18,7 @@ import os
 import re
 import signal
 import sys
+import textwrap
 import unicodedata
 import warnings
 from argparse import ArgumentParser, Namespace
@@ -247,6 +248,18 @@ class OneLineParser(ArgumentParser):
         "Say what is wrong, and exit with code 2."
         self.exit(2, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
 
+# %% ../../nbs/core/command.ipynb #326460e6
+WIDTH = 78  # columns of a line of help
+
+
+class HelpLines(argparse.RawDescriptionHelpFormatter):
+    "Lines of an option's help stay lines, and each is wrapped."
+
+    def _split_lines(self, text, width):
+        lines = text.splitlines()
+        behind = "  " * (len(lines) > 1)
+        return [w for line in lines for w in textwrap.wrap(line, width, subsequent_indent=behind)]
+
 
 def add_command(
     sub: argparse._SubParsersAction,  # of the program's parser
@@ -256,9 +269,9 @@ def add_command(
     p = sub.add_parser(
         command.name,
         help=command.about,
-        description=command.about,
+        description=textwrap.fill(command.about, WIDTH),
         epilog=f"example: {command.example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpLines,
     )
     for o in (*command.options, JSON):
         p.add_argument(*o.flags, **o.settings)

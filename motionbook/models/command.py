@@ -13,18 +13,28 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core.command import EVALUATIONS, Command, Files, option, option_files
-from ..core.registry import unknown_name
+from ..core.registry import Registry, unknown_name
 from ..data.canonical_command import EXPORT as PLAIN_EXPORT
 from ..formats.at_once import name_beside
 from .registry import RECIPES
 
-# %% ../../nbs/models/command.ipynb #fe3d5197
+# %% ../../nbs/models/command.ipynb #69b76ae3
+def name_lines(head: str, *registries: Registry) -> str:
+    "The help of an option that takes a name: a line for each."
+    about = {k: v for r in registries for k, v in r.about().items()}
+    return "\n".join([f"{head}:", *(f"{k}: {v}" for k, v in about.items())]).replace("%", "%%")
+
+
 def add_fields(p: ArgumentParser, argv: Sequence[str]):
     "An option for every field of the recipe that the line names."
     from motionbook.training.command import add_options, recipe
 
     named = [w for w in argv if w in RECIPES]
-    add_options(p, recipe((*named, *RECIPES)[0]).config)
+    if not named and {"-h", "--help"} & {*argv}:
+        return
+    name = (*named, *RECIPES)[0]
+    group = p.add_argument_group(f"settings of {name}, also lines of --config, `name: value`")
+    p.flags += tuple(add_options(group, recipe(name).config))
 
 
 def plan_train(args: Namespace) -> Files:
@@ -68,7 +78,9 @@ TRAIN = Command(
     (
         option(
             "recipe",
-            help="what to train: " + "; ".join(f"{k}: {v}" for k, v in RECIPES.about().items()),
+            help=name_lines(
+                "what to train; its settings are shown by `motionbook train RECIPE --help`", RECIPES
+            ),
         ),
         option(
             "data", nargs="*", role="input", help="recordings, folders of them, or a marker dataset"
@@ -137,8 +149,7 @@ EVALUATE = Command(
     (
         option(
             "recipe",
-            help="what was trained: "
-            + "; ".join(f"{k}: {v}" for k, v in (RECIPES.about() | EVALUATIONS.about()).items()),
+            help=name_lines("what was trained", RECIPES, EVALUATIONS),
         ),
         option(
             "checkpoint",

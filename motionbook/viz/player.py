@@ -92,7 +92,7 @@ def _cut(
     return layer._replace(motion=short), flags
 
 # %% ../../nbs/viz/player.ipynb #18177b65
-def _spread(x: np.ndarray, q: float) -> np.ndarray:
+def _percentile(x: np.ndarray, q: float) -> np.ndarray:
     "A percentile of each coordinate over all points that are there."
     x = x.reshape(-1, x.shape[-1])
     x = x[np.isfinite(x).all(-1)]
@@ -105,13 +105,15 @@ def _frame(shown: list[Layer]) -> dict[str, Any]:
     points = [la.motion.positions.numpy()[:: len(la.motion) // 2000 + 1] for la in shown]
     every = np.concatenate([p.reshape(-1, p.shape[-1]) for p in points])
     lo, hi = (v.numpy() for v in extent(torch.from_numpy(every)))
-    own = np.concatenate([_centred(p).reshape(-1, p.shape[-1]) for p in points])
-    half, body = (hi - lo) / 2, _spread(abs(own), 99)
+    own = np.concatenate([_centre_points(p).reshape(-1, p.shape[-1]) for p in points])
+    half, body = (hi - lo) / 2, _percentile(abs(own), 99)
     body[::2] = body[::2].max()  # a body turns about the upright axis
     if not half.max() > 0:
         half = np.full_like(half, 1.0 if len(half) == 3 else 100.0)
     body = np.where(body.max() > 1e-9, body, half)
-    ground = _spread(np.concatenate([_lowest(p) for p in points]), 2)[0] if len(lo) == 3 else 0.0
+    ground = (
+        _percentile(np.concatenate([_lowest(p) for p in points]), 2)[0] if len(lo) == 3 else 0.0
+    )
     resting = len(lo) == 3 and -0.02 * body[1] <= ground <= 0.2 * body[1]
     return dict(
         center=_plain((lo + hi) / 2),
@@ -122,7 +124,7 @@ def _frame(shown: list[Layer]) -> dict[str, Any]:
     )
 
 # %% ../../nbs/viz/player.ipynb #eb529ede
-def _centred(p: np.ndarray) -> np.ndarray:
+def _centre_points(p: np.ndarray) -> np.ndarray:
     "Points relative to the median of their frame, without joints that are no part of the body."
     p = p[np.isfinite(p).all(-1).any(-1)][:, np.isfinite(p).all(-1).any(0)]
     if not p.size:
@@ -287,7 +289,7 @@ def player_html(
     pairs = [_cut(la, f, span, 1) for la, f in zip(shown, marks)]
     step = thinning([la for la, _ in pairs], max_bytes)
     lead = max((la.motion for la, _ in pairs), key=lambda m: m.fps)
-    spec = _recorded([_cut(la, f, None, step) for la, f in pairs], lead, step)
+    spec = _describe_recordings([_cut(la, f, None, step) for la, f in pairs], lead, step)
     start = 0 if span is None else max(span[0], 0)
     spec |= dict(title=str(title), width=width, height=height, theme=theme, speed=speed)
     spec |= dict(view=VIEWS[view] if isinstance(view, str) else view, autoplay=autoplay)
@@ -297,7 +299,7 @@ def player_html(
     return _page(spec if follow is None else spec | dict(follow=follow))
 
 # %% ../../nbs/viz/player.ipynb #5684ac7c
-def _recorded(pairs: list, lead: Motion, step: int) -> dict[str, Any]:
+def _describe_recordings(pairs: list, lead: Motion, step: int) -> dict[str, Any]:
     "Everything that the script knows of the recordings; `lead` is the one with the most frames a second."
     shown, fps = [la for la, _ in pairs], lead.fps / step
     every = f"thinned: every {step}{_nth(step)} of {len(lead):,} frames is shown"

@@ -55,18 +55,18 @@ def say_corrupt(made: dict) -> Iterator[str]:
     if "files" in made:
         for name, counts in made["files"].items():
             ((unit, count),) = counts.items()
-            yield f"{name}: {_broken(count):,} of {sum(count.values()):,} {unit} broken"
+            yield f"{name}: {_count_broken(count):,} of {sum(count.values()):,} {unit} broken"
         yield from (f"failed   {name}: {why}" for name, why in made["failed"].items())
     else:
         unit = "points" if "points" in made else "frames"
         count = made[unit]
-        yield f"broken:  {_broken(count):,} of {sum(count.values()):,} {unit}"
+        yield f"broken:  {_count_broken(count):,} of {sum(count.values()):,} {unit}"
         yield from (f"         {n:,} {kind}" for kind, n in count.items() if kind != "as it was")
         yield f"labels:  {made['labels']}"
     yield f"out:     {made['out']}"
 
 
-def _broken(count: dict[str, int]) -> int:
+def _count_broken(count: dict[str, int]) -> int:
     return sum(n for kind, n in count.items() if kind != "as it was")
 
 # %% ../../../nbs/filters/corrupt/command.ipynb #b0abf55f

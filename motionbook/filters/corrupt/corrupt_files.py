@@ -74,7 +74,7 @@ def corrupt_file(
         three = zip(scenes, again, made, strict=True)
         made = [breaker.as_read(s, a, b, **how) for s, a, b in three]
         told = [breaker.arrays(s, b, mode=mode, seed=seed) for s, b in zip(scenes, made)]
-        atomic_write(labels, npz_bytes(_numbered(told)))
+        atomic_write(labels, npz_bytes(_number_labels(told)))
     return {breaker.unit: breaker.count(made)}
 
 # %% ../../../nbs/filters/corrupt/corrupt_files.ipynb #e3cb064d
@@ -85,7 +85,7 @@ def _refuse_read_only(path: Path, scene: Scene):
         raise bad_file(path, "a format that can be written", f"{kind}, which is only read")
 
 
-def _numbered(each: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def _number_labels(each: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     "The labels of one recording, or of several with a number before each name."
     if len(each) == 1:
         return each[0]

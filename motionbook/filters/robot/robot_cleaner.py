@@ -228,7 +228,7 @@ def mended_parts(
         for a, b in bounds
     ]
     reason = torch.cat([r for _, r, _ in done])
-    new = done[0][0] if whole else _joined(motion, [m for m, _, _ in done])
+    new = done[0][0] if whole else _join_parts(motion, [m for m, _, _ in done])
     sigma = UNSURE * run_lengths(reason > 0).double().sqrt().float() * (reason > 0)
     return new, reason, sigma, _notes(robot, motion, [c for _, _, c in done], reason)
 
@@ -282,7 +282,7 @@ def _frames(motion: Motion, start: int, stop: int) -> Motion:
     )
 
 
-def _joined(motion: Motion, parts: list[Motion]) -> Motion:
+def _join_parts(motion: Motion, parts: list[Motion]) -> Motion:
     "The parts as one motion again."
     join = lambda k: (
         None if getattr(motion, k) is None else torch.cat([getattr(p, k) for p in parts])

@@ -521,7 +521,7 @@ def _usual_mark(table: Table) -> float:
     return max(counts, key=counts.get)
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #cea62a0b
-def _rounded(x: np.ndarray, places: int | None) -> np.ndarray:
+def _round_places(x: np.ndarray, places: int | None) -> np.ndarray:
     x = x.astype(np.float64)
     return x if places is None else np.round(x, places)
 
@@ -535,10 +535,10 @@ def _update_track(values, track: Track, motion: Motion, rows, mark: float, decim
         p = np.ascontiguousarray(motion.confidence.numpy()[rows])
         raw = (values[:, track.likelihood] / track.certain).astype(np.float32)
         put = np.where(was, differs(old_p, p), now & differs(raw, p)) & has
-        _put(values, track.likelihood, put, _rounded(p * track.certain, decimals[1]))
+        _put(values, track.likelihood, put, _round_places(p * track.certain, decimals[1]))
     move = differs(old, new) & now[..., None] | (now & ~was)[..., None]
     move &= values[:, track.at].astype(np.float32).view(np.int32) != new.view(np.int32)
-    _put(values, track.at, move, _rounded(new, decimals[0]))
+    _put(values, track.at, move, _round_places(new, decimals[0]))
     gone = was & ~now
     _put(values, track.at, np.broadcast_to(gone[..., None], new.shape), np.full(new.shape, mark))
     if mark == 0:

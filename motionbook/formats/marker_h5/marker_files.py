@@ -40,7 +40,7 @@ def open_sequences(
     "The dataset of sequences, read where it is indexed; whatever is wrong with the file is a BadFile."
     read_bytes(path, head=8)
     with opened(path, path) as f:
-        yield _checked(_own_features(f, path), path)
+        yield _check_sequences(_own_features(f, path), path)
 
 # %% ../../../nbs/formats/marker_h5/marker_files.ipynb #b593c2a9
 def doubles(
@@ -66,7 +66,7 @@ def _own_features(f, path):
     return d
 
 
-def _checked(d, path):
+def _check_sequences(d, path):
     "The dataset, if it is sequences of numbers that fit in memory."
     if len(d.shape) != 3 or d.dtype.kind != "f":
         want = f"{FEATURES} as real numbers [sequences, frames, columns]"
@@ -130,7 +130,7 @@ def write_marker_h5(
     path, shape = Path(folder) / name, (frames, features)
     with _ready(path.with_name(INFO_NAME)) as put_info:
         atomic_write(path, lambda p: _fill(p, blocks, shape, dtype), lambda p: _check_new(p, info))
-        put_info(_packed(info))
+        put_info(_pack_info(info))
     return path
 
 # %% ../../../nbs/formats/marker_h5/marker_files.ipynb #4165a3bd
@@ -172,7 +172,7 @@ def _check_new(path: Path, info: dict):
             raise ValueError("other sequences")
 
 # %% ../../../nbs/formats/marker_h5/marker_files.ipynb #f96da82d
-def _packed(info: dict) -> bytes:
+def _pack_info(info: dict) -> bytes:
     "infoData.npy as NumPy pickles it: numbers where all subjects are numbers."
     who = np.array(info["subjects"])
     who = who.astype(np.int64) if _all_numbers(who) else who

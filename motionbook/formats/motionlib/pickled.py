@@ -254,7 +254,7 @@ def write_pickle(
     out = exchange_arrays_in(raw, pairs)
     if out is None:
         return pickle.dumps(_rebuilt(file.content, changed), 4)
-    return out if raw is file.data else _packed_again(file.data, out)
+    return out if raw is file.data else _pack_again(file.data, out)
 
 
 def _arrays(content: Any) -> Iterator[tuple[Mapping, str, np.ndarray]]:
@@ -280,7 +280,7 @@ def _rebuilt(content: Any, changed: Mapping[int, Mapping]) -> Any:
     )
 
 
-def _packed_again(packed: bytes, raw: bytes) -> bytes:
+def _pack_again(packed: bytes, raw: bytes) -> bytes:
     "Compressed as the original was."
     how = {b"\x1f\x8b": gzip.compress, b"BZh": bz2.compress, b"\xfd7": lzma.compress}
     return next(

@@ -184,14 +184,14 @@ def robot_file(
     )
     style, bodies, found = settle(stored[longest], style, body, fixed)
     told = (content, notes + said + found, motion, quaternion, fps)
-    return _made(data, stored, which, style, bodies, body, writer, *told)
+    return _make_file(data, stored, which, style, bodies, body, writer, *told)
 
 # %% ../../../nbs/formats/motionlib/robot_file.ipynb #fc31edf9
 def _at_rate(s: Stored, fps: float) -> Stored:
     return replace(s, fps=float(fps), fps_stated=True)
 
 # %% ../../../nbs/formats/motionlib/robot_file.ipynb #5062116a
-def _made(
+def _make_file(
     data, stored, which, style, bodies, robot, writer, content, notes, motion, quaternion, fps
 ) -> RobotFile:
     chosen = tuple(stored[i] for i in which)

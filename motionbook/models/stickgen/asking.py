@@ -134,24 +134,24 @@ def drawn_sample(
         physics=figure_physics(flat, model.fps),
         camera=drawn.camera[k, :n],
         source="stickgen",
-        meta=_drawn_facts(model, n, view, style),
+        meta=_sample_facts(model, n, view, style),
         enhanced_meta=None,
     )
     checked_sample(made, "a drawn motion")
     return made
 
 # %% ../../../nbs/models/stickgen/asking.ipynb #ce92bfc8
-def _drawn_facts(model: StickGenerator, frames: int, view: str | float, style: Tensor | None):
+def _sample_facts(model: StickGenerator, frames: int, view: str | float, style: Tensor | None):
     "What a sample remembers of how it came to be."
     flat = model.config.dims == 2
-    seen = {"name": "picture", "degrees": 0.0} if flat else _told_view(view)
+    seen = {"name": "picture", "degrees": 0.0} if flat else _view_facts(view)
     told = {"fps": model.fps, "source_fps": model.fps, "valid_frames": frames, "view": seen}
     plain = lambda v: None if math.isnan(v) else round(v, 4)
     asked = {} if style is None else {"asked": [plain(v) for v in style.tolist()]}
     return told | {"generated": True} | asked
 
 
-def _told_view(view: str | float) -> dict[str, Any]:
+def _view_facts(view: str | float) -> dict[str, Any]:
     return {
         "name": view if isinstance(view, str) else "azimuth",
         "degrees": view_degrees(view) % 360,

@@ -176,11 +176,11 @@ def stickgen_losses(
     ask = batch.condition()
     ask = drop_some(ask) if model.training else ask
     means, truth = Means(batch.there, batch.people, batch.weight), model.normalise(batch.code)
-    terms = _next_frame_terms if model.net.causal else _denoised_terms
+    terms = _next_frame_terms if model.net.causal else _denoising_terms
     return terms(model, batch, ask, means, truth)
 
 
-def _denoised_terms(model, batch: Batch, ask: Condition, means: Means, truth: Tensor):
+def _denoising_terms(model, batch: Batch, ask: Condition, means: Means, truth: Tensor):
     times = torch.randint(len(model.schedule), (len(truth),), device=truth.device)
     noisy = add_noise(truth, times, model.schedule, torch.randn_like(truth))
     answer = model.net(noisy, times, ask, batch.there)
