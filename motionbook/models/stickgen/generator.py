@@ -293,6 +293,11 @@ class Drawn(NamedTuple):
     camera: Tensor  # [b t 3] as the head says
     there: Tensor  # [b t] bool
 
+    def one(self, k: int, actors: int) -> tuple[Tensor, Tensor, Tensor]:
+        "Joints [t a 16 d], actions [t a] and camera [t 3] of one sample, without what fills it up."
+        n = int(self.there[k].sum())
+        return self.joints[k, :n, :actors], self.actions[k, :n, :actors], self.camera[k, :n]
+
 
 @torch.no_grad()
 def draw(
