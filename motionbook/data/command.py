@@ -7,7 +7,6 @@ __all__ = ['FEATURES_OPTIONS', 'FEATURES']
 
 # %% ../../nbs/data/command.ipynb #66be6503
 from argparse import Namespace
-from pathlib import Path
 
 from ..core.command import FPS, ROBOT, Command, Files, option
 from ..features.names import REPRESENTATIONS, check_representation

@@ -8,7 +8,6 @@ __all__ = ['MIX', 'run_mix', 'say_mix']
 # %% ../../nbs/data/mix_command.ipynb #8095d6b3
 from argparse import Namespace
 from collections.abc import Iterator
-from pathlib import Path
 
 from ..core.command import Command, option
 from ..formats.at_once import plan_output

@@ -16,7 +16,6 @@ from ...core.gaps import fill_straight_lines, list_runs, run_lengths
 from ...core.motion import Motion, Scene
 from motionbook.core.robot import (
     Robot,
-    broken_limits,
     clip_to_motion,
     describe_broken,
     motion_to_clip,

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ...body.people import human_places
 from ...core.files import bad_file
 from ...core.gaps import run_lengths
-from ...core.motion import Motion, Scene
+from ...core.motion import Scene
 from ...core.skeleton import Skeleton
 from ...filters.auto import usual_cleaner
 from motionbook.filters.cleaner import (

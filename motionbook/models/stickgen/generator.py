@@ -19,13 +19,7 @@ from ..diffusion.sampling import sample
 from ..diffusion.schedule import Schedule, add_noise
 from ..layers import restore_model, save_folder
 from .network import Condition, StickGenConfig, StickTransformer
-from motionbook.models.stickgen.poses import (
-    code_to_joints,
-    code_width,
-    joints_to_code,
-    limb_lengths,
-    steady_limbs,
-)
+from .poses import code_to_joints, code_width, limb_lengths, steady_limbs
 
 # %% ../../../nbs/models/stickgen/generator.ipynb #0ccc36c9
 class StickGenerator(nn.Module):
