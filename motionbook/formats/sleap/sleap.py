@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ..kit.loose_points import infer_edges
 
 from ...core.files import bad_file
 from ...core.motion import Scene
 from ...core.skeleton import Skeleton
-from ..dlc.dlc_table import infer_edges
 from motionbook.formats.kit.hdf5 import (
     Cells,
     edit_cells,
