@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-from ...formats.kit.loose_points import infer_edges
 from torch import Tensor
 
 from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton
 from .tracks import bridged, frame_velocity
 from ..representation import Layout
+from ...formats.kit.loose_points import infer_edges
 
 # %% ../../../nbs/features/points/dlc_features.ipynb #99a2a25e
 REFERENCES = tuple("shoulder spine hip neck center centre pelvis torso".split())  # first wins

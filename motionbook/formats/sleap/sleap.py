@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ..kit.loose_points import infer_edges
 
 from ...core.files import bad_file
 from ...core.motion import Scene
@@ -31,6 +30,7 @@ from motionbook.formats.kit.hdf5 import (
     text_of,
     words_of,
 )
+from ..kit.loose_points import infer_edges
 from ..original import Change, Original, Part, file_functions, finite_points
 
 # %% ../../../nbs/formats/sleap/sleap.ipynb #e705a735
