@@ -286,6 +286,28 @@ def test_export_a_robots_file(g1, real_data, tmp_path):
     assert source.read_bytes() == before
 
 
+def test_bodies_that_differ_in_end_sites_are_one_library(real_data, tmp_path):
+    "Bandai-Namco gives some clips tips of hands and feet; a network reads files of both kinds."
+    from motionbook.cli import main
+
+    names = ("dataset-1_walk_normal_002.bvh", "dataset-1_kick_normal_001.bvh")
+    files = [real_data / "bvh" / "samples" / n for n in names]
+    alone = [load_library([f]) for f in files]
+    assert len(alone[0].joints) == 63 and len(alone[1].joints) == 48
+    lib = load_library(files)
+    assert lib.joints == alone[0].joints and load_library(files[::-1]).joints == lib.joints
+    truth = load_library(files[1:], joints=lib.joints).clips[0].clip
+    assert truth.dof[:, [n not in alone[1].joints for n in lib.joints]].abs().max() > 0.01
+    small = VQVAETraining(network=dict(preset="tiny"), steps=1, batch_size=2, draws=4, window=32)
+    train_on_library(lib, tmp_path / "run", small)
+    words = lambda *w: [str(x) for x in w]
+    assert main(words("evaluate", "vqvae", tmp_path / "run", *files)) == 0
+    for k, f in enumerate(files):
+        out = tmp_path / f"back{k}.bvh"
+        assert main(words("export", f, "-o", out, "--checkpoint", tmp_path / "run")) == 0
+        assert len(load_library([out]).clips[0].frames) == len(alone[k].clips[0].frames)
+
+
 def wrong_file(what, folder):
     "A file of robot motion with one thing wrong."
     rows = np.load(trajectory(folder / "motion.npy"))
