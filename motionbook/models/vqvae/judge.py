@@ -193,7 +193,8 @@ def evaluate_vqvae(
 ) -> dict[str, Any]:  # with "lines" for people
     "What a trained network is worth on recordings."
     model = load_vqvae(folder)
-    lib = load_library(paths, model.config.fps, robot=robot_to_read(model.about))
+    told = dict(robot=robot_to_read(model.about), joints=model.about.get("joints"))
+    lib = load_library(paths, model.config.fps, **told)
     found = judge_library(model, lib)
     seen = {str(n) for n in model.about.get("trained_on", ())} & {c.name for c in lib.clips}
     return found | {"trained_on": sorted(seen), "lines": figure_lines(found, sorted(seen))}
