@@ -292,7 +292,7 @@ class Drawn(NamedTuple):
         n = int(self.there[k].sum())
         return self.joints[k, :n, :actors], self.actions[k, :n, :actors], self.camera[k, :n]
 
-
+# %% ../../../nbs/models/stickgen/generator.ipynb #2d4692d3
 @torch.no_grad()
 def draw(
     model: StickGenerator,
