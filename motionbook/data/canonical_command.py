@@ -107,7 +107,7 @@ CONVERT_OPTIONS = (
 CONVERT = Command(
     "convert",
     "turn a dataset into canonical samples for training",
-    "motionbook convert auto AMASS/ --out data/motions_processed/amass --workers 2",
+    "motionbook convert auto AMASS/ --out data/motions_processed/amass",
     CONVERT_OPTIONS,
     run_convert,
     say_convert,

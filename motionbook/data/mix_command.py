@@ -46,7 +46,7 @@ def say_mix(made: dict) -> Iterator[str]:
 MIX = Command(
     "mix",
     "put training files together, choose among their samples, or change their form",
-    "motionbook mix amass/train_data.pt aist/train_data.pt --out train_store --where split=train",
+    "motionbook mix amass.pt aist.pt --out train_store --where split=train",
     (
         option("paths", role="input", nargs="+", help="training files, stores, tables, or folders of convert"),
         option("-o", "--out", role="output", help="a .pt file, a folder for a store of shards, or a .parquet table (default: NAME.mixed.pt)"),

@@ -59,7 +59,7 @@ def run_setup(args: Namespace) -> dict:
 SETUP = Command(
     "setup",
     "make a folder of tracked animals ready for training: index, labels, features, sides, statistics",
-    "motionbook setup dlc recordings/ --out dlc_ready --likelihood-threshold 0.6 --fps 30",
+    "motionbook setup dlc recordings/ --out dlc_ready --fps 30",
     (
         option("name", help="the files' format: dlc, lightning_pose, sleap, npz, ..."),
         option("src", role="input", help="a folder of recordings, or one recording"),
