@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CONVERT_OPTIONS', 'CONVERT', 'DOCTOR', 'EXPORT', 'given_dataset', 'given_view', 'given_frames', 'given_workers',
-           'plan_convert', 'run_convert', 'say_convert', 'run_doctor', 'plan_export', 'run_export', 'say_export']
+           'run_convert', 'say_convert', 'run_doctor', 'plan_export', 'run_export', 'say_export']
 
 # %% ../../nbs/data/canonical_command.ipynb #502fb32a
 from argparse import ArgumentTypeError, Namespace
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..core.command import COUNT, FPS, Command, Files, number, option
 from ..core.registry import unknown_name
-from ..formats.at_once import files_beside, name_beside
+from ..formats.at_once import files_beside, name_beside, plan_output
 
 # %% ../../nbs/data/canonical_command.ipynb #ebbbed22
 def given_dataset(name: str) -> str | None:
@@ -47,12 +47,6 @@ def given_workers(word: str) -> int | str:
     return int(word)
 
 # %% ../../nbs/data/canonical_command.ipynb #c1b105c1
-def plan_convert(args: Namespace) -> Files:
-    "A folder for the samples, where none is named."
-    args.out = args.out or str(name_beside(args.src, "canonical", ""))
-    return Files()
-
-
 def run_convert(args: Namespace) -> dict:
     "A dataset as canonical.pt."
     from motionbook.data.canonical import CanonicalOptions, convert_dataset
@@ -122,7 +116,7 @@ CONVERT = Command(
     CONVERT_OPTIONS,
     run_convert,
     say_convert,
-    plan_convert,
+    plan_output("src", "canonical", ""),
 )
 
 # %% ../../nbs/data/canonical_command.ipynb #0231a41d

@@ -7,7 +7,6 @@ __all__ = ['FEATURES_OPTIONS', 'FEATURES']
 
 # %% ../../nbs/data/command.ipynb #4310c1db
 from argparse import Namespace
-from pathlib import Path
 
 from ..core.command import COUNT, FPS, ROBOT, WORKERS, Command, Files, option
 from ..features.names import REPRESENTATIONS, check_representation

@@ -225,14 +225,14 @@ def learn_noise(
     )
     z, known = z[start : start + LEARN_FRAMES], known[start : start + LEARN_FRAMES]
     log_s, e2, n = _innovations(z, known, f, q)
-    r = np.maximum(e2 / np.maximum(n * c, 1), _tiny(z, known))
+    r = np.maximum(e2 / np.maximum(n * c, 1), _tiny(z))
     cost = log_s * c + n * c * np.log(r)
     cost = cost + cost.mean(1, keepdims=True)
     best = cost.argmin(0)
     return RATIOS[best], r[best, np.arange(j)]
 
 # %% ../../../nbs/filters/fill/kalman.ipynb #96a8c3e2
-def _tiny(z, known):
+def _tiny(z):
     "The least measurement variance that float32 data can have."
     return np.maximum((np.abs(z).max(axis=(0, 2)) * 1e-7) ** 2, 1e-20)
 
