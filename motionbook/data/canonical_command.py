@@ -11,7 +11,7 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..core.command import FPS, Command, Files, option
+from ..core.command import FPS, READING, Command, Files, option, reading_options
 from ..core.registry import unknown_name
 from ..formats.at_once import files_beside, name_beside
 
@@ -163,8 +163,10 @@ def run_export(args: Namespace) -> dict:
     from motionbook.formats.registry import find_format, read, write
 
     many = find_format(src).many
-    options = {"seq": args.seq} if many else ({} if args.fps is None else {"fps": args.fps})
-    scene = read(src, **options)
+    told = reading_options(args) | ({} if args.motion is None else {"motion": args.motion})
+    scene = read(src, **({"seq": args.seq} if many else told))
+    if args.motion is not None:  # a file of its own, not the library again
+        scene = scene.replace(meta={k: v for k, v in scene.meta.items() if k != "original"})
     if out.suffix.lower() == ".motion":
         scene = _as_figure(scene, given_view(args.view))
     return {"out": str(write(scene, out)), "frames": len(scene), "actors": len(scene.actors)}
@@ -221,7 +223,10 @@ EXPORT = Command(
         option(
             "--seq", type=int, default=0, help="which sample of a file that holds many (default: 0)"
         ),
-        FPS,
+        option(
+            "--motion", metavar="NAME", help="which motion of a robot's library that holds many"
+        ),
+        *READING,
     ),
     run_export,
     say_export,
