@@ -163,7 +163,6 @@ SHARED_WITH = {  # a module outside `formats` that knows a family's name -> the 
     "cleanup/frames.py": ("dlc", "writes labels for DeepLabCut, which is what it is for"),
     "converters/marker_root.py": ("marker_h5", "is that dataset's converter"),
     "features/points/dlc_dataframe.py": ("dlc", "takes DeepLabCut's own table"),
-    "features/points/dlc_features.py": ("dlc", "draws the edges that DeepLabCut's names tell of"),
     "features/points/keypoints.py": ("mediapipe", "tells MediaPipe's kinds of coordinates apart"),
     "features/points/markers.py": ("marker_h5", "is the representation of that dataset"),
 }

@@ -43,7 +43,7 @@ from motionbook.schema.enrich import (
     temporal_metadata,
 )
 from ..schema.metadata import EnhancedSampleMetadata, move_frames
-from ..schema.sample import checked_sample, fit_frames, make_sample, write_samples
+from ..schema.sample import fit_frames, make_sample, write_samples
 from ..schema.stick import is_picture, project, segment_lengths, stick_joints
 from ..schema.validate import DataValidator
 

@@ -107,9 +107,7 @@ def _cycle(t: Tensor, gait: Gait, phase: float) -> Tensor:
     return (t / gait.period + phase)[:, None] + torch.tensor([0.0, 0.5], dtype=torch.float64)
 
 
-def _places(
-    cycle: Tensor, t: Tensor, gait: Gait, path: Course, height: float
-) -> tuple[Tensor, Tensor]:
+def _places(cycle: Tensor, t: Tensor, gait: Gait, path: Course) -> tuple[Tensor, Tensor]:
     "x, z [t 2 2] and yaw [t 2] of the place that belongs to whole cycle numbers."
     now = (t / gait.period)[:, None] - cycle
     when = lambda k: path((k + gait.stance / 2 + now) * gait.period)
@@ -161,7 +159,7 @@ def footsteps(
     cycle = _cycle(t, gait, phase)
     s = cycle - cycle.floor()
     w = ((s - gait.stance) / (1 - gait.stance)).clamp(0, 1)
-    here, there = _places(cycle, t, gait, path, height)
+    here, there = _places(cycle, t, gait, path)
     move = ease(w)
     yaw = here[..., 2] + move * (there[..., 2] - here[..., 2])
     pitch = _foot_pitch(s, gait)

@@ -21,8 +21,9 @@ from ...core.command import Files, check_apart, lies_in
 from ...core.files import atomic_write, bad_file
 from ...core.landing import landing
 from ...core.motion import Scene
+from .command import LABELS
 from .corrupt_bodies import breaker_for, check_how
-from ...formats.at_once import BESIDE, WRITTEN, ending, files_beside
+from ...formats.at_once import BESIDE, WRITTEN, ending, files_beside, name_after
 from ...formats.registry import format_named, read_all, write, write_all
 
 # %% ../../../nbs/filters/corrupt/corrupt_files.ipynb #99abacf7
@@ -30,7 +31,7 @@ def labels_path(
     out: str | Path,  # a broken recording
 ) -> Path:
     "Where the labels of a broken recording lie."
-    return Path(out).with_name(Path(out).name + ".labels.npz")
+    return name_after(out, LABELS)
 
 # %% ../../../nbs/filters/corrupt/corrupt_files.ipynb #a0a5c719
 def file_seed(

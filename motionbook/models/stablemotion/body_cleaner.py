@@ -43,7 +43,7 @@ from motionbook.filters.cleaner import (
 from ...filters.fill.classical import gap_distance
 from ...filters.fill.coupled import coupled
 from ...filters.fill.mixed import mixed
-from ...filters.settings import AS_USUAL, CleanSettings
+from ...filters.settings import CleanSettings
 from ...filters.takes import cut_motion
 from .answers import soft_share
 from motionbook.models.stablemotion.body_answers import (

@@ -29,7 +29,6 @@ from motionbook.models.stickgen.poses import (
 )
 from ...schema.actions import ActionType, action_index, infer_action
 from ...schema.enrich import describe_emotion, known_joints, motion_style, posture_valence
-from ...schema.sample import make_sample
 from ...schema.stick import figure_physics, following_camera
 from ...training.feed import seed_from
 
