@@ -11,7 +11,6 @@ __all__ = ['PLACES', 'TURNS', 'JOINTS', 'RATES', 'ASSUMED', 'AGREES', 'is_motion
 import bz2
 import copy
 import gzip
-import io
 import lzma
 import os
 import pickle
@@ -24,7 +23,6 @@ import numpy as np
 import torch
 
 from ...core.files import bad_file
-from ...core.motion import Scene
 from ...core.robot import robot_fk
 from ...core.robot_clip import RobotClip, quaternion_to_rotvec
 from ...core.tensors import inflated, load_tensors

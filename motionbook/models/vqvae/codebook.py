@@ -86,10 +86,10 @@ def draw_rows(
         rows = torch.cat([x[picked], x[again] + noise])
     else:
         rows = x[picked]
-    return _mixed_over_processes(rows)
+    return _mix_processes(rows)
 
 
-def _mixed_over_processes(rows: Tensor) -> Tensor:
+def _mix_processes(rows: Tensor) -> Tensor:
     "Row i from process i mod w."
     if (w := processes()) == 1:
         return rows

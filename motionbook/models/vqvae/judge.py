@@ -104,7 +104,7 @@ def judge_clips(
     for c in lib.clips:
         clip = resample_clip(c.clip, model.config.fps)
         if model.quantiser is None:
-            made, bits, codes, outside = _uncoded(model, clip), float("nan"), None, 0.0
+            made, bits, codes, outside = _skip_codes(model, clip), float("nan"), None, 0.0
         else:
             coded = encode_clip(model, clip)
             d = decode_clip(model, coded)
@@ -115,7 +115,7 @@ def judge_clips(
     return rows
 
 
-def _uncoded(model: MotionVQVAE, clip: RobotClip) -> RobotClip:
+def _skip_codes(model: MotionVQVAE, clip: RobotClip) -> RobotClip:
     "Through a network without a quantiser."
     from motionbook.features.dof.dof_vectors import decode_dof, start_of
 
