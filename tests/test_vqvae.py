@@ -176,16 +176,16 @@ def test_restarts_are_random_and_last():
 PROCESS = textwrap.dedent("""
     import sys, torch, torch.distributed as dist
     from motionbook.models.vqvae.codebook import Codebook
-    from motionbook.models.vqvae.grids import Grid
+    from motionbook.models.vqvae.grids import Grid, Narrow
     rank, place = int(sys.argv[1]), sys.argv[2]
     dist.init_process_group("gloo", init_method=f"file://{place}/meet", rank=rank, world_size=2)
     torch.manual_seed(5)
-    book, grid = Codebook(16, 3).train(), Grid((4, 3), 3).train()
+    book, grid, narrow = Codebook(16, 3).train(), Grid((4, 3), 3).train(), Narrow(16, 3, 2).train()
     for step in range(6):
         torch.manual_seed(100 * step + rank)
         x = torch.randn(40, 3) + 3 * rank
-        book(x); grid(x)
-    torch.save([book.state_dict(), grid.tally], f"{place}/{rank}.pt")
+        book(x); grid(x); narrow(x)
+    torch.save([book.state_dict(), grid.tally, narrow.state_dict()], f"{place}/{rank}.pt")
     dist.destroy_process_group()
 """)
 
@@ -199,8 +199,9 @@ def test_two_processes_have_one_codebook(tmp_path):
     for p in both:
         _, err = p.communicate(timeout=240)
         assert p.returncode == 0, err.decode()[-2000:]
-    (a, tally_a), (b, tally_b) = (torch.load(tmp_path / f"{r}.pt") for r in (0, 1))
+    (a, tally_a, c), (b, tally_b, d) = (torch.load(tmp_path / f"{r}.pt") for r in (0, 1))
     assert all(torch.equal(a[k], b[k]) for k in a) and torch.equal(tally_a, tally_b)
+    assert all(torch.equal(c[k], d[k]) for k in c)
     assert int(a["tally"].sum()) == 2 * 6 * 40
     assert a["entries"][:, 0].min() < 1 and a["entries"][:, 0].max() > 2  # from both batches
 

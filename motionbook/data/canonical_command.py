@@ -11,7 +11,16 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..core.command import COUNT, FPS, Command, Files, number, option
+from motionbook.core.command import (
+    COUNT,
+    FPS,
+    READING,
+    Command,
+    Files,
+    number,
+    option,
+    reading_options,
+)
 from ..core.registry import unknown_name
 from ..formats.at_once import files_beside, name_beside, plan_output
 
@@ -162,12 +171,14 @@ def run_export(args: Namespace) -> dict:
     from motionbook.formats.registry import find_format, read, write
 
     many = find_format(src).many
-    options = {"seq": args.seq} if many else ({} if args.fps is None else {"fps": args.fps})
     if args.seq and not many:
         raise ValueError(
             f"--seq: expected 0 for {src.name}, which is one recording, got {args.seq}"
         )
-    scene = read(src, **options)
+    told = reading_options(args) | ({} if args.motion is None else {"motion": args.motion})
+    scene = read(src, **({"seq": args.seq} if many else told))
+    if args.motion is not None:  # a file of its own, not the library again
+        scene = scene.replace(meta={k: v for k, v in scene.meta.items() if k != "original"})
     if out.suffix.lower() == ".motion":
         scene = _as_figure(scene, given_view(args.view))
     return {"out": str(write(scene, out)), "frames": len(scene), "actors": len(scene.actors)}
@@ -227,7 +238,10 @@ EXPORT = Command(
             default=0,
             help="which sample of a file that holds many (default: 0)",
         ),
-        FPS,
+        option(
+            "--motion", metavar="NAME", help="which motion of a robot's library that holds many"
+        ),
+        *READING,
     ),
     run_export,
     say_export,

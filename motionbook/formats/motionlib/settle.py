@@ -15,7 +15,13 @@ import numpy as np
 import torch
 
 from ...core.robot import Placed, Robot, broken_limits, joint_orders, level_order, robot_fk
-from .stored import Stored, Style, check_quaternions, numbers_to_clip
+from motionbook.formats.motionlib.stored import (
+    QUATERNIONS,
+    Stored,
+    Style,
+    check_quaternions,
+    numbers_to_clip,
+)
 
 # %% ../../../nbs/formats/motionlib/settle.ipynb #c072c0ce
 FITS = 0.02  # metres by which bodies may be off
@@ -164,7 +170,7 @@ def settle(
     fixed: frozenset[str] = frozenset(),  # what the user said: "quaternion", "order"
 ) -> tuple[Style, tuple[int, ...], tuple[str, ...]]:  # the style, the bodies' order, notes
     "How a motion is to be read."
-    if style.quaternion != "euler":
+    if style.quaternion in QUATERNIONS:
         check_quaternions(motion.numbers.root_rot, motion.name)
     few = thinned(motion)
     if motion.joints:
@@ -180,8 +186,8 @@ def settle(
 def _other_styles(style: Style, robot: Robot, fixed: frozenset[str]) -> list[Style]:
     "The given style first, then those with another order of something."
     turns = [style.quaternion]
-    if style.quaternion != "euler" and "quaternion" not in fixed:
-        turns += [q for q in ("xyzw", "wxyz") if q != style.quaternion]
+    if style.quaternion in QUATERNIONS and "quaternion" not in fixed:
+        turns += [q for q in QUATERNIONS if q != style.quaternion]
     orders = [style.order]
     if "order" not in fixed:
         ways = [None, tuple(joint_orders(robot)["breadth-first"])]

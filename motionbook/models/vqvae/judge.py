@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SCHEMES', 'USE', 'VQVAE', 'compare_clips', 'at_home', 'motion_bits', 'judge_clips', 'used_codes', 'judge_library',
-           'scheme_config', 'evaluate_vqvae', 'figure_lines', 'export_vqvae']
+           'shown_codes', 'scheme_config', 'evaluate_vqvae', 'figure_lines', 'export_vqvae']
 
 # %% ../../../nbs/models/vqvae/judge.ipynb #5004e14f
 from collections.abc import Sequence
@@ -158,6 +158,22 @@ def judge_library(
     rate = sum(r["bits"] for r in rows) / sum(r["seconds"] for r in rows)
     found = {"clips": len(rows), "bits_per_second": rate} | {k: mean(k) for k in numbers}
     return found | used_codes(model, rows)
+
+# %% ../../../nbs/models/vqvae/judge.ipynb #b9cde6cf
+def shown_codes(
+    families: Sequence[Tensor],  # [n] codes of each family of clips
+    tokens: int,  # how many are drawn
+    draws: int = 100,
+    seed: int = 0,
+) -> float:
+    "How many different codes so many tokens show, whole families drawn at random; the mean of the draws."
+    g, found = torch.Generator().manual_seed(seed), 0
+    tokens = min(tokens, sum(map(len, families)))
+    for _ in range(draws):
+        order = torch.randperm(len(families), generator=g).tolist()
+        drawn = torch.cat([families[i] for i in order])[:tokens]
+        found += len(drawn.unique())
+    return found / draws
 
 # %% ../../../nbs/models/vqvae/judge.ipynb #a667758e
 SCHEMES: dict[str, dict[str, Any]] = {
