@@ -701,3 +701,12 @@ def test_a_rest_pose_before_the_movement_is_said(tmp_path):
     assert scene.meta["rest_frame"] == 0 and "left alone" in scene.meta["notes"][-1]
     path.write_text(SMALL)
     assert "rest_frame" not in motionbook.read(path).meta
+
+
+def test_a_frame_time_in_milliseconds_is_said(tmp_path):
+    path = tmp_path / "walk.bvh"
+    motionbook.write(Scene((person("walk", 1.0, fps=30.0, seed=0),)), path)
+    text = re.sub(r"Frame Time:.*", "Frame Time: 33.33", path.read_text())
+    path.write_text(text)
+    scene = motionbook.read(path)
+    assert any("milliseconds, write 0.03333" in n for n in scene.meta["notes"])

@@ -140,6 +140,14 @@ def _up(file: BvhText, tree: Sequence[int], values: np.ndarray, places: np.ndarr
     sure = has_legs or infer_up(plain, posed.numpy()) == found
     return found, () if sure else ("nothing tells which way is up: y is assumed",)
 
+# %% ../../../nbs/formats/bvh/bvh.ipynb #e379e549
+def _slow(file: BvhText) -> tuple[str, ...]:
+    "A note where the frame time looks like milliseconds."
+    if file.fps >= 1:
+        return ()
+    seconds = f"a Frame Time of {1 / file.fps:g} s is {file.fps:.2g} frames a second"
+    return (f"{seconds}: if it means milliseconds, write {0.001 / file.fps:g}",)
+
 # %% ../../../nbs/formats/bvh/bvh.ipynb #8617a45b
 def parse(
     data: bytes,  # the file
@@ -162,7 +170,7 @@ def parse(
     return Bvh(
         data=data, fps=file.fps, units=next((u for u, (s, _) in UNITS.items() if s == scale), f"{scale:g} m"),
         up=up, options={"scale": scale, "up": up}, meta={"scale": scale}, file=file, scale=scale, adds=adds,
-        trees=tuple(map(tuple, trees)), names=tuple(names), notes=assumed,
+        trees=tuple(map(tuple, trees)), names=tuple(names), notes=(*assumed, *_slow(file)),
         skeletons=tuple(_skeleton(file, t, p, scale, up) for t, p in zip(trees, places)),
     )  # fmt: skip
 
