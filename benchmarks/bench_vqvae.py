@@ -3,10 +3,10 @@
 python benchmarks/bench_vqvae.py quantiser                      # a step beside vector-quantize-pytorch
 python benchmarks/bench_vqvae.py speed                          # encoding and decoding against real time, published sizes
 python benchmarks/bench_vqvae.py robots DATA --folds 10 --steps 150 --schemes "ema_reset 512" blocks
-python benchmarks/bench_vqvae.py bodies DATA --steps 300 --codes 1024
+python benchmarks/bench_vqvae.py bodies DATA MORE --steps 300 --codes 1024 --share 0.34
 python benchmarks/bench_vqvae.py rates DATA --folds 2           # errors over bits per second
 
-DATA of `robots` and `rates` is a folder of robot motions (ASAP's G1 pickles), of `bodies` a folder of BVH files.
+DATA of `robots` and `rates` is a folder of robot motions (ASAP's G1 pickles), of `bodies` folders of BVH files.
 Folds are made by motion name, levels of one motion together. At equal bits: the form blocks gets as many as the
 scheme it is compared with spends on the same held-out clips, its last, partly filled token included.
 """
@@ -25,6 +25,7 @@ from motionbook.models.vqvae.judge import (
     judge_clips,
     judge_library,
     scheme_config,
+    shown_codes,
     used_codes,
 )
 from motionbook.models.vqvae.losses import LOSS_WEIGHTS, vqvae_loss
@@ -157,7 +158,7 @@ def interval(pairs, seed=0, draws=2000):
 
 def robots(a):
     "Errors on held-out motions, all schemes trained for the same steps."
-    lib = load_library([a.data])
+    lib = load_library(a.data)
     folds = make_folds(lib, a.folds)[: a.only or None]
     reference, rows = a.schemes[0], {s: [] for s in a.schemes}
     summary = {s: [] for s in a.schemes}
@@ -211,7 +212,7 @@ def robots(a):
 
 def rates(a):
     "Errors over bits per second, the form blocks without training beside the published scheme."
-    lib = load_library([a.data])
+    lib = load_library(a.data)
     for bits in a.bits:
         rows = []
         for out in make_folds(lib, a.folds)[: a.only or None]:
@@ -228,23 +229,31 @@ def rates(a):
 
 
 def bodies(a):
-    "How many codes are in use on held-out clips of people."
-    lib = load_library([a.data])
-    split = library_split(lib, a.share)
+    "How many codes are in use on held-out clips of people, and how many their frames can show."
+    lib = load_library(a.data)
+    split = library_split(lib, a.share, a.seed)
     train, held = lib.take(split.train.tolist()), lib.take(split.valid.tolist())
-    c = scheme_config("ema_reset 512", a.preset, nb_code=a.codes)
-    SCHEMES["asked"] = dict(quantiser="ema_reset", nb_code=a.codes)
-    model = trained("asked", train, held, a)
-    rows = judge_clips(model, held)
-    used = used_codes(model, rows)
     print(
-        f"{len(train)} clips to train on, {len(held)} held out with {used['tokens']} tokens of {c.stride} frames"
+        f"{len(train)} clips to train on, {len(held)} held out, no family and no copy on both sides"
     )
-    print(
-        f"{used['codes_used']} of {a.codes} codes in use on them, perplexity {used['perplexity'][0]:.0f}; at most {min(a.codes, used['tokens'])} could be, "
-        f"{a.codes * (1 - (1 - 1 / a.codes) ** used['tokens']):.0f} would be where all are as likely"
-    )
-    print(f"{sum(r['degrees'] for r in rows) / len(rows):.2f}° off")
+    for form, mu in zip(a.forms, a.decays):
+        SCHEMES["asked"] = dict(quantiser=form, nb_code=a.codes, mu=mu)
+        start = time.process_time()
+        model = trained("asked", train, held, a)
+        seen = [(motion_family(c.name), encode(model, c.frames)[:, 0]) for c in train.clips]
+        families = [torch.cat([x for f, x in seen if f == g]) for g in sorted({f for f, _ in seen})]
+        rows = judge_clips(model, held)
+        used = used_codes(model, rows)
+        known = torch.cat(families).bincount(minlength=a.codes)
+        n, possible = used["tokens"], shown_codes(families, used["tokens"])
+        print(
+            f"{form}, decay {mu:g}, {a.steps} steps, {time.process_time() - start:.0f} s: {sum(r['degrees'] for r in rows) / len(rows):.2f}° off\n"
+            f"  training clips: {int((known > 0).sum())} of {a.codes} codes in use on {int(known.sum())} tokens\n"
+            f"  held-out clips: {used['codes_used']} in use on {n} tokens, perplexity {used['perplexity'][0]:.0f}\n"
+            f"  {n} tokens of training clips, whole families drawn, show {possible:.0f}: {100 * used['codes_used'] / possible:.1f} % of that\n"
+            f"  {n} independent tokens, every code as likely, would show {a.codes * (1 - (1 - 1 / a.codes) ** n):.0f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
@@ -252,7 +261,7 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("what", choices=("quantiser", "speed", "robots", "bodies", "rates"))
-    p.add_argument("data", nargs="?", help="a folder of recordings")
+    p.add_argument("data", nargs="*", help="folders of recordings")
     p.add_argument("--folds", type=int, default=10)
     p.add_argument("--only", type=int, default=0, help="only so many of the folds")
     p.add_argument("--steps", type=int, default=150)
@@ -270,6 +279,9 @@ if __name__ == "__main__":
         help="do not train the form blocks: PCA and its levels alone",
     )
     p.add_argument("--codes", type=int, default=1024)
+    p.add_argument("--forms", nargs="*", default=["ema_reset", "narrow"], help="of `bodies`")
+    p.add_argument("--decays", type=float, nargs="*", default=[0.99, 0.9], help="of their averages")
+    p.add_argument("--seed", type=int, default=1, help="of the bodies' split")
     p.add_argument("--share", type=float, default=0.1, help="of the bodies' clips to hold out")
     p.add_argument("--bits", type=float, nargs="*", default=[20, 34, 67.5, 135, 200, 400])
     p.add_argument("--frames", type=int, default=9000)

@@ -5,7 +5,8 @@ python benchmarks/clean_speed.py [--share 1.0] [--only dlc|bvh|c3d] [--json FILE
 Three files are made: DeepLabCut's table of 216,000 frames x 8 points x 2 animals (an hour at 60 fps), a BVH of 36,000
 frames x 57 joints and a C3D of 36,000 frames x 50 markers, each with jumps and gaps; `--share 0.1` makes them a tenth
 as long. Every way runs in a process of its own with one thread, reads the file, repairs it and writes a file. CPU
-seconds and peak memory are those of the process, start and imports included; `ratio` is to `motionbook clean`.
+seconds and peak memory are those of the process, start and imports included; `ratio` is to `motionbook clean`. The
+files are made by processes too: the system counts the memory of the one that starts a process as the started one's.
 The peers: DeepLabCut's `filterpredictions` (scipy's median filter over five frames) written with pandas, and a threshold
 with linear interpolation as movement does it. They exist for the table only: nobody filters a C3D in these ways.
 """
@@ -93,6 +94,11 @@ FILES = {
 }
 
 
+def make_file(kind: str, frames: int, path: Path):
+    "Write the file of a kind, its faults included."
+    write(corrupt(FILES[kind][1](frames), FAULTS[kind], 0).scene, path)
+
+
 def cost(words: list[str]) -> tuple[float, float]:
     "CPU seconds and peak memory [GB] of a process; RuntimeError with its last words where it fails."
     env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -122,22 +128,28 @@ def main():
     p.add_argument("--share", type=float, default=1.0, help="of the lengths named above")
     p.add_argument("--only", choices=tuple(FILES))
     p.add_argument("--json", type=Path)
+    p.add_argument("--make", nargs=3, metavar=("KIND", "FRAMES", "PATH"), help="make one file only")
     a = p.parse_args()
+    if a.make:
+        return make_file(a.make[0], int(a.make[1]), Path(a.make[2]))
     rows = []
     print(f"{'file':10} {'frames':>8} {'way':20} {'CPU s':>8} {'GB':>6} {'ratio':>6}")
     with tempfile.TemporaryDirectory() as folder:
-        for kind, (name, make, frames) in FILES.items():
+        for kind, (name, _, frames) in FILES.items():
             if a.only not in (None, kind):
                 continue
             n, path = round(a.share * frames), Path(folder) / name
-            write(corrupt(make(n), FAULTS[kind], 0).scene, path)
+            subprocess.run(
+                [sys.executable, __file__, "--make", kind, str(n), str(path)], check=True
+            )
             first = None
             for way, words in ways(kind, path, path.with_stem("out")).items():
                 seconds, memory = cost(words)
                 first = first or seconds
                 rows.append(dict(file=name, frames=n, way=way, cpu=seconds, gb=memory))
                 print(
-                    f"{name:10} {n:8,} {way:20} {seconds:8.1f} {memory:6.2f} {seconds / first:6.2f}"
+                    f"{name:10} {n:8,} {way:20} {seconds:8.1f} {memory:6.2f} {seconds / first:6.2f}",
+                    flush=True,
                 )
     if a.json:
         a.json.write_text(json.dumps(rows, indent=1))

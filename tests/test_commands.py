@@ -8,6 +8,8 @@ import sys
 import pytest
 from world import ALL, example, make_world, run
 
+from motionbook.models.registry import RECIPES
+
 HOWS = ("same", "relative", "absolute", "link", "hard link", "folder's link")
 
 
@@ -53,8 +55,23 @@ def test_help_shows_the_example(name):
     assert ALL[name].example in run(name, "--help")[1]
 
 
+@pytest.mark.parametrize("words", [(), *((n,) for n in ALL if " " not in n), ("train", "vae")])
+def test_help_fits_a_terminal(words, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, told, _ = run(*words, "--help")
+    assert code == 0 and max(map(len, told.splitlines())) <= 80
+    assert len(told.splitlines()) < (200 if "vae" in words else 70)
+
+
+def test_help_of_train_lists_the_recipes_and_the_settings_of_the_one_that_is_named():
+    plain, vae = run("train", "--help")[1], run("train", "vae", "--help")[1]
+    assert "--d-z" in vae and "settings of vae" in vae
+    assert "--d-z" not in plain and "--hidden" not in plain
+    assert all(f"\n                        {name}: " in plain for name in RECIPES)
+
+
 DEFAULTS = {"corrupt": "recordings.broken/m0.csv", "setup": "recordings.ready/index.jsonl", "convert": "AMASS.canonical/canonical.pt",
-            "embed": "data/motions_processed/amass/canonical.embedded.pt", "mix": "amass/train_data.mixed.pt", "export": "walk.side.motion"}  # fmt: skip
+            "embed": "canonical.embedded.pt", "mix": "amass.mixed.pt", "export": "walk.side.motion"}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", DEFAULTS)

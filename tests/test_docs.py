@@ -69,6 +69,36 @@ def test_classes_are_shown_as_classes(monkeypatch):
         assert classed(shown.format(name)) == shown.format(name)
 
 
+def test_signatures_show_fields_and_plain_types(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    from proc import fielded, named_fields, placeless
+
+    fields = named_fields("""
+class Found(NamedTuple):
+    "What was found."
+
+    reason: Tensor  # [t j] why
+    note: str = (
+        "none"
+    )
+
+
+class Cleaner(Protocol):
+    def clean(self): ...
+""")
+    bare = "class {}(\n    *args, **kwargs\n):"
+    shown = 'class Found(\n    reason: Tensor, # [t j] why\n    note: str = ( "none" ),\n):'
+    assert fielded(bare.format("Found"), fields) == shown
+    assert fielded(bare.format("Cleaner"), fields) == "class Cleaner:"
+    assert fielded(bare.format("Other"), fields) == bare.format("Other")
+    signature = "```python\ndef f(\n    m:motionbook.core.motion.Motion, g:collections.abc.Callable[[__main__.Found], int]\n):\n```"
+    plain = "```python\ndef f(\n    m:Motion, g:Callable[[Found], int]\n):\n```"
+    assert (
+        placeless("`motionbook.core.motion.Motion` " + signature)
+        == "`motionbook.core.motion.Motion` " + plain
+    )
+
+
 def test_every_notebook_has_a_page(site):
     want = {
         p.relative_to(ROOT / "nbs").with_suffix(".html") for p in (ROOT / "nbs").rglob("*.ipynb")

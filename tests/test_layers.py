@@ -163,7 +163,6 @@ SHARED_WITH = {  # a module outside `formats` that knows a family's name -> the 
     "cleanup/frames.py": ("dlc", "writes labels for DeepLabCut, which is what it is for"),
     "converters/marker_root.py": ("marker_h5", "is that dataset's converter"),
     "features/points/dlc_dataframe.py": ("dlc", "takes DeepLabCut's own table"),
-    "features/points/dlc_features.py": ("dlc", "draws the edges that DeepLabCut's names tell of"),
     "features/points/keypoints.py": ("mediapipe", "tells MediaPipe's kinds of coordinates apart"),
     "features/points/markers.py": ("marker_h5", "is the representation of that dataset"),
 }
@@ -190,3 +189,10 @@ def test_no_page_has_the_name_of_the_standard_library():
     "`import inspect` in a notebook's folder must not find a page of ours."
     ours = {p.stem for p in MODULES} | {q.name for p in MODULES for q in p.parents}
     assert ours & sys.stdlib_module_names <= {"numbers"}  # the habits in which files print them
+
+
+def test_every_name_of_a_module_is_known_in_it():
+    "A page's other cells may import what its exported cells forgot to."
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", "--quiet"]
+    done = subprocess.run([*ruff, ROOT / "motionbook"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout

@@ -203,7 +203,7 @@ class Runs:
         ({"a": entry(), "b": entry(dof_pos=WALK.dof.numpy()[:, :20])}, "23 joints in 'a' and 20 in 'b'"),
         ({"a": entry(), "b": entry(fps=60)}, "one frame rate, got 30 and 60"),
         ({"a": {"root_pos": 1, "root_rot": Runs()}}, "nothing in it was run"),
-        ({"loop_mode": 0, "fps": 30, "frames": [[0.0] * 29] * 9}, "a clip of MimicKit's; save fps, root_pos"),
+        ({"loop_mode": 0, "fps": 30, "frames": [[0.0] * 29, [0.0] * 28]}, "frames \\[t, 6 \\+ n\\] of place"),
     ),
 )  # fmt: skip
 def test_a_wrong_pickle_is_one_error(tmp_path, capsys, content, why):
@@ -212,6 +212,42 @@ def test_a_wrong_pickle_is_one_error(tmp_path, capsys, content, why):
     with pytest.raises(BadFile, match=why) as err:
         read(path)
     assert "\n" not in str(err.value) and "ran" not in capsys.readouterr().out
+
+
+def test_mimickits_table_is_read_and_mended(tmp_path):
+    "Place, rotation vector and joints in one list of lists."
+    from scipy.spatial.transform import Rotation
+
+    turn = Rotation.from_quat(WALK.root_rot.numpy()).as_rotvec()
+    rows = np.concatenate([WALK.root_pos.numpy(), turn, WALK.dof.numpy()], 1)
+    path = tmp_path / "walk.pkl"
+    path.write_bytes(pickle.dumps({"loop_mode": 0, "fps": 30, "frames": rows.tolist()}))
+    scene = read(path)
+    (clip,) = scene.meta["clips"]
+    assert (clip.dof - WALK.dof).abs().max() < 1e-6 and clip.fps == 30
+    assert (clip.root_rot * WALK.root_rot).sum(-1).abs().min() > 0.999999
+    assert write(scene, tmp_path / "same.pkl").read_bytes() == path.read_bytes()
+    dof = clip.dof.clone()
+    dof[20, 3] += 0.2
+    new = scene.replace(actors=(clip_to_motion(G1_23DOF, clip.replace(dof=dof)),))
+    found = pickle.loads(write(new, tmp_path / "new.pkl").read_bytes())
+    assert np.argwhere(np.array(found["frames"]) != rows).tolist() == [[20, 9]]
+    assert main(["export", str(path), "-o", str(tmp_path / "walk.npz")]) == 0
+    assert (read(tmp_path / "walk.npz").meta["clips"][0].dof - WALK.dof).abs().max() < 1e-5
+
+
+def test_one_motion_of_a_library_becomes_a_file(tmp_path, capsys):
+    path = tmp_path / "library.pkl"
+    joblib.dump({"a": entry(), "b": entry(dof_pos=0.5 * WALK.dof.numpy())}, path)
+    assert main(["export", str(path), "-o", str(tmp_path / "b.csv")]) == 2
+    assert "--motion NAME" in capsys.readouterr().err
+    for end in (".csv", ".npz", ".pkl"):
+        out = tmp_path / f"b{end}"
+        assert main(["export", str(path), "-o", str(out), "--motion", "b"]) == 0
+        (clip,) = read(out).meta["clips"]
+        assert (clip.dof - 0.5 * WALK.dof).abs().max() < 1e-5
+    assert main(["export", str(path), "-o", str(tmp_path / "c.csv"), "--motion", "c"]) == 2
+    assert not (tmp_path / "c.csv").exists()
 
 
 def test_a_library_takes_motions_of_several_rates(tmp_path):

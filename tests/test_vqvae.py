@@ -176,16 +176,16 @@ def test_restarts_are_random_and_last():
 PROCESS = textwrap.dedent("""
     import sys, torch, torch.distributed as dist
     from motionbook.models.vqvae.codebook import Codebook
-    from motionbook.models.vqvae.grids import Grid
+    from motionbook.models.vqvae.grids import Grid, Narrow
     rank, place = int(sys.argv[1]), sys.argv[2]
     dist.init_process_group("gloo", init_method=f"file://{place}/meet", rank=rank, world_size=2)
     torch.manual_seed(5)
-    book, grid = Codebook(16, 3).train(), Grid((4, 3), 3).train()
+    book, grid, narrow = Codebook(16, 3).train(), Grid((4, 3), 3).train(), Narrow(16, 3, 2).train()
     for step in range(6):
         torch.manual_seed(100 * step + rank)
         x = torch.randn(40, 3) + 3 * rank
-        book(x); grid(x)
-    torch.save([book.state_dict(), grid.tally], f"{place}/{rank}.pt")
+        book(x); grid(x); narrow(x)
+    torch.save([book.state_dict(), grid.tally, narrow.state_dict()], f"{place}/{rank}.pt")
     dist.destroy_process_group()
 """)
 
@@ -199,8 +199,9 @@ def test_two_processes_have_one_codebook(tmp_path):
     for p in both:
         _, err = p.communicate(timeout=240)
         assert p.returncode == 0, err.decode()[-2000:]
-    (a, tally_a), (b, tally_b) = (torch.load(tmp_path / f"{r}.pt") for r in (0, 1))
+    (a, tally_a, c), (b, tally_b, d) = (torch.load(tmp_path / f"{r}.pt") for r in (0, 1))
     assert all(torch.equal(a[k], b[k]) for k in a) and torch.equal(tally_a, tally_b)
+    assert all(torch.equal(c[k], d[k]) for k in c)
     assert int(a["tally"].sum()) == 2 * 6 * 40
     assert a["entries"][:, 0].min() < 1 and a["entries"][:, 0].max() > 2  # from both batches
 
@@ -284,6 +285,28 @@ def test_export_a_robots_file(g1, real_data, tmp_path):
         again = load_library([tmp_path / ("back_" + out)])
         assert len(again.clips[0].frames) == len(load_library([source]).clips[0].frames)
     assert source.read_bytes() == before
+
+
+def test_bodies_that_differ_in_end_sites_are_one_library(real_data, tmp_path):
+    "Bandai-Namco gives some clips tips of hands and feet; a network reads files of both kinds."
+    from motionbook.cli import main
+
+    names = ("dataset-1_walk_normal_002.bvh", "dataset-1_kick_normal_001.bvh")
+    files = [real_data / "bvh" / "samples" / n for n in names]
+    alone = [load_library([f]) for f in files]
+    assert len(alone[0].joints) == 63 and len(alone[1].joints) == 48
+    lib = load_library(files)
+    assert lib.joints == alone[0].joints and load_library(files[::-1]).joints == lib.joints
+    truth = load_library(files[1:], joints=lib.joints).clips[0].clip
+    assert truth.dof[:, [n not in alone[1].joints for n in lib.joints]].abs().max() > 0.01
+    small = VQVAETraining(network=dict(preset="tiny"), steps=1, batch_size=2, draws=4, window=32)
+    train_on_library(lib, tmp_path / "run", small)
+    words = lambda *w: [str(x) for x in w]
+    assert main(words("evaluate", "vqvae", tmp_path / "run", *files)) == 0
+    for k, f in enumerate(files):
+        out = tmp_path / f"back{k}.bvh"
+        assert main(words("export", f, "-o", out, "--checkpoint", tmp_path / "run")) == 0
+        assert len(load_library([out]).clips[0].frames) == len(alone[k].clips[0].frames)
 
 
 def wrong_file(what, folder):

@@ -67,7 +67,7 @@ def make_world(box: Path) -> Path:
         (box / "canonical.pt").write_bytes((place / "canonical.pt").read_bytes())
         assert run("convert", "auto", "HumanML3D", "--out", "sides")[0] == 0
         for name in ("amass", "aist"):
-            line = ("embed", "sides", "--out", f"{name}/train_data.pt", "--encoder", "hash")
+            line = ("embed", "sides", "--out", f"{name}.pt", "--encoder", "hash")
             assert run(*line)[0] == 0
     finally:
         os.chdir(before)

@@ -122,10 +122,10 @@ def read_model(
             if not isinstance(content, dict):
                 raise bad_file(path, "a body model with named arrays", type(content).__name__)
             found = {str(k): (lambda v=v: dense(v)) for k, v in content.items()}
-        return _wanted(found, keys, path)
+        return _pick_arrays(found, keys, path)
 
 
-def _wanted(found: dict, keys: tuple[str, ...] | None, path) -> dict[str, np.ndarray]:
+def _pick_arrays(found: dict, keys: tuple[str, ...] | None, path) -> dict[str, np.ndarray]:
     "The arrays that are asked for; among all, those that are no arrays are left out."
     if keys is None:
         out = {}
@@ -146,7 +146,7 @@ def _wanted(found: dict, keys: tuple[str, ...] | None, path) -> dict[str, np.nda
     return {k: found[k]() for k in keys}
 
 # %% ../../nbs/body/files.ipynb #f6883ef5
-def _checked(m: dict[str, np.ndarray], path) -> str:
+def _model_kind(m: dict[str, np.ndarray], path) -> str:
     "The kind of a model whose arrays fit together."
     for k, x in m.items():
         if x.dtype.kind not in "fiu" or (x.dtype.kind == "f" and not np.isfinite(x).all()):
@@ -191,7 +191,7 @@ def shape_columns(
 @functools.lru_cache(maxsize=16)
 def _load(path: str, stamp: tuple[int, int], gender: str) -> BodyModel:
     m = read_model(path)
-    kind = _checked(m, path)
+    kind = _model_kind(m, path)
     regress = torch.from_numpy(np.ascontiguousarray(m["J_regressor"], np.float64))
     dirs = np.asarray(m["shapedirs"], np.float64)[
         ..., : shape_columns(kind, m["shapedirs"].shape[-1])
@@ -216,7 +216,9 @@ def load_body(
         path = found
     read_bytes(path, head=1)
     info = os.stat(path)
-    return _load(str(path), (info.st_mtime_ns, info.st_size), _named(Path(path))[1] or "neutral")
+    return _load(
+        str(path), (info.st_mtime_ns, info.st_size), _kind_and_gender(Path(path))[1] or "neutral"
+    )
 
 
 _FIX = "download it from the model's own site, or leave the model out to use an approximate body"
@@ -241,7 +243,7 @@ def _gender_of(text: str) -> str:
     )
 
 
-def _named(path: Path) -> tuple[str, str]:
+def _kind_and_gender(path: Path) -> tuple[str, str]:
     "Kind and gender that a path speaks of, the file's own name first; empty where it does not."
     parts = [p.lower() for p in reversed(path.parts[-3:])]
     kind, gender = (next(filter(None, map(f, parts)), "") for f in (_kind_of, _gender_of))
@@ -258,7 +260,7 @@ def find_body(
     files = sorted(
         p for p in Path(folder).rglob("*") if p.suffix.lower() in (".npz", ".pkl") and p.is_file()
     )
-    fits = [(p, _named(p)) for p in files]
+    fits = [(p, _kind_and_gender(p)) for p in files]
     rank = {gender: 0, "neutral": 1}
     fits = [(rank.get(g, 2), p.suffix != ".npz", p) for p, (k, g) in fits if k == kind]
     return min(fits)[2] if fits else None

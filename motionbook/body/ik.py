@@ -35,7 +35,7 @@ def _lengths(positions: Tensor, rest: Tensor) -> Tensor:
     return torch.where(known, seen, usual * (seen[known] / usual[known]).median())
 
 
-def _scaled(offsets: Tensor, lengths: Tensor) -> Tensor:
+def _scale_offsets(offsets: Tensor, lengths: Tensor) -> Tensor:
     "Offsets [22 3] with the given lengths and their own directions."
     return torch.cat(
         [
@@ -53,7 +53,7 @@ def clip_offsets(
     "Rest offsets for a clip: bone directions of the rest pose, bone lengths and fans of the clip."
     rest = approximate_body().template[:22] if rest is None else rest.double()
     lengths = _lengths(positions.double(), rest)
-    offsets = _scaled(rest_offsets(rest, SMPL22.parents), lengths)
+    offsets = _scale_offsets(rest_offsets(rest, SMPL22.parents), lengths)
     solved = ik(positions.double(), SMPL22, offsets=offsets, iterations=0)
     world = global_rotations(solved.rotations, SMPL22.parents)
     seen = local_offsets(positions.double(), world, SMPL22.parents).nanmedian(0).values
@@ -63,7 +63,7 @@ def clip_offsets(
         & (up >= 0)
         & seen.isfinite().all(-1)
     )
-    return _scaled(torch.where(fan[:, None], seen, offsets), lengths)
+    return _scale_offsets(torch.where(fan[:, None], seen, offsets), lengths)
 
 # %% ../../nbs/body/ik.ipynb #2f2a488b
 class SmplFit(NamedTuple):
@@ -90,7 +90,7 @@ def fit_smpl22(
     rotations: Tensor | None = None,  # [t 22 3 3] a first guess, the source of twist
 ) -> SmplFit:
     "SMPL rotations of a recording that has positions only."
-    x = _checked(positions)
+    x = _check_positions(positions)
     offsets = clip_offsets(x) if rest is None else rest_offsets(rest.double()[:22], SMPL22.parents)
     guess = None if rotations is None else rotations.double()
     found = ik(x.double(), SMPL22, guess, offsets=offsets)
@@ -111,7 +111,7 @@ def smpl22_rotations(
     return fit_smpl22(positions, rest)[:2]
 
 # %% ../../nbs/body/ik.ipynb #2e76bea6
-def _checked(positions: Tensor) -> Tensor:
+def _check_positions(positions: Tensor) -> Tensor:
     "Positions of 22 joints, with something known in each frame."
     x = torch.as_tensor(positions)
     if x.ndim != 3 or x.shape[1:] != (22, 3) or not len(x):

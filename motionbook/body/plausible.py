@@ -124,7 +124,7 @@ def _mostly_against(a: np.ndarray, b: Sequence[np.ndarray]) -> np.ndarray:
     return (cos.mean(1) < -0.2) & ((cos < 0).mean(1) > 0.7)
 
 
-def _exchanged(body: Body, where: str, bad: np.ndarray, why: str):
+def _refuse_exchange(body: Body, where: str, bad: np.ndarray, why: str):
     if bad.any():
         raise ValueError(
             f"{body.name}left and right are exchanged{where}{in_clip(bad)}: {why}; exchange the joints, "
@@ -137,10 +137,10 @@ def _check_sides(body: Body):
     if body.has("hips", "trunk", "feet"):
         ahead = cross(body.way("hips"), body.way("trunk"))
         bad = _mostly_against(body.way("feet"), ahead)
-        _exchanged(body, "", bad, "the toes point backwards")
+        _refuse_exchange(body, "", bad, "the toes point backwards")
     if body.has("hips", "shoulders"):
         bad = _mostly_against(body.way("hips"), body.way("shoulders"))
-        _exchanged(body, " above the hips", bad, "the shoulders cross the hips")
+        _refuse_exchange(body, " above the hips", bad, "the shoulders cross the hips")
 
 
 def _check_limbs(body: Body):
@@ -154,7 +154,7 @@ def _check_limbs(body: Body):
     if bad.any():
         joint, _ = body.probe.bones[twins[0, bad.any(0).argmax()]]
         where = f" from {body.skeleton.joints[joint]!r} on"
-        _exchanged(body, where, bad.any(1), "the bones to it are not rigid, or too long")
+        _refuse_exchange(body, where, bad.any(1), "the bones to it are not rigid, or too long")
 
 # %% ../../nbs/body/plausible.ipynb #7714a65e
 def check_body(

@@ -112,7 +112,7 @@ def body_joints(
     )[0]
 
 # %% ../../nbs/body/smpl.ipynb #fe60e170
-def _padded(x, columns: int):
+def _pad_shape(x, columns: int):
     "Shape directions with zeros behind, so that smplx takes all of them."
     return (
         np.concatenate([x, np.zeros((*x.shape[:2], columns - x.shape[-1]))], -1)
@@ -131,8 +131,8 @@ def _model_arrays(body: BodyModel) -> tuple[dict, int]:
         )
     arrays = read_model(body.source, None)
     dirs, most = arrays["shapedirs"], shape_columns(body.kind, arrays["shapedirs"].shape[-1])
-    wide = [_padded(dirs[..., :most], 300)] + (
-        [_padded(dirs[..., most:], 100)] if body.kind == "smplx" else []
+    wide = [_pad_shape(dirs[..., :most], 300)] + (
+        [_pad_shape(dirs[..., most:], 100)] if body.kind == "smplx" else []
     )
     return {k: x for k, x in arrays.items() if not x.dtype.hasobject} | {
         "shapedirs": np.concatenate(wide, -1)

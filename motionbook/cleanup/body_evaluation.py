@@ -166,10 +166,12 @@ def evaluation_lines(
     for family, rows in table.items():
         yield f"{family:<{width}}" + "".join(f"{h:>14}" for h in SHOWN.values())
         for name, row in rows.items():
-            yield f"  {name:<{width - 2}}" + "".join(f"{_told(row.get(k, nan)):>14}" for k in SHOWN)
+            yield f"  {name:<{width - 2}}" + "".join(
+                f"{_three_digits(row.get(k, nan)):>14}" for k in SHOWN
+            )
 
 
-def _told(x: float) -> str:
+def _three_digits(x: float) -> str:
     "A number of three digits."
     return "–" if not isfinite(x) else f"{x:.2f}" if abs(x) < 10 else f"{x:,.0f}"
 

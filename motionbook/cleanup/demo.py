@@ -97,7 +97,7 @@ def score_methods(
     names: tuple[str, ...] | None = None,  # methods; None = all that fit
 ) -> dict[str, float]:  # method -> mean error on the broken points, metres or pixels
     "Every method's error on the points that were broken."
-    masks = [_broken(a.positions, b.positions) for a, b in zip(truth.actors, broken.actors)]
+    masks = [_broken_points(a.positions, b.positions) for a, b in zip(truth.actors, broken.actors)]
     shared, scores = {}, {}
     for method in names or ("auto", *methods(broken)):
         cleaner = make_cleaner(method)
@@ -110,7 +110,7 @@ def score_methods(
     return scores
 
 # %% ../../nbs/cleanup/demo.ipynb #ad536796
-def _broken(truth, broken):
+def _broken_points(truth, broken):
     "[t j] bool: the point differs or is gone."
     return ~(truth == broken).all(-1) & truth.isfinite().all(-1)
 
@@ -211,9 +211,10 @@ def has_screen() -> bool:
 
 def right_points_moved(truth: Scene, broken: Scene, fixed: Scene) -> str:
     "The share of the points that nobody broke and that differ now."
-    good = [~_broken(t.positions, b.positions) for t, b in zip(truth.actors, broken.actors)]
+    good = [~_broken_points(t.positions, b.positions) for t, b in zip(truth.actors, broken.actors)]
     off = [
-        _broken(b.positions, f.positions) & g for b, f, g in zip(broken.actors, fixed.actors, good)
+        _broken_points(b.positions, f.positions) & g
+        for b, f, g in zip(broken.actors, fixed.actors, good)
     ]
     return say_percent(sum(int(x.sum()) for x in off), sum(int(g.sum()) for g in good))
 

@@ -10,14 +10,14 @@ import re
 from pathlib import Path
 
 from ..core.command import Files, lies_in, same_file
-from ..formats.at_once import files_beside
+from ..formats.at_once import files_beside, name_after
 
 # %% ../../nbs/cleanup/outputs.ipynb #7130c218
 def corrections_path(
     out: str | Path,  # a repaired recording
 ) -> Path:
     "Where the corrections table of an output lies."
-    return Path(out).with_name(Path(out).name + ".corrections.csv")
+    return name_after(out, ".corrections.csv")
 
 
 def page_path(
@@ -25,9 +25,7 @@ def page_path(
     what: str = "",  # one word; "" = the report on its repair
 ) -> Path:
     "Where the page about a recording lies."
-    return Path(out).with_name(
-        f"{Path(out).name}.{what}.html" if what else f"{Path(out).name}.html"
-    )
+    return name_after(out, f".{what}.html" if what else ".html")
 
 # %% ../../nbs/cleanup/outputs.ipynb #ae73945a
 def clean_files(

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from .corrections import AXES
-from .repairs import PLAIN, Repair, list_repairs
+from .repairs import PLAIN, Repair
 from ..filters.cleaner import REASONS, Cleaned
 
 # %% ../../nbs/cleanup/report_pictures.ipynb #573b2e47

@@ -64,7 +64,7 @@ def good_points(
     return good if conf is None else good & ~low_points(conf, motion.observed, likelihood_threshold)
 
 # %% ../../nbs/cleanup/track_evaluation.ipynb #cebe97a8
-def _exchanged(x: Tensor, y: Tensor, near: float) -> Tensor:
+def _find_exchanges(x: Tensor, y: Tensor, near: float) -> Tensor:
     "[t n] bool: the point lies where another one of its frame was."
     moved = changed_points(x, y) & y.isfinite().all(-1)
     at, found = moved.nonzero(), [moved.new_zeros(0)]
@@ -77,7 +77,7 @@ def _exchanged(x: Tensor, y: Tensor, near: float) -> Tensor:
 
 def _put_right(x: Tensor, y: Tensor, near: float) -> Tensor:
     "[t n] bool: exchanged, and the steps at both ends of the exchange are shorter on the whole."
-    swapped = _exchanged(x, y, near)
+    swapped = _find_exchanges(x, y, near)
     edge = swapped[1:] != swapped[:-1]
     step = lambda p: p.diff(dim=0).norm(dim=-1)
     gain = (step(x) - step(y)).nan_to_num().where(edge, 0.0).sum(0)

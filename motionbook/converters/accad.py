@@ -16,7 +16,7 @@ import torch
 from .base import Item, Source, files_below
 from .body_checks import check_people
 from .labels import Labels
-from .marker_joints import ESTIMATED, MARKED, in_sight, marked_motion
+from .marker_joints import ESTIMATED, in_sight, marked_motion
 from ..core.axes import to_y_up
 from ..core.files import bad_file, read_bytes, reading
 from ..core.motion import Motion, Scene

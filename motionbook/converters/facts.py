@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from motionbook.converters.base import (
+    SEQUENCES,
     SOURCES,
     files_below,
     find_source,
@@ -121,7 +122,7 @@ def _recordings_table(rows: list[dict]):
 def dataset_table(
     root: str | os.PathLike,  # a dataset's folder, a folder of recordings, or a recording
     by: Sequence[str] | None = None,  # marker datasets: what makes a row; None = all there is
-    most: int | None = 2000,  # marker datasets: sequences to look at in each; None = all
+    most: int | None = SEQUENCES,  # marker datasets: sequences to look at in each; None = all
     **options,  # what the readers take, such as fps
 ) -> Any:  # a pandas.DataFrame; what does not apply has no column
     "What is in a dataset: shares are between 0 and 1, heights in metres."
@@ -132,7 +133,7 @@ def dataset_table(
 # %% ../../nbs/converters/facts.ipynb #d44dd2df
 def dataset_facts(
     root: str | os.PathLike,  # as in `dataset_table`
-    most: int | None = 2000,  # marker datasets: sequences to look at in each; None = all
+    most: int | None = SEQUENCES,  # marker datasets: sequences to look at in each; None = all
     **options,  # what the readers take, such as fps
 ) -> dict[str, Any]:
     "What is in a dataset, ready for printing or JSON: one entry for each dataset or recording."

@@ -75,12 +75,14 @@ def annotated(
     try:
         seconds = float(entry["duration"])
         said = ((str(a["text"]), float(a["start"]), float(a["end"])) for a in entry["annotations"])
-        return seconds, tuple(_told(text, a, b, seconds) for text, a, b in said if text.strip())
+        return seconds, tuple(
+            _make_sentence(text, a, b, seconds) for text, a, b in said if text.strip()
+        )
     except (KeyError, TypeError, ValueError) as err:
         raise bad_file(table, "duration, text, start and end", str(err), path.stem) from None
 
 
-def _told(text: str, start: float, stop: float, seconds: float) -> Sentence:
+def _make_sentence(text: str, start: float, stop: float, seconds: float) -> Sentence:
     whole = start <= 0.0 and stop >= seconds - 0.5 / KIT_FPS
     return Sentence(text.strip(), "", *(0.0, 0.0) if whole else (start, stop))
 

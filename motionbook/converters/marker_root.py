@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import Figures, Item, Source, plain_number, said_percent
+from .base import SEQUENCES, Figures, Item, Source, plain_number, said_percent
 from ..core.motion import Scene
 from ..core.size import bone_variation
 from motionbook.formats.marker_h5.marker_h5 import (
@@ -48,7 +48,7 @@ def _is_root(root: Path) -> bool:
 # %% ../../nbs/converters/marker_root.ipynb #468a2fb3
 def sequence_figures(
     data: MarkerDataset,
-    most: int | None = 2000,  # sequences to look at; None = all
+    most: int | None = SEQUENCES,  # sequences to look at; None = all
 ) -> dict[str, np.ndarray]:  # each [n], NaN where a sequence was not looked at
     "Share of missing points, bone-length variation and height of each sequence."
     names = ("missing", "bone_variation", "height")
@@ -114,9 +114,9 @@ def _marker_table(index: Sequence[MarkerDataset], by: Sequence[str], most: int |
 # %% ../../nbs/converters/marker_root.ipynb #7b47f263
 def _aggregates(keys: list[str]) -> dict[str, tuple[str, Any]]:
     "What is said of a group, beside what it is grouped by."
-    names = {k: (k, _said) for k in ("dataset", "scale") if k not in keys}
+    names = {k: (k, _join_values) for k in ("dataset", "scale") if k not in keys}
     people = {} if "subject" in keys else {"subjects": ("subject", "nunique")}
-    same = {k: (k, "first" if "dataset" in keys else _said) for k in _SAME}
+    same = {k: (k, "first" if "dataset" in keys else _join_values) for k in _SAME}
     means = {k: (k, "mean") for k in ("missing", "bone_variation", "height")}
     return (
         names
@@ -128,7 +128,7 @@ def _aggregates(keys: list[str]) -> dict[str, tuple[str, Any]]:
     )
 
 
-def _said(values) -> str:
+def _join_values(values) -> str:
     "All values of a group, each once."
     return ", ".join(
         f"{v:g}" if isinstance(v, float) else str(v) for v in sorted(set(values.dropna()))
@@ -138,7 +138,7 @@ def _said(values) -> str:
 def marker_table(
     root: str | os.PathLike,  # a root of marker datasets, or one of them
     by: Sequence[str] | None = None,  # what makes a row, of dataset, subject and scale; None = all
-    most: int | None = 2000,  # sequences to look at in each; None = all
+    most: int | None = SEQUENCES,  # sequences to look at in each; None = all
     **options,  # what `marker_index` takes
 ) -> Any:  # a pandas.DataFrame; what does not apply has no column
     "Who is in the datasets of a root, how complete and how rigid."
@@ -147,7 +147,7 @@ def marker_table(
 # %% ../../nbs/converters/marker_root.ipynb #8576bf0d
 def marker_facts(
     root: str | os.PathLike,  # a root of marker datasets, or one of them
-    most: int | None = 2000,  # sequences to look at in each; None = all
+    most: int | None = SEQUENCES,  # sequences to look at in each; None = all
     **options,  # what `marker_index` takes
 ) -> list[dict[str, Any]]:
     "What each dataset of a root holds."

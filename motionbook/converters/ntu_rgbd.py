@@ -225,7 +225,7 @@ def ntu_scene(
 LISTS = "*missing*skeleton*.txt"
 
 
-def _listed(path: Path) -> str:
+def _find_list(path: Path) -> str:
     'The list of missing skeletons that names a file; "" where none does.'
     for folder in (path.parent, path.parent.parent):
         for p in sorted(folder.glob(LISTS)):
@@ -244,7 +244,7 @@ def load_ntu_rgbd(
 ) -> Scene:  # metres, y up, 30 fps
     "A clip with the people in it, its class, its sentence, and who recorded it."
     file = Path(path)
-    if listed := _listed(file):
+    if listed := _find_list(file):
         raise Implausible(f"{file.name}: expected a sound skeleton, got a name on {listed}", path)
     told = ntu_name(file.name)
     scene = check_people(ntu_scene(read_bodies(file), told, path), path)

@@ -67,13 +67,13 @@ def side_votes(
     "How often bodies do what their sentences say of left and right."
     counts = {"hands": [0, 0], "turns": [0, 0]}
     for scene in clips:
-        for kind, side, found in _asked(scene):
+        for kind, side, found in _votes(scene):
             if found is not None:
                 counts[kind][side != found] += 1
     return Votes(*(tuple(v) for v in counts.values()))
 
 # %% ../../nbs/converters/sides.ipynb #3333e074
-def _asked(scene: Scene):
+def _votes(scene: Scene):
     "Kind of vote, the side that is named, and the side that is seen."
     if len(scene.actors) != 1:
         return

@@ -136,7 +136,7 @@ def load_style100(
     does, action = MOVEMENTS[move]
     about = style_table(file.parent, "Dataset_List.csv").get("Description", "")
     facts = {"style": style, "movement": move, "cut": [start, stop], "about": about}
-    text = f"a person {does} in the style {_spaced(style)}" + (f": {about}" if about else "")
+    text = f"a person {does} in the style {_split_words(style)}" + (f": {about}" if about else "")
     actors = tuple(_cut_actor(with_usual_root(m), start, stop) for m in scene.actors)
     notes = [] if cut else ["no cut in Frame_Cuts.csv: the whole file"]
     tops = {s.joints[s.parents.index(-1)] for s in (m.skeleton for m in scene.actors)}
@@ -146,7 +146,7 @@ def load_style100(
     return scene.replace(actors=actors, text=(text,), meta={**scene.meta, **meta})
 
 # %% ../../nbs/converters/style100.ipynb #0b2f67e8
-def _spaced(name: str) -> str:
+def _split_words(name: str) -> str:
     "WildArms as wild arms."
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
 

@@ -116,7 +116,7 @@ def npz_with(
             info = zipfile.ZipInfo(old.filename, old.date_time)
             for k in ("compress_type", "external_attr", "create_system"):
                 setattr(info, k, getattr(old, k))
-            z.writestr(info, _refilled(npy, new[key]) if key in new else npy)
+            z.writestr(info, _refill_npy(npy, new[key]) if key in new else npy)
     return out.getvalue()
 
 # %% ../../nbs/core/archives.ipynb #c6fbd752
@@ -160,7 +160,7 @@ SMALL = 2**28  # bytes that any archive may unpack to
 MOST = 100  # times its own size that a larger one may
 
 
-def _refilled(npy: bytes, x: np.ndarray) -> bytes:
+def _refill_npy(npy: bytes, x: np.ndarray) -> bytes:
     "The same .npy with other numbers."
     old = parse_npy(npy)
     rows = "F" if old.flags.f_contiguous and not old.flags.c_contiguous else "C"
@@ -183,7 +183,7 @@ def _zip(path, data: bytes) -> Iterator[zipfile.ZipFile]:
 def _member(z: zipfile.ZipFile, info: zipfile.ZipInfo, path) -> bytes:
     "One entry's bytes, never more than it declares."
     try:
-        data = b"".join(_inflated(z, info))
+        data = b"".join(_unpack_entry(z, info))
     except Exception as err:  # wrong checksum, unknown compression, a password
         raise bad_file(
             path, "a readable archive", f"{type(err).__name__}: {err}", f"entry {info.filename!r}"
@@ -229,7 +229,7 @@ def _lzma(head: bytes):
     return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters)
 
 
-def _packed(z: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[Any, Any]:
+def _open_packed(z: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[Any, Any]:
     "The archive at the entry's packed bytes, and what unpacks them; None where they are not packed."
     z.open(info).close()  # zipfile's own checks: a name that agrees, no password
     f = z.fp
@@ -247,9 +247,9 @@ def _packed(z: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[Any, Any]:
     return f, how[kind]()
 
 # %% ../../nbs/core/archives.ipynb #5a8fc135
-def _inflated(z: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+def _unpack_entry(z: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
     "An entry's bytes in pieces; more or fewer than it declares, or other ones, are an error."
-    (f, unpack), left, size, check = _packed(z, info), info.compress_size, 0, 0
+    (f, unpack), left, size, check = _open_packed(z, info), info.compress_size, 0, 0
     while size <= info.file_size:
         data = b""
         if unpack is None or getattr(unpack, "needs_input", True):
@@ -316,11 +316,13 @@ def _zip_entries(z: zipfile.ZipFile) -> Iterator[Entry]:
             i.filename,
             "folder" if i.is_dir() and kind == "file" else kind,
             i.file_size,
-            lambda i=i: _inflated(z, i),
+            lambda i=i: _unpack_entry(z, i),
         )
 
 # %% ../../nbs/core/archives.ipynb #4496476b
-def _listed(path, entries: Iterator[Entry], limit: int) -> list[tuple[tuple[str, ...], Entry]]:
+def _list_entries(
+    path, entries: Iterator[Entry], limit: int
+) -> list[tuple[tuple[str, ...], Entry]]:
     "All entries, vetted, while the sum of their sizes stays below the limit."
     found, size = [], 0
     for e in entries:
@@ -348,7 +350,7 @@ def extract_archive(
         is_zip = zipfile.is_zipfile(path)
         opened = zipfile.ZipFile(path) if is_zip else tarfile.open(path)
         with opened as a, _workspace(folder) as work:
-            entries = _listed(path, (_zip_entries if is_zip else _tar_entries)(a), limit)
+            entries = _list_entries(path, (_zip_entries if is_zip else _tar_entries)(a), limit)
             files = [
                 (parts, open_)
                 for parts, (name, kind, _, open_) in entries
@@ -356,7 +358,7 @@ def extract_archive(
             ]
             for parts, open_ in files:
                 _copy(open_, work.joinpath(*parts))
-            return [_placed(path, work, folder, parts) for parts, _ in files]
+            return [_place_file(path, work, folder, parts) for parts, _ in files]
     except BadFile:
         raise
     except OSError as err:
@@ -387,7 +389,7 @@ def _copy(open_: Callable, to: Path):
         target.writelines(open_())
 
 
-def _placed(path, work: Path, folder: Path, parts: tuple[str, ...]) -> Path:
+def _place_file(path, work: Path, folder: Path, parts: tuple[str, ...]) -> Path:
     "Move one file from the workspace to its place."
     target = folder.joinpath(*parts)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ def to_y_up(
     if points.shape[-1] == 2:
         return points
     order, sign = AXES[up]
-    return _signed(points[..., list(order)], sign)
+    return _apply_signs(points[..., list(order)], sign)
 
 
 def from_y_up(
@@ -46,7 +46,7 @@ def from_y_up(
         return points
     order, sign = AXES[up]
     back = [order.index(k) for k in range(3)]
-    return _signed(points[..., back], [sign[k] for k in back])
+    return _apply_signs(points[..., back], [sign[k] for k in back])
 
 
 def y_up_matrix(
@@ -57,7 +57,7 @@ def y_up_matrix(
     return to_y_up(torch.eye(3, dtype=dtype), up).T.contiguous()
 
 # %% ../../nbs/core/axes.ipynb #f1dc1bd7
-def _signed(points, sign: Sequence[int]):
+def _apply_signs(points, sign: Sequence[int]):
     "Coordinates with their signs; booleans have none."
     if points.dtype in (bool, torch.bool):
         return points

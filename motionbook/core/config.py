@@ -152,7 +152,7 @@ def sorted_into_parts(
         part, _ = flat_fields(model).get(name, ("", None))
         if isinstance(value, BaseModel):
             value = value.model_dump(exclude_unset=True)
-        out = _merged(out, {part: {name: value}} if part else {name: value})
+        out = _merge(out, {part: {name: value}} if part else {name: value})
     return out
 
 # %% ../../nbs/core/config.ipynb #3eb5ca72
@@ -191,38 +191,38 @@ def load_config(
 ) -> Model:
     "A configuration: overrides win over the environment, that over the file, that over the defaults."
     layers = {
-        "overrides": _nested(overrides or {}),
+        "overrides": _nest(overrides or {}),
         "environment": _environment(model, env_prefix) if env_prefix else {},
         "file": _section(path, section) if path is not None else {},
     }
     merged: dict[str, Any] = {}
     for values in reversed(layers.values()):
-        merged = _merged(merged, values)
+        merged = _merge(merged, values)
     try:
         return model.model_validate(merged)
     except ValidationError as err:
         raise ValueError(
-            "; ".join(_explained(e, model, layers, path, env_prefix) for e in err.errors())
+            "; ".join(_explain_error(e, model, layers, path, env_prefix) for e in err.errors())
         ) from None
 
 # %% ../../nbs/core/config.ipynb #5512919d
-def _merged(low: Mapping, high: Mapping) -> dict:
+def _merge(low: Mapping, high: Mapping) -> dict:
     "`high` over `low`, mapping by mapping."
     out = dict(low)
     for k, v in high.items():
         out[k] = (
-            _merged(out[k], v) if isinstance(v, Mapping) and isinstance(out.get(k), Mapping) else v
+            _merge(out[k], v) if isinstance(v, Mapping) and isinstance(out.get(k), Mapping) else v
         )
     return out
 
 
-def _nested(flat: Mapping[str, Any]) -> dict:
+def _nest(flat: Mapping[str, Any]) -> dict:
     "Dotted names as nested dicts."
     out: dict[str, Any] = {}
     for name, value in flat.items():
         for part in reversed(name.split(".")):
             value = {part: value}
-        out = _merged(out, value)
+        out = _merge(out, value)
     return out
 
 # %% ../../nbs/core/config.ipynb #a3130f45
@@ -275,7 +275,7 @@ def _source(loc: tuple, layers: dict[str, dict], path, prefix: str) -> str:
     return ".".join(map(str, loc))
 
 
-def _allowed(model: type[BaseModel], loc: tuple) -> list[str]:
+def _allowed_names(model: type[BaseModel], loc: tuple) -> list[str]:
     "The names of the model that `loc` lies in."
     for part in loc[:-1]:
         field = model.model_fields.get(part) if isinstance(part, str) else None
@@ -286,7 +286,9 @@ def _allowed(model: type[BaseModel], loc: tuple) -> list[str]:
     return list(flat_fields(model))
 
 
-def _explained(e: dict, model: type[BaseModel], layers: dict[str, dict], path, prefix: str) -> str:
+def _explain_error(
+    e: dict, model: type[BaseModel], layers: dict[str, dict], path, prefix: str
+) -> str:
     "One complaint: where, what, and what would do."
     loc = e["loc"]
     known = tuple(p for p in loc if not (isinstance(p, str) and NESTED in p))
@@ -295,7 +297,7 @@ def _explained(e: dict, model: type[BaseModel], layers: dict[str, dict], path, p
     where = _source(known, layers, path, prefix)
     if e["type"] != "extra_forbidden":
         return f"{where}: {e['msg'][0].lower()}{e['msg'][1:]}, got {e['input']!r}"
-    names = _allowed(model, loc)
+    names = _allowed_names(model, loc)
     near = difflib.get_close_matches(str(loc[-1]), names, 1)
     hint = f", did you mean {near[0]!r}?" if near else ";"
     return f"{where}: unknown name{hint} allowed: {', '.join(names)}"

@@ -187,7 +187,7 @@ def atomic_write(
         temp = _new_beside(target)
         _fill(temp, data)
         _flush(temp)
-        _checked(path, temp, data, check)
+        _check_written(path, temp, data, check)
         os.replace(temp, target)
         _sync_folder(target.parent)
     except BadFile:
@@ -233,7 +233,7 @@ def _flush(temp: Path):
         os.fsync(f.fileno())
 
 # %% ../../nbs/core/files.ipynb #0889cb38
-def _checked(path, temp: Path, data, check):
+def _check_written(path, temp: Path, data, check):
     "The file on disk says what was meant."
     try:
         if not callable(data) and temp.read_bytes() != (
@@ -274,7 +274,7 @@ def write_together(
         for temp in temps.values():
             _flush(temp)
         for path, (target, temp) in zip(files, temps.items(), strict=True):
-            _checked(path, temp, files[path], None)
+            _check_written(path, temp, files[path], None)
             os.replace(temp, target)
         for folder in {target.parent for target in temps}:
             _sync_folder(folder)

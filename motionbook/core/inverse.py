@@ -58,7 +58,7 @@ def turned(v: Tensor, x: Tensor) -> Tensor:
     return (v @ x[..., None])[..., 0]
 
 
-def _seen_from(guess: Tensor, offsets: Tensor, edges: list) -> Tensor:
+def _edge_vectors(guess: Tensor, offsets: Tensor, edges: list) -> Tensor:
     "[t e 3] where each edge's second joint is in the frame of its first."
     o = offsets[:, [m for _, m, _ in edges]].clone()
     for e, (_, _, via) in enumerate(edges):
@@ -87,7 +87,7 @@ def _towards(
     "The rotation [t l 3 3] of each joint of a level that best points its children at their targets."
     near = [e for e in edges if e[0] in level]
     src, dst = torch.tensor([level.index(j) for j, _, _ in near]), [m for _, m, _ in near]
-    o, v = _seen_from(guess, offsets, near), task.target[:, dst] - pos[:, level][:, src]
+    o, v = _edge_vectors(guess, offsets, near), task.target[:, dst] - pos[:, level][:, src]
     share = torch.tensor([0.3 if via else 1.0 for _, _, via in near], dtype=v.dtype)
     w = task.weight[:, dst] * share * (1 - task.moves[:, dst].to(v.dtype))
     turn, children = world.clone(), torch.bincount(src, minlength=len(level))
@@ -237,7 +237,7 @@ def _normal(
     return half + half.mT, (pull * torch.cat([on, free], 1)[..., None]).flatten(1)
 
 # %% ../../nbs/core/inverse.ipynb #0923c1ee
-def _stepped(
+def _step_pose(
     pose: Pose, world: Tensor, step: Tensor, turns: Tensor, shifts: Tensor, parents
 ) -> Pose:
     "The pose after turning and shifting, both given in the world."
@@ -281,7 +281,7 @@ def _polish(task: Task, pose: Pose, iterations: int) -> Pose:
         normal, pull = _normal(x, gap, task, turns, shifts)
         normal.diagonal(dim1=-2, dim2=-1).add_(damp)
         step = torch.cholesky_solve(pull[..., None], torch.linalg.cholesky_ex(normal).L)[..., 0]
-        new = _stepped(pose, world, step, turns, shifts, task.parents)
+        new = _step_pose(pose, world, step, turns, shifts, task.parents)
         found = _error(task, new)
         good = found[3] < cost
         pose, state = Pose(*_where(good, new, pose)), tuple(_where(good, found, state))
@@ -316,7 +316,7 @@ def ik(
     iterations: int = 10,  # Gauss–Newton steps at most; 0 = only the outward pass
 ) -> Solved:
     "Rotations that bring the joints as near to `positions` as bones of fixed length allow."
-    offsets = _checked_offsets(positions, skeleton, rotations, offsets)
+    offsets = _choose_offsets(positions, skeleton, rotations, offsets)
     root = skeleton.parents.index(-1)
     full = lambda x, default: (
         positions.new_full(positions.shape[:2], default, dtype=torch.bool) if x is None else x
@@ -345,7 +345,7 @@ def ik(
 _BLOCK = 64  # frames
 
 
-def _checked_offsets(positions, skeleton: Skeleton, rotations, offsets) -> Tensor:
+def _choose_offsets(positions, skeleton: Skeleton, rotations, offsets) -> Tensor:
     "The offsets to use, once everything fits together."
     if skeleton.parents.count(-1) != 1:
         raise ValueError(

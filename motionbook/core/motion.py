@@ -59,7 +59,7 @@ class Motion(Frames):
         put = lambda k, v: object.__setattr__(self, k, v)
         for k in ("positions", "rotations", "confidence", "offsets"):
             put(k, _float32(getattr(self, k), k, self.name))
-        put("fps", _checked_fps(self.fps, self.name))
+        put("fps", _check_fps(self.fps, self.name))
         put("text", (self.text,) if isinstance(self.text, str) else tuple(self.text))
         _check_shapes(self)
         if self.rotations is not None:
@@ -89,7 +89,7 @@ def _float32(x, what: str, name: str) -> Tensor | None:
     return x.detach().to(torch.float32)
 
 
-def _checked_fps(fps, name: str) -> float:
+def _check_fps(fps, name: str) -> float:
     fps = float(fps)
     if not (math.isfinite(fps) and fps > 0):
         raise ValueError(
@@ -246,7 +246,7 @@ def resample(
     fps: float,  # the new rate, frames per second
 ) -> Motion:
     "The same motion at another frame rate; the first frame stays, the duration is kept to within a frame."
-    n = int(math.floor((len(motion) - 1) * _checked_fps(fps, motion.name) / motion.fps + 1e-6)) + 1
+    n = int(math.floor((len(motion) - 1) * _check_fps(fps, motion.name) / motion.fps + 1e-6)) + 1
     at = (torch.arange(n, dtype=torch.float64) * motion.fps / fps).clamp(max=len(motion) - 1)
     lo = at.floor().long()
     hi = (lo + 1).clamp(max=len(motion) - 1)
@@ -259,7 +259,7 @@ def resample(
         meta={},
     )
     if motion.rotations is not None:
-        changed |= _resampled_rotations(motion, lo, hi, w, changed["positions"])
+        changed |= _resample_rotations(motion, lo, hi, w, changed["positions"])
     return motion.replace(**changed)
 
 # %% ../../nbs/core/motion.ipynb #07596132
@@ -269,7 +269,7 @@ def _lerp(x: Tensor, lo: Tensor, hi: Tensor, w: Tensor) -> Tensor:
     return torch.where(w == 0, x[lo], x[lo] + w * (x[hi] - x[lo]))
 
 
-def _resampled_rotations(motion: Motion, lo, hi, w, positions) -> dict:
+def _resample_rotations(motion: Motion, lo, hi, w, positions) -> dict:
     "Rotations by slerp, then positions from them, so that the two agree."
     rot = slerp(
         motion.rotations[lo], motion.rotations[hi], w[:, None].expand(-1, len(motion.skeleton))

@@ -191,7 +191,7 @@ def clip_to_motion(
     hinge = ~torch.tensor(robot.slides)
     turns[:, 1:] = turns[:, 1:] @ rotvec_to_matrix((dof * hinge)[..., None] * robot.axes.double())
     turns[:, 0] = y_up_matrix("z", torch.float64) @ quaternion_to_matrix(clip.root_rot.double())
-    offsets = _slid(robot, bones, dof)
+    offsets = _slide_offsets(robot, bones, dof)
     positions = fk(turns, offsets, to_y_up(clip.root_pos.double()), bones.parents)[0]
     moved = offsets if offsets.ndim == 3 else None
     meta = dict(clip.meta) | {"robot": robot}
@@ -205,7 +205,7 @@ def check_joints(robot: Robot, clip: RobotClip):
         raise ValueError(f"expected {len(robot)} joints as {robot.name} has, got {got}")
 
 
-def _slid(robot: Robot, bones: Bones, dof: Tensor) -> Tensor:
+def _slide_offsets(robot: Robot, bones: Bones, dof: Tensor) -> Tensor:
     "[1 + n, 3] offsets, or [t, 1 + n, 3] where joints slide."
     offsets = bones.offsets.double()
     if not any(robot.slides):
@@ -237,7 +237,7 @@ def motion_to_clip(
     if near is not None:
         dof = dof + 2 * math.pi * torch.round((near.double() - dof) / (2 * math.pi))
     if any(robot.slides):
-        dof = torch.where(torch.tensor(robot.slides), _slid_back(robot, bones, motion), dof)
+        dof = torch.where(torch.tensor(robot.slides), _slide_lengths(robot, bones, motion), dof)
     root = y_up_matrix("z", torch.float64).T @ turns[:, 0]
     place, q = from_y_up(motion.positions[:, 0]), matrix_to_quaternion(root)
     meta = {k: v for k, v in motion.meta.items() if k != "robot"}
@@ -254,7 +254,7 @@ def angle_about(
     return 2 * torch.atan2((q[..., :3] * axes).sum(-1), q[..., 3])
 
 # %% ../../nbs/core/robot.ipynb #be54c136
-def _slid_back(robot: Robot, bones: Bones, motion: Motion) -> Tensor:
+def _slide_lengths(robot: Robot, bones: Bones, motion: Motion) -> Tensor:
     "[t n] how far each joint slid."
     offsets = motion.skeleton.rest_offsets if motion.offsets is None else motion.offsets
     way = (bones.rests[1:].double() @ robot.axes.double()[..., None])[..., 0]

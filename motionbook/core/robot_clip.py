@@ -21,7 +21,7 @@ from torch import Tensor
 UNIT = 0.02  # how far from 1 the length of a quaternion may be
 
 
-def _checked_numbers(x, shape: tuple[int | None, ...], what: str, name: str) -> Tensor:
+def _check_numbers(x, shape: tuple[int | None, ...], what: str, name: str) -> Tensor:
     "float32 of the shape asked for; None stands for any length."
     x = torch.as_tensor(x if isinstance(x, Tensor) else np.array(x))
     if x.ndim != len(shape) or any(n is not None and k != n for k, n in zip(x.shape, shape)):
@@ -55,9 +55,9 @@ class RobotClip:
     def __post_init__(self):
         put = lambda k, v: object.__setattr__(self, k, v)
         t = len(self.root_pos)
-        put("root_pos", _checked_numbers(self.root_pos, (None, 3), "root_pos", self.name))
-        put("root_rot", _checked_numbers(self.root_rot, (t, 4), "root_rot", self.name))
-        put("dof", _checked_numbers(self.dof, (t, None), "dof", self.name))
+        put("root_pos", _check_numbers(self.root_pos, (None, 3), "root_pos", self.name))
+        put("root_rot", _check_numbers(self.root_rot, (t, 4), "root_rot", self.name))
+        put("dof", _check_numbers(self.dof, (t, None), "dof", self.name))
         names = tuple(self.joints) or tuple(f"joint{i}" for i in range(self.dof.shape[1]))
         put("joints", names)
         put("fps", float(self.fps))

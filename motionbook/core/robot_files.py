@@ -100,10 +100,10 @@ def robot_of_parts(
         raise ValueError(
             f"expected a tree of {len(parts)} bodies, got {len(ordered)} below the root"
         )
-    return _assembled(name, ordered)
+    return _assemble_robot(name, ordered)
 
 # %% ../../nbs/core/robot_files.ipynb #39775968
-def _assembled(name: str, parts: list[BodyPart]) -> Robot:
+def _assemble_robot(name: str, parts: list[BodyPart]) -> Robot:
     at = {p.name: i for i, p in enumerate(parts)}
     moved = [p for p in parts if p.joint]
     if not moved:

@@ -15,7 +15,7 @@ from torch import Tensor
 from .axes import from_y_up
 from .gaps import differs
 from .motion import Motion
-from .robot import Robot, clip_to_motion, motion_to_clip, moving_bones, robot_fk
+from .robot import Robot, clip_to_motion, motion_to_clip, robot_fk
 from .robot_clip import RobotClip, multiply_quaternions
 
 # %% ../../nbs/core/robot_ik.ipynb #70519cbf

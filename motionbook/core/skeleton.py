@@ -50,7 +50,7 @@ _PARTS = (
 _BODY = {p + w for w in _PARTS for p in ("", "f", "h", "b", "fore", "front", "hind", "back")}
 
 
-def _unglued(word: str) -> tuple[str, str]:
+def _split_side(word: str) -> tuple[str, str]:
     "(`left`, `femur`) for `lfemur`; no side for `leg`."
     for text, side in _SIDES.items():
         before, after = word.removeprefix(text), word.removesuffix(text)
@@ -71,10 +71,10 @@ def split_side(
     whole = next((_WHOLE[w] for w in words if w in _WHOLE), "")
     if whole:
         return whole, tuple(w for w in words if w not in _WHOLE)
-    for k, (side, rest) in enumerate(map(_unglued, words)):
+    for k, (side, rest) in enumerate(map(_split_side, words)):
         if side:
             return side, (*words[:k], rest, *words[k + 1 :])
-    side, rest = _unglued("".join(words))  # LUArm is split into lu and arm
+    side, rest = _split_side("".join(words))  # LUArm is split into lu and arm
     return (side, (rest,)) if side else ("", words)
 
 
@@ -129,7 +129,7 @@ _KNOWN = (_KNOWN | {"roll", "yaw"}) - {"base", "index", *"0123456789"}
 _MANY = 6  # names, and a quarter of all
 
 
-def _unwrapped(names: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+def _strip_common_words(names: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     "Names without the words that many begin or end with."
     for end in (0, 0, 0, 0, -1):
         count = Counter(w[end] for w in names if len(w) > 1)
@@ -142,7 +142,7 @@ def _unwrapped(names: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
 def _spelt(joints: Sequence[str]) -> dict[tuple[str, str], int]:
     "(side, words) -> joint, with numbers without zeros in front; the first of a kind counts."
     split, found = [split_side(n) for n in joints], {}
-    words = _unwrapped(
+    words = _strip_common_words(
         [tuple(str(int(w)) if w.isdigit() else w for w in words) for _, words in split]
     )
     for i, ((side, _), w) in enumerate(zip(split, words)):

@@ -19,7 +19,7 @@ from torch import Tensor
 from ..converters.base import Item
 from ..core.files import bad_file, read_text
 from ..core.motion import Scene
-from .engine import Load, Made, attempt, do_recordings, read_index
+from .engine import Load, Made, attempt, do_recordings
 from ..features.representation import Representation, describe, rebuild
 from ..features.shared.moments import part_of
 from ..formats.registry import read

@@ -43,7 +43,7 @@ from motionbook.schema.enrich import (
     temporal_metadata,
 )
 from ..schema.metadata import EnhancedSampleMetadata, move_frames
-from ..schema.sample import checked_sample, fit_frames, make_sample, write_samples
+from ..schema.sample import fit_frames, make_sample, write_samples
 from ..schema.stick import is_picture, project, segment_lengths, stick_joints
 from ..schema.validate import DataValidator
 
@@ -257,12 +257,12 @@ def canonical_samples(
     made = [
         s if options.frames is None else fit_frames(s, options.frames, options.how)
         for part, span in scene_parts(whole, options.least)
-        for s in _viewed(part, dataset, options, facts | span)
+        for s in _view_samples(part, dataset, options, facts | span)
     ]
-    return [_validated(s, validator) if options.validate else s for s in made]
+    return [_validate_sample(s, validator) if options.validate else s for s in made]
 
 # %% ../../nbs/data/canonical.ipynb #10783907
-def _viewed(
+def _view_samples(
     scene: Scene, dataset: str, options: CanonicalOptions, facts: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
     "A sample for each view."
@@ -271,7 +271,7 @@ def _viewed(
     facts |= {"texts": list(scene.text)} if len(scene.text) > 1 else {}
     if any(m.meta.get("approximate") for m in scene.actors):
         facts["rest_joints"] = "approximate"
-    enhanced, action = _known_of(scene, slow, dataset), _action(slow, told)
+    enhanced, action = _metadata_of(scene, slow, dataset), _action(slow, told)
     for view in options.views[:1] if is_picture(scene) else options.views:
         made = make_sample(
             slow, dataset, view, action, source_fps=scene.fps, enhanced=enhanced, **facts
@@ -279,7 +279,7 @@ def _viewed(
         yield aim_camera(made, told)
 
 
-def _known_of(scene: Scene, slow: Scene, dataset: str) -> EnhancedSampleMetadata:
+def _metadata_of(scene: Scene, slow: Scene, dataset: str) -> EnhancedSampleMetadata:
     "What is known of a scene, measured at its own rate and told in the frames of training."
     known = enrich_scene(scene, dataset).model_dump()
     rate = slow.fps / scene.fps
@@ -293,7 +293,7 @@ def _action(scene: Scene, told: Labels) -> str | ActionType | None:
     return None if scene.actions is not None else infer_action(scene.text, ActionType.IDLE)
 
 
-def _validated(sample: dict[str, Any], validator: DataValidator) -> dict[str, Any]:
+def _validate_sample(sample: dict[str, Any], validator: DataValidator) -> dict[str, Any]:
     "A sample with its score; Rejected where it is not believed."
     ok, score, reason = validator.validate(sample)
     if not ok:
@@ -347,9 +347,9 @@ class CanonicalJob:
 
     def make(self, items: Sequence[Item], scenes: Sequence[Scene]) -> list[Made | Exception]:
         "A shard for each recording, or the rule that keeps it out."
-        return [self._made(i, s) for i, s in zip(items, scenes, strict=True)]
+        return [self._make_samples(i, s) for i, s in zip(items, scenes, strict=True)]
 
-    def _made(self, item: Item, scene: Scene) -> Made | Exception:
+    def _make_samples(self, item: Item, scene: Scene) -> Made | Exception:
         own = {"subject": item.subject, "split": item.split}
         facts = {"clip": item.clip or item.key, "key": item.key} | {
             k: v for k, v in own.items() if v

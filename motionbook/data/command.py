@@ -7,7 +7,6 @@ __all__ = ['FEATURES_OPTIONS', 'FEATURES']
 
 # %% ../../nbs/data/command.ipynb #66be6503
 from argparse import Namespace
-from pathlib import Path
 
 from ..core.command import FPS, ROBOT, Command, Files, option
 from ..features.names import REPRESENTATIONS, check_representation
@@ -49,7 +48,7 @@ def run_features(args: Namespace) -> dict:
 FEATURES = Command(
     "features",
     "turn a dataset into features, splits and statistics",
-    "motionbook features ik263 AIST++/ --out data/cache/ik263/aist --validate --split --stats",
+    "motionbook features ik263 AIST++/ --out cache/aist --split --stats",
     FEATURES_OPTIONS,
     run_features,
     "motionbook.data.to_features:features_lines",

@@ -70,7 +70,7 @@ def say_embed(made: dict) -> Iterator[str]:
 EMBED = Command(
     "embed",
     "give samples the embeddings of their sentences, for training",
-    "motionbook embed data/motions_processed/amass/canonical.pt --out train_data.pt --encoder minilm",
+    "motionbook embed canonical.pt --out train_data.pt --encoder minilm",
     (
         option("path", role="input", help="a canonical file, the folder that convert filled, a table, or a store"),
         option("-o", "--out", role="output", help="train_data.pt, a folder for a store of shards, or a .parquet table (default: NAME.embedded.pt)"),

@@ -65,10 +65,10 @@ class Rejected(ValueError):
         self.rule, self.numbers = rule, numbers
 
     def __reduce__(self):
-        return _rejected, (self.rule, str(self), self.numbers)
+        return _make_rejection, (self.rule, str(self), self.numbers)
 
 
-def _rejected(rule: str, said: str, numbers: dict) -> Rejected:
+def _make_rejection(rule: str, said: str, numbers: dict) -> Rejected:
     return Rejected(rule, said, **numbers)
 
 # %% ../../nbs/data/engine.ipynb #256ad436
@@ -147,7 +147,7 @@ def _note(path: Path) -> list[dict]:
     return [r for r in rows if isinstance(r, dict) and {"key", "files"} <= r.keys()]
 
 
-def _known(out: Path) -> dict[str, dict]:
+def _known_entries(out: Path) -> dict[str, dict]:
     "By key, what the index and the notes say."
     index = attempt(read_index, out)
     rows = [] if isinstance(index, Exception) else index
@@ -220,7 +220,7 @@ def do_recordings(
     items, out = sorted(items), Path(out)
     _check_keys(items)
     with one_run(out):
-        known = _known(out) if _claim(out, job) else {}
+        known = _known_entries(out) if _claim(out, job) else {}
         for stale in (*out.rglob(".*.tmp*"), *(out / ".notes").glob("*")):
             if ".tmp" in stale.name or not known:  # of a process that was killed while it wrote
                 stale.unlink(missing_ok=True)
@@ -230,11 +230,11 @@ def do_recordings(
         try:
             do_all(_portion, tasks, workers, progress)
         except BadFile as err:
-            raise _said_what_is_kept(err, out, items) from err
-        return _finished(out, items, known)
+            raise _note_progress(err, out, items) from err
+        return _finish_index(out, items, known)
 
 # %% ../../nbs/data/engine.ipynb #61f16858
-def _finished(out: Path, items: Sequence[Item], known: dict[str, dict]) -> list[dict]:
+def _finish_index(out: Path, items: Sequence[Item], known: dict[str, dict]) -> list[dict]:
     "Make the notes the index."
     keep, notes = {i.key for i in items}, out / ".notes"
     made = {e["key"]: e for e in _read_notes(notes)}
@@ -247,9 +247,9 @@ def _finished(out: Path, items: Sequence[Item], known: dict[str, dict]) -> list[
     return [e for e in entries if e["key"] in keep]
 
 
-def _said_what_is_kept(err: BadFile, out: Path, items: Sequence[Item]) -> BadFile:
+def _note_progress(err: BadFile, out: Path, items: Sequence[Item]) -> BadFile:
     "The error, and how much of the work is not lost by it."
-    known = _known(out)
+    known = _known_entries(out)
     done = sum(bool(known.get(i.key, {}).get("files")) for i in items)
     return BadFile(
         f"{err.path or out}: {err}; {done} of {len(items)} recordings are done and kept: run the same line again to go on",
@@ -269,15 +269,15 @@ def _portion(tasks: list[tuple[Item, dict | None]], job: Job, out: Path, load: L
     "Work on some recordings unless that is done, and leave a note of what was done."
     entries = []
     with one_thread():
-        for group in _groups(o for t in tasks if (o := _opened(*t, job, out, load)) is not None):
-            files = _made_files(group, job)
+        for group in _groups(o for t in tasks if (o := _open_item(*t, job, out, load)) is not None):
+            files = _make_files(group, job)
             entries += [o.entry for o in group]
             note = hashlib.blake2b(entries[0]["key"].encode(), digest_size=12).hexdigest()
             files[f".notes/{note}.json"] = json.dumps(entries).encode()
             write_together({out / name: data for name, data in files.items()})
 
 
-def _opened(item: Item, known: dict | None, job: Job, out: Path, load: Load) -> _Open | None:
+def _open_item(item: Item, known: dict | None, job: Job, out: Path, load: Load) -> _Open | None:
     "A recording, loaded; None where all of it is there."
     entry = {"key": item.key, "subject": item.subject, "clip": item.clip or item.key, "files": {}}
     sha = attempt(item_sha, item)
@@ -307,7 +307,7 @@ def _groups(opened: Iterable[_Open]) -> Iterator[list[_Open]]:
         yield group
 
 
-def _made_files(group: Sequence[_Open], job: Job) -> dict[str, bytes]:
+def _make_files(group: Sequence[_Open], job: Job) -> dict[str, bytes]:
     "The files of some recordings, by name; their entries are completed."
     good, files = [o for o in group if o.scene is not None], {}
     for o, made in zip(

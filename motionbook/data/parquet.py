@@ -29,7 +29,7 @@ from motionbook.schema.canonical_file import (
     sample_scene,
     sample_table,
 )
-from ..schema.sample import checked_sample, plain_sample, save_canonical
+from ..schema.sample import checked_sample, plain_sample
 from ..viz.sheet import write_sheet
 
 # %% ../../nbs/data/parquet.ipynb #787c0e19

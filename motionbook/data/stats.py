@@ -10,8 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
 from ..converters.base import Item
 from ..converters.split_lists import find_split, read_split, select
 from ..core.files import bad_file

@@ -101,7 +101,7 @@ def write_store(
         known = encoder_of(samples[0])
         _claim(out, {"store": 1, "samples": len(samples), "rows": rows, "mark": samples.mark()})
         shards = []
-        for taken in _filled(samples, rows, known):
+        for taken in _shard_samples(samples, rows, known):
             shards.append(_write_shard(out / f"shard-{len(shards):05}.safetensors", taken))
             tick(len(taken))
         _write_index(out, shards, known)
@@ -124,7 +124,7 @@ def _claim(out: Path, plan: dict[str, Any]):
     atomic_write(path, text)
 
 
-def _filled(samples: SampleSet, rows: int, known: dict | None):
+def _shard_samples(samples: SampleSet, rows: int, known: dict | None):
     "Samples of one shard after the other; ValueError where encoders differ."
     held, count = [], 0
     for part in samples.parts():
@@ -286,7 +286,7 @@ def store_windows(
     spans = zip(shards, begin.tolist(), (begin + left).tolist())
     pieces = [rows_of[shard][a:b] for shard, a, b in spans]
     if (left < frames * n).any():
-        pieces = [_held(x, n, frames) for x in pieces]
+        pieces = [_hold_last(x, n, frames) for x in pieces]
     rows = torch.empty(len(at), frames * n, ROW)
     np.concatenate(pieces, out=rows.numpy().reshape(-1, ROW))
     valid = torch.from_numpy(store.index["valid"][at] - first)
@@ -294,7 +294,7 @@ def store_windows(
     return rows_to_arrays(rows, int(actors[0])) | {"mask": mask}
 
 
-def _held(rows: np.ndarray, actors: int, frames: int) -> np.ndarray:
+def _hold_last(rows: np.ndarray, actors: int, frames: int) -> np.ndarray:
     "The rows of a window, its last frame repeated to the end."
     more = frames - len(rows) // actors
     return np.concatenate([rows, np.tile(rows[-actors:], (more, 1))]) if more else rows

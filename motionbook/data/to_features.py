@@ -47,14 +47,14 @@ def chosen_representation(
 ) -> tuple[Representation, str]:  # and the key of the recording whose points it took, or ""
     "A representation for these recordings."
     cls = representation_class(name)
-    held = _held_in(Path(out), cls, options)
+    held = _cached_representation(Path(out), cls, options)
     if held is not None:
         return held, ""
     key, like = _first_scene(source, items) if hasattr(cls, "of") else ("", None)
     return representation(name, like, **options), key
 
 # %% ../../nbs/data/to_features.ipynb #1e28d774
-def _held_in(out: Path, cls: type, options: dict[str, Any]) -> Representation | None:
+def _cached_representation(out: Path, cls: type, options: dict[str, Any]) -> Representation | None:
     "What a cache was made with, if that is what is asked for; a damaged description counts as none."
     try:
         held = representation_of(out)
@@ -76,7 +76,9 @@ def _first_scene(source: Source, items: Sequence[Item]) -> tuple[str, Scene]:
     raise ValueError(f"none of {len(items)} recordings could be read; the first: {why}")
 
 # %% ../../nbs/data/to_features.ipynb #9754c3d6
-def _counted(name: str, source: Source, out: Path, index: list[dict], like: str) -> dict[str, Any]:
+def _count_index(
+    name: str, source: Source, out: Path, index: list[dict], like: str
+) -> dict[str, Any]:
     "The figures of an index."
     good = [e for e in index if e["files"]]
     facts = {
@@ -108,7 +110,9 @@ def _split(items: Sequence[Item], source: Source, src: str | Path, out: Path) ->
         apart = "as in " + ", ".join(p.name for p in own.values())
     else:
         r = representation_of(out)
-        movements = lambda i: _recorded(source, i) + _encoded(out, made[i.key], r)
+        movements = lambda i: (
+            _recorded_positions(source, i) + _cached_positions(out, made[i.key], r)
+        )
         try:
             sides, apart = make_splits(items, movements=movements)
         except ValueError as err:
@@ -117,7 +121,7 @@ def _split(items: Sequence[Item], source: Source, src: str | Path, out: Path) ->
     return {"splits": {s: len(keys) for s, keys in sides.items()}, "apart": apart}
 
 
-def _recorded(source: Source, item: Item) -> list[Tensor]:
+def _recorded_positions(source: Source, item: Item) -> list[Tensor]:
     "Positions as recorded."
     try:
         return [m.positions for m in source.load(item.path).actors]
@@ -125,7 +129,7 @@ def _recorded(source: Source, item: Item) -> list[Tensor]:
         return []
 
 
-def _encoded(out: Path, files: Iterable[str], r: Representation) -> list[Tensor]:
+def _cached_positions(out: Path, files: Iterable[str], r: Representation) -> list[Tensor]:
     "Positions from the cache; none where features do not tell."
     try:
         read = (torch.from_numpy(np.array(open_features(out / f, r.layout))) for f in files)
@@ -156,7 +160,7 @@ def _stats(out: Path, src: str | Path, blend, form: str, workers: int) -> dict[s
     }
 
 # %% ../../nbs/data/to_features.ipynb #3d015d02
-def _kept(out: Path, what: str, depends: Sequence[Any], files: Iterable[Path], make) -> dict:
+def _make_once(out: Path, what: str, depends: Sequence[Any], files: Iterable[Path], make) -> dict:
     "What `make` gives, from an earlier run where its receipt still holds."
     paper = out / ".made.json"
     try:
@@ -211,34 +215,34 @@ def features_command(
         source = replace(source, load=partial(source.load, robot=as_robot(robot)))
     r, like = chosen_representation(name, source, items, out, **options)
     index = precompute(items, r, out, source.load, workers, progress)
-    facts = _counted(name, source, out, index, like)
+    facts = _count_index(name, source, out, index, like)
     with one_run(out):
         if validate:
             facts["bad"] = [b._asdict() for b in validate_cache(out)]
         if split == "make":
-            facts |= _split_kept(items, source, src, out)
+            facts |= _make_split(items, source, src, out)
         if form:
-            facts |= _stats_kept(out, src, blend, form, workers)
+            facts |= _make_stats(out, src, blend, form, workers)
     return facts
 
 # %% ../../nbs/data/to_features.ipynb #5e5c02a9
-def _split_kept(items: Sequence[Item], source: Source, src, out: Path) -> dict[str, Any]:
+def _make_split(items: Sequence[Item], source: Source, src, out: Path) -> dict[str, Any]:
     "The lists, made where they are not there as they were made."
     own = [find_split(s, src) or Path("none") for s in SIDES]
     keys = hashlib.sha256(repr([i[:1] + i[2:] for i in items]).encode()).hexdigest()
     depends = (source.name, keys, out / "index.jsonl", out / "features.json", *own)
     lists = [out / "splits" / f"{s}.txt" for s in SIDES]
-    return _kept(out, "split", depends, lists, lambda: _split(items, source, src, out))
+    return _make_once(out, "split", depends, lists, lambda: _split(items, source, src, out))
 
 
-def _stats_kept(out: Path, src, blend, form: str, workers: int) -> dict[str, Any]:
+def _make_stats(out: Path, src, blend, form: str, workers: int) -> dict[str, Any]:
     "The statistics, made where they are not there as they were made."
     more = [Path(b) / "index.jsonl" for b in blend]
     lists = [find_split("train", folder, src) or Path("none") for folder in (out, *blend)]
     depends = (form, out / "index.jsonl", out / "features.json", *more, *lists)
     made = lambda: _stats(out, src, blend, form, workers)
     path = out / "stats.npz"
-    return {"stats": str(path)} | _kept(out, "stats", depends, [path], made)
+    return {"stats": str(path)} | _make_once(out, "stats", depends, [path], made)
 
 # %% ../../nbs/data/to_features.ipynb #d3e60ec9
 def features_lines(

@@ -8,7 +8,7 @@ __all__ = ['UNKNOWN', 'LabelMap', 'FeatureClip', 'check_clip', 'fit_to_window', 
 
 # %% ../../nbs/data/windows.ipynb #2de4c989
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch

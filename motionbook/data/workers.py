@@ -43,11 +43,11 @@ def process_pool(
         yield None
     elif sys.platform == "linux" and threading.active_count() == 1:
         pool = ProcessPoolExecutor(n, get_context("fork"), start_worker, (os.getpid(),))
-        with _stopped_with_us(pool):
+        with _kill_on_error(pool):
             yield pool
             pool.shutdown()
     else:
-        with _stopped_with_us(pool := _new_processes(n)):
+        with _kill_on_error(pool := _new_processes(n)):
             yield pool
 
 # %% ../../nbs/data/workers.ipynb #229edb3d
@@ -60,7 +60,7 @@ def _new_processes(n: int) -> Executor:
 
 
 @contextlib.contextmanager
-def _stopped_with_us(pool: Executor) -> Iterator[None]:
+def _kill_on_error(pool: Executor) -> Iterator[None]:
     "Kill the workers where this process is interrupted or fails."
     try:
         yield

@@ -6,6 +6,7 @@
 __all__ = ['FOOT', 'body_errors', 'body_quality', 'average_precision', 'label_scores', 'published_units']
 
 # %% ../../nbs/evaluation/bodies.ipynb #ac2916ac
+import math
 from collections.abc import Mapping
 
 import torch

@@ -16,7 +16,7 @@ from ..core.motion import Motion, resample
 from .representation import Representation, representation
 
 # %% ../../nbs/features/roads.ipynb #97a5c383
-def _laid_on(a: Tensor, b: Tensor) -> Tensor:
+def _align_joints(a: Tensor, b: Tensor) -> Tensor:
     "Joints [t j 3] moved and turned about the vertical onto those of b [t j 3]."
     a, b = a.double(), b.double()
     ma, mb = a.mean((0, 1)), b.mean((0, 1))
@@ -31,7 +31,7 @@ def _bill(before: Motion, after: Motion) -> dict[str, Any]:
     same = [j for j in after.skeleton.joints if j in before.skeleton.joints]
     n = min(len(before), len(after))
     a, b = (m.positions[:n, m.skeleton.indices(same)] for m in (after, before))
-    off = 1000 * (_laid_on(a, b) - b).norm(dim=-1)
+    off = 1000 * (_align_joints(a, b) - b).norm(dim=-1)
     return {
         "seconds": before.duration - after.duration,
         "joints compared": len(same),

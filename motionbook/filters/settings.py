@@ -49,7 +49,7 @@ def checked_names(value: Any) -> tuple[str, ...]:
     return tuple(n.strip() for n in listed if n.strip())
 
 # %% ../../nbs/filters/settings.ipynb #450c4925
-def _checked_flag(value: Any) -> bool:
+def _check_flag(value: Any) -> bool:
     "Yes or no."
     if not isinstance(value, bool):
         raise ValueError(f"expected true or false, got {value!r}")
@@ -76,9 +76,9 @@ class Reins:
         "{missing,outliers,all}",
     )
     fill_only: bool = _rein(
-        False, _checked_flag, "fill gaps, and change nothing that is there: fidelity missing"
+        False, _check_flag, "fill gaps, and change nothing that is there: fidelity missing"
     )
-    smooth: bool = _rein(False, _checked_flag, "smooth everything: fidelity all")
+    smooth: bool = _rein(False, _check_flag, "smooth everything: fidelity all")
     likelihood: float | None = _rein(
         None,
         _share,
@@ -104,7 +104,7 @@ class Reins:
         "leave longer gaps open; inf fills all of them (default: as far as the recording itself bears out)",
         "SECONDS",
     )
-    keep_first_frame: bool = _rein(False, _checked_flag, "leave the first frame as it is")
+    keep_first_frame: bool = _rein(False, _check_flag, "leave the first frame as it is")
 
 # %% ../../nbs/filters/settings.ipynb #292c8b10
 @dataclass(frozen=True)

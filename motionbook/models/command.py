@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TRAIN', 'EVALUATE', 'EXPORT', 'run_evaluate', 'run_export', 'plan_export', 'say_export']
 
-# %% ../../nbs/models/command.ipynb #3c5ea279
+# %% ../../nbs/models/command.ipynb #28130915
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
@@ -13,18 +13,28 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core.command import EVALUATIONS, Command, Files, option, option_files
-from ..core.registry import unknown_name
+from ..core.registry import Registry, unknown_name
 from ..data.canonical_command import EXPORT as PLAIN_EXPORT
 from ..formats.at_once import name_beside
 from .registry import RECIPES
 
-# %% ../../nbs/models/command.ipynb #fe3d5197
+# %% ../../nbs/models/command.ipynb #69b76ae3
+def name_lines(head: str, *registries: Registry) -> str:
+    "The help of an option that takes a name: a line for each."
+    about = {k: v for r in registries for k, v in r.about().items()}
+    return "\n".join([f"{head}:", *(f"{k}: {v}" for k, v in about.items())]).replace("%", "%%")
+
+
 def add_fields(p: ArgumentParser, argv: Sequence[str]):
     "An option for every field of the recipe that the line names."
     from motionbook.training.command import add_options, recipe
 
     named = [w for w in argv if w in RECIPES]
-    add_options(p, recipe((*named, *RECIPES)[0]).config)
+    if not named and {"-h", "--help"} & {*argv}:
+        return
+    name = (*named, *RECIPES)[0]
+    group = p.add_argument_group(f"settings of {name}, also lines of --config, `name: value`")
+    p.flags += tuple(add_options(group, recipe(name).config))
 
 
 def plan_train(args: Namespace) -> Files:
@@ -60,7 +70,7 @@ def say_train(made: dict) -> Iterator[str]:
         yield f"note:     {made['doubt']}"
     yield f"use it:   {made['use']}"
 
-# %% ../../nbs/models/command.ipynb #dbb9dae9
+# %% ../../nbs/models/command.ipynb #b3c93abd
 TRAIN = Command(
     "train",
     "train a model on your recordings; the same line goes on with a run that was interrupted",
@@ -68,7 +78,9 @@ TRAIN = Command(
     (
         option(
             "recipe",
-            help="what to train: " + "; ".join(f"{k}: {v}" for k, v in RECIPES.about().items()),
+            help=name_lines(
+                "what to train; its settings are shown by `motionbook train RECIPE --help`", RECIPES
+            ),
         ),
         option(
             "data", nargs="*", role="input", help="recordings, folders of them, or a marker dataset"
@@ -86,7 +98,7 @@ TRAIN = Command(
     add_fields,
 )
 
-# %% ../../nbs/models/command.ipynb #5bc6e228
+# %% ../../nbs/models/command.ipynb #b744bb06
 def run_evaluate(args: Namespace) -> dict:
     "The figures of a checkpoint or of a repair, also in a file where one is asked for."
     from motionbook.core.files import atomic_write
@@ -102,7 +114,7 @@ def run_evaluate(args: Namespace) -> dict:
         atomic_write(args.out, json.dumps(plain, indent=1, default=str).encode())
     return made
 
-# %% ../../nbs/models/command.ipynb #1db867b2
+# %% ../../nbs/models/command.ipynb #e0ef99bc
 def _add_evaluation(p: ArgumentParser, argv: Sequence[str]):
     "The options of what a line evaluates."
     for name in [w for w in argv if w in EVALUATIONS][:1]:
@@ -123,7 +135,7 @@ def plan_evaluate(args: Namespace) -> Files:
         )
     return option_files(judgement.options, args) if judgement else Files()
 
-# %% ../../nbs/models/command.ipynb #6bd82019
+# %% ../../nbs/models/command.ipynb #78d72438
 EVALUATE = Command(
     "evaluate",
     "say what a trained model or a repair is worth",
@@ -131,8 +143,7 @@ EVALUATE = Command(
     (
         option(
             "recipe",
-            help="what was trained: "
-            + "; ".join(f"{k}: {v}" for k, v in (RECIPES.about() | EVALUATIONS.about()).items()),
+            help=name_lines("what was trained", RECIPES, EVALUATIONS),
         ),
         option(
             "checkpoint",
@@ -158,7 +169,7 @@ EVALUATE = Command(
     _add_evaluation,
 )
 
-# %% ../../nbs/models/command.ipynb #56303810
+# %% ../../nbs/models/command.ipynb #00e79846
 def run_export(args: Namespace) -> dict:
     "A file in another form, through a network where one is given."
     if args.checkpoint is None:

@@ -55,7 +55,9 @@ def sample_scene(
     )
 
 # %% ../../nbs/schema/canonical_file.ipynb #38d8a045
-def _numbered(path: str | Path, subject: str | int | None) -> list[tuple[int, dict[str, Any]]]:
+def _number_samples(
+    path: str | Path, subject: str | int | None
+) -> list[tuple[int, dict[str, Any]]]:
     "The samples with their numbers; of one person, where a name is given."
     found = list(enumerate(load_canonical(path)))
     if subject is None:
@@ -73,7 +75,7 @@ def read_all(
     **options,
 ) -> Iterator[Scene]:
     "The samples of a canonical file as scenes."
-    for k, s in _numbered(path, subject):
+    for k, s in _number_samples(path, subject):
         yield sample_scene(s, str(path), seq=k)
 
 # %% ../../nbs/schema/canonical_file.ipynb #c269799f
@@ -83,7 +85,7 @@ def read(
     subject: str | int | None = None,
 ) -> Scene:
     "One sample of a canonical file as a scene."
-    found = _numbered(path, subject)
+    found = _number_samples(path, subject)
     if not 0 <= seq < len(found):
         raise bad_file(path, f"a sample from 0 to {len(found) - 1}", str(seq))
     k, sample = found[seq]
@@ -96,7 +98,7 @@ def _style_values(samples: Sequence[dict[str, Any]], name: str) -> list[float]:
     return [v for v in each if v is not None]
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
+def _mean_and_deviation(values: Sequence[float]) -> dict[str, float]:
     "Mean and standard deviation."
     return {"mean": round(float(np.mean(values)), 3), "deviation": round(float(np.std(values)), 3)}
 
@@ -126,7 +128,7 @@ def sample_facts(
         "views": dict(Counter(views)),
         "actions": dict(actions.most_common()),
         "missing": _missing_fields(samples),
-        "style": {k: _spread(v) for k, v in style.items() if v},
+        "style": {k: _mean_and_deviation(v) for k, v in style.items() if v},
     }
 
 # %% ../../nbs/schema/canonical_file.ipynb #1ad8ba27

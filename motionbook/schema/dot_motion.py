@@ -190,7 +190,7 @@ def fresh(
         raise bad_file(path, "a flat figure", "a scene in space", fix=fix)
     flat = joints[:, :, kind.ends, :2].flatten().double().tolist()
     tree = _tell_scene(scene, kind) | {
-        k: _told_numbers(scene, k) for k in ("physics", "camera") if k in scene.meta
+        k: _meta_numbers(scene, k) for k in ("physics", "camera") if k in scene.meta
     }
     text = json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
     return text.replace('"MOTION"', "[" + ",".join(map(_print_number, flat)) + "]", 1).encode()
@@ -216,7 +216,7 @@ def _tell_scene(scene: Scene, kind) -> dict:
     }
 
 
-def _told_numbers(scene: Scene, name: str) -> list[float]:
+def _meta_numbers(scene: Scene, name: str) -> list[float]:
     "What a recording knows beside its figure, as plain numbers."
     return np.asarray(scene.meta[name], np.float64).round(PLACES).ravel().tolist()
 

@@ -199,10 +199,12 @@ def fit_frames(
     valid = max(1, min(frames, sample["meta"].get("valid_frames", n) - start))
     arrays["physics"][valid:] = 0.0
     meta = sample["meta"] | {"valid_frames": valid, "first_frame": start}
-    return sample | arrays | {"meta": meta} | _moved(sample, lambda f: f - start, valid)
+    return sample | arrays | {"meta": meta} | _move_metadata(sample, lambda f: f - start, valid)
 
 
-def _moved(sample: dict[str, Any], move: Callable[[int], float], frames: int) -> dict[str, Any]:
+def _move_metadata(
+    sample: dict[str, Any], move: Callable[[int], float], frames: int
+) -> dict[str, Any]:
     "The metadata of a sample whose frames have moved."
     known = sample.get("enhanced_meta")
     return {} if known is None else {"enhanced_meta": move_frames(known, move, frames)}
@@ -226,7 +228,7 @@ def _stretch(sample: dict[str, Any], frames: int) -> dict[str, Any]:
         sample
         | arrays
         | {"meta": sample["meta"] | {"valid_frames": frames, "stretched_by": frames / n}}
-        | _moved(sample, lambda f: f * (frames - 1) / max(n - 1, 1), frames)
+        | _move_metadata(sample, lambda f: f * (frames - 1) / max(n - 1, 1), frames)
     )
 
 # %% ../../nbs/schema/sample.ipynb #4162c2b5
@@ -285,7 +287,7 @@ class _Pickler(pickle.Pickler):
         return ("storage", kind, str(self.key - 1), "cpu", x._size())
 
 
-def _pickled(sample: dict[str, Any], first: int) -> tuple[bytes, int]:
+def _pickle_sample(sample: dict[str, Any], first: int) -> tuple[bytes, int]:
     "A sample without the pickle's first and last word, and the number of the next array."
     file = io.BytesIO()
     pickler = _Pickler(file, first)
@@ -321,7 +323,7 @@ def _write_words(file: BinaryIO, parts: Sequence[Callable[[], Sequence[dict[str,
     file.write(b"\x80\x02]")
     for part in parts:
         for s in part():
-            one, key = _pickled(stored_sample(s), key)
+            one, key = _pickle_sample(stored_sample(s), key)
             file.write(one + b"a")  # append to the list
     file.write(b".")
     file.flush()
@@ -341,7 +343,7 @@ def save_canonical(
     return write_samples(path, [lambda: stored])
 
 
-def _loaded(path: str | Path) -> Any:
+def _load_list(path: str | Path) -> Any:
     "What is in the file; arrays that are stored as they are stay there until somebody looks at them."
     read_bytes(path, head=1)
     try:
@@ -353,7 +355,7 @@ def _loaded(path: str | Path) -> Any:
 def load_canonical(path: str | Path) -> list[dict[str, Any]]:
     "The samples of a canonical file; BadFile names the sample and the key that do not fit."
     try:
-        found = _loaded(path)
+        found = _load_list(path)
     except Exception as err:
         raise bad_file(
             path,

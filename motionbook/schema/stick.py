@@ -153,7 +153,7 @@ def stick_figure(
         raise ValueError(
             f"expected a scene in 3-D, got {joints[0].shape[-1]}-D in {scene.source!r}; tracks of a picture have no other side"
         )
-    flat, seen = _taken_from(scene, joints, view)
+    flat, seen = _take_segments(scene, joints, view)
     ends = torch.stack([segment_lengths(j) for j in joints], 1)
     if len(joints) == 1:
         flat, ends = flat[:, 0], ends[:, 0]
@@ -161,7 +161,7 @@ def stick_figure(
     return Figure(flat, figure_physics(flat, scene.fps), camera, ends, seen)
 
 # %% ../../nbs/schema/stick.ipynb #b3360d5c
-def _taken_from(scene: Scene, joints: list[Tensor], view: str | float) -> tuple[Tensor, dict]:
+def _take_segments(scene: Scene, joints: list[Tensor], view: str | float) -> tuple[Tensor, dict]:
     "The segments of all actors [t a 48], and the view that they show."
     if is_picture(scene):
         told = scene.meta.get("view") or {"name": "picture", "degrees": 0.0}

@@ -18,7 +18,6 @@ from ..core.config import FrozenConfig
 from ..core.registry import unknown_name
 from ..core.skeletons import STICK16
 from .metadata import EnhancedSampleMetadata
-from .stick import segment_lengths
 
 # %% ../../nbs/schema/validate.ipynb #2a666757
 class Verdict(NamedTuple):

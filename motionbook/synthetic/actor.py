@@ -182,7 +182,7 @@ def _frame(x: Tensor, y: Tensor) -> Tensor:
     return torch.stack([x, y, torch.linalg.cross(x, y)], -1)
 
 
-def _mirrored(left: Tensor, right: Tensor) -> Tensor:
+def _mirror_right(left: Tensor, right: Tensor) -> Tensor:
     "[t 2 3 3] with the second given as if it were a left side."
     flip = torch.diag(torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64))
     return torch.stack([left, flip @ right @ flip], 1)
@@ -209,7 +209,7 @@ def _arm_rotations(arms: Tensor) -> tuple[Tensor, Tensor]:
         @ axis_rotation("x", twist)
     )
     bend = axis_rotation("y", -elbow)
-    return _mirrored(*shoulder.unbind(1)), _mirrored(*bend.unbind(1))
+    return _mirror_right(*shoulder.unbind(1)), _mirror_right(*bend.unbind(1))
 
 
 def _reaching(
@@ -227,7 +227,7 @@ STANDING_REACH = 0.985  # longest hip-to-ankle distance of a standing leg, as a 
 SWINGING_REACH = 0.998  # of any leg: 7°
 
 
-def _settled(plan: Plan, hips: Tensor, leg: float) -> Tensor:
+def _settle_pelvis(plan: Plan, hips: Tensor, leg: float) -> Tensor:
     "[t 3] the pelvis raised or lowered for the whole clip until the straightest standing leg just reaches its ankle."
     gap = hips - plan.ankles
     top = ((STANDING_REACH * leg) ** 2 - gap[..., [0, 2]].square().sum(-1)).clamp_min(0).sqrt()
@@ -275,7 +275,7 @@ def perform(
     )
     rot = _trunk_rotations(plan, skeleton)
     pos, turn = fk(rot, off, plan.pelvis, skeleton.parents)
-    root = _settled(plan, pos[:, _sides(skeleton, "hip")], sum(legs))
+    root = _settle_pelvis(plan, pos[:, _sides(skeleton, "hip")], sum(legs))
     pos = pos + (root - plan.pelvis)[:, None]
     bent = _leg_rotations(plan, pos[:, _sides(skeleton, "hip")], turn[:, :1], legs)
     held = _arm_rotations(plan.arms)

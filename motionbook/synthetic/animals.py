@@ -179,7 +179,7 @@ def mouse(
         )
     t = torch.arange(round(seconds * fps), dtype=torch.float64) / fps
     actors = (
-        _tracked(t, float(fps), seed * 1009 + k, noise, arena, f"mouse{k + 1}")
+        _track_animal(t, float(fps), seed * 1009 + k, noise, arena, f"mouse{k + 1}")
         for k in range(animals)
     )
     return Scene(
@@ -187,7 +187,7 @@ def mouse(
     )
 
 # %% ../../nbs/synthetic/animals.ipynb #f25ec5f2
-def _tracked(t: Tensor, fps: float, seed: int, noise: float, arena, name: str) -> Motion:
+def _track_animal(t: Tensor, fps: float, seed: int, noise: float, arena, name: str) -> Motion:
     "One animal; the jitter is drawn last, so that the truth does not depend on it."
     g = torch.Generator().manual_seed(seed)
     points, does = mouse_body(t, arena, g)

@@ -77,7 +77,7 @@ def _look_up(table: Tensor, zero: int, t: Tensor) -> Tensor:
     return table[i] + (at - i)[..., None] * (table[i + 1] - table[i])
 
 
-def _turned(yaw: Tensor, side: Tensor, ahead: Tensor) -> Tensor:
+def _turn_point(yaw: Tensor, side: Tensor, ahead: Tensor) -> Tensor:
     "x, z [... 2] of a point `side` to the left and `ahead` of a heading."
     return torch.stack(
         [side * yaw.cos() + ahead * yaw.sin(), ahead * yaw.cos() - side * yaw.sin()], -1
@@ -107,9 +107,7 @@ def _cycle(t: Tensor, gait: Gait, phase: float) -> Tensor:
     return (t / gait.period + phase)[:, None] + torch.tensor([0.0, 0.5], dtype=torch.float64)
 
 
-def _places(
-    cycle: Tensor, t: Tensor, gait: Gait, path: Course, height: float
-) -> tuple[Tensor, Tensor]:
+def _places(cycle: Tensor, t: Tensor, gait: Gait, path: Course) -> tuple[Tensor, Tensor]:
     "x, z [t 2 2] and yaw [t 2] of the place that belongs to whole cycle numbers."
     now = (t / gait.period)[:, None] - cycle
     when = lambda k: path((k + gait.stance / 2 + now) * gait.period)
@@ -161,21 +159,22 @@ def footsteps(
     cycle = _cycle(t, gait, phase)
     s = cycle - cycle.floor()
     w = ((s - gait.stance) / (1 - gait.stance)).clamp(0, 1)
-    here, there = _places(cycle, t, gait, path, height)
+    here, there = _places(cycle, t, gait, path)
     move = ease(w)
     yaw = here[..., 2] + move * (there[..., 2] - here[..., 2])
     pitch = _foot_pitch(s, gait)
     pivot = _pivot(s, gait, skeleton)
     heel, ball = _pivot(s.new_tensor([0.0, gait.stance]), gait, skeleton)[:, 1]
     ground = lambda p, ahead: (
-        p[..., :2] + _turned(p[..., 2], height * gait.width * _SIDE, ahead - height * gait.behind)
+        p[..., :2]
+        + _turn_point(p[..., 2], height * gait.width * _SIDE, ahead - height * gait.behind)
     )
     start, end = ground(here, ball), ground(there, heel)
     xz = torch.where(
         (w > 0)[..., None], start + move[..., None] * (end - start), ground(here, pivot[..., 1])
     )
     c, sn = pitch.cos(), pitch.sin()
-    xz = xz - _turned(yaw, torch.zeros_like(yaw), pivot[..., 1] * c + pivot[..., 0] * sn)
+    xz = xz - _turn_point(yaw, torch.zeros_like(yaw), pivot[..., 1] * c + pivot[..., 0] * sn)
     y = height * gait.lift * 16 * w**2 * (1 - w) ** 2 - pivot[..., 0] * c + pivot[..., 1] * sn
     ankles = torch.stack([xz[..., 0], y, xz[..., 1]], -1)
     stands = s < gait.stance
@@ -227,7 +226,7 @@ def travel(take: Take, path: Course, gait: Gait, manner: Manner) -> Plan:
         cycle.cos(),
     )  # 0 in the middle of a stance; 1 as the foot lands
     at, left, one = path(t), mid[:, 0].cos(), torch.ones_like(t)
-    xz = at[:, :2] + _turned(at[:, 2], height * m.sway * left, 0 * one)
+    xz = at[:, :2] + _turn_point(at[:, 2], height * m.sway * left, 0 * one)
     pelvis = torch.stack([xz[:, 0], height * m.bob * (2 * mid[:, 0]).cos(), xz[:, 1]], -1)
     hips = torch.stack(
         [at[:, 2] - m.turn * land[:, 0], 0.3 * (m.lean + style.lean) * one, m.tip * left], -1

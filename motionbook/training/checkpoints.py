@@ -167,7 +167,7 @@ def read_checkpoint(
         part = name.removesuffix(".safetensors")
         if only is not None and part not in only:
             continue
-        data = _checked(folder / name, seal)
+        data = _check_bytes(folder / name, seal)
         if part != name:
             try:
                 parts[part] = load(data)
@@ -222,7 +222,7 @@ def _card(folder: Path) -> dict:
     return card
 
 
-def _checked(path: Path, seal: dict) -> bytes:
+def _check_bytes(path: Path, seal: dict) -> bytes:
     "A file's bytes, once they are those that were written."
     if not path.is_file():
         raise bad_file(path, "a file that the checkpoint names", "none", str(path.parent), _FIX)

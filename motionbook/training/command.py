@@ -50,17 +50,19 @@ def recipe(
 
 # %% ../../nbs/training/command.ipynb #68cf1674
 def add_options(
-    p: argparse.ArgumentParser,
+    p: argparse.ArgumentParser,  # or a group of one
     config: type,  # a pydantic model
-):
+) -> list[str]:  # their flags
     "An option for every field."
     from motionbook.core.config import flat_fields
 
+    flags = []
     for name, (_, field) in flat_fields(config).items():
         many = get_origin(field.annotation) is tuple
         usual = json_text(field.default)
+        flags.append("--" + name.replace("_", "-"))
         p.add_argument(
-            "--" + name.replace("_", "-"),
+            flags[-1],
             dest=f"field_{name}",
             nargs="*" if many else "?" if field.annotation is bool else None,
             const="true" if field.annotation is bool else None,
@@ -68,6 +70,7 @@ def add_options(
             default=argparse.SUPPRESS,
             help=f"{field.description or name} (default: {usual})".replace("%", "%%"),
         )
+    return flags
 
 
 def json_text(value: Any) -> str:

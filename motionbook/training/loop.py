@@ -190,7 +190,7 @@ class _Progress:
 class _Limits(_Progress):
     "When a run is over, and what the clock says."
 
-    def _ended(self) -> str:
+    def _end_reason(self) -> str:
         "Why the run is over; empty while it is not."
         c, n = self.config, len(self.feed)
         reasons = {
@@ -226,7 +226,7 @@ class _Steps(_Limits):
         for parts in self.feed.steps(epoch, start):
             self._step(parts)
             self._after(self.step % len(self.feed) == 0)
-            if self._ended():
+            if self._end_reason():
                 return
 
     def _step(self, parts: list[tuple[Any, float]]):
@@ -257,7 +257,7 @@ def _add_gradients(run: "Trainer", k: int, batch: Any, share: float):
     "The gradients of one part of a step; chance follows from the step and the part."
     place = ("step", run.step, k, run.acc.process_index)
     seed_all(seed_from(run.config.seed, *place), run.acc.device)
-    terms = run.loss(run.wrapped, _moved(batch, run.acc.device))
+    terms = run.loss(run.wrapped, _move_batch(batch, run.acc.device))
     total = weigh_terms(terms, run.config.weights)
     run.acc.backward(total * share)
     run.names = ("loss", *terms)
@@ -336,7 +336,7 @@ class Trainer(RunState):
                 _begin(self, resume)
                 self.started = time.monotonic() - self.seconds
                 with _bar(self) as self.bar:
-                    while not self._ended():
+                    while not self._end_reason():
                         self._epoch()
                 _finish(self)
             finally:
@@ -358,7 +358,7 @@ def _prepare(run: "Trainer"):
         put_weights(run.average.model, model_weights(run.model, copy=False))
 
 # %% ../../nbs/training/loop.ipynb #ac8472a7
-def _moved(batch: Any, device: torch.device) -> Any:
+def _move_batch(batch: Any, device: torch.device) -> Any:
     "A batch on the device."
     if device.type == "cpu":
         return batch
@@ -367,7 +367,7 @@ def _moved(batch: Any, device: torch.device) -> Any:
     return send_to_device(batch, device, non_blocking=True)
 
 
-def _summed(run: Trainer, values: list[float]) -> list[float]:
+def _sum_processes(run: Trainer, values: list[float]) -> list[float]:
     "Numbers added over all processes."
     if run.acc.num_processes == 1:
         return values
@@ -388,7 +388,7 @@ def _flush(run: Trainer):
         values = [run.sums.pop(k, 0.0) for k in ("share", *run.names)]
     for row in steps.tolist():
         values = [a + b for a, b in zip(values, row)]
-    values = _summed(run, values)
+    values = _sum_processes(run, values)
     run.recent = []
     found = dict(zip(("share", *run.names), values))
     if not all(map(math.isfinite, values)):
@@ -431,7 +431,7 @@ def _validate(run: Trainer):
     sums: dict[str, float] = {"samples": 0.0}
     for i, [(batch, share)] in enumerate(run.valid.steps(0)):
         seed_all(seed_from(run.config.seed, "valid", i, run.acc.process_index), run.acc.device)
-        terms = run.loss(model, _moved(batch, run.acc.device))
+        terms = run.loss(model, _move_batch(batch, run.acc.device))
         size = (
             min(run.valid.step, len(run.valid.data) - i * run.valid.step) * share / run.valid.world
         )
@@ -441,7 +441,7 @@ def _validate(run: Trainer):
             **terms,
         }.items():
             sums[k] = sums.get(k, 0.0) + float(v) * size
-    sums = dict(zip(sums, _summed(run, list(sums.values()))))
+    sums = dict(zip(sums, _sum_processes(run, list(sums.values()))))
     n = sums.pop("samples")
     run.wrapped.train()
     if hasattr(run.feed.data, "set_epoch"):  # both may be cut from one object

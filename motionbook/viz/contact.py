@@ -159,10 +159,10 @@ def _tile(
         if math.isfinite(x):
             r = 0.045 * size
             pen.ellipse((x - r, y - r, x + r, y + r), outline=la.color, width=2)
-    return _captioned(np.asarray(image), f"frame {m.frame:,} · {joint} · {m.why}", font)
+    return _add_caption(np.asarray(image), f"frame {m.frame:,} · {joint} · {m.why}", font)
 
 
-def _captioned(tile: np.ndarray, text: str, font) -> np.ndarray:
+def _add_caption(tile: np.ndarray, text: str, font) -> np.ndarray:
     "A line of text under a picture, and a margin around both."
     line = np.full((round(font.size * 1.6), tile.shape[1], 3), 16, np.uint8)
     label = sign([(None, text)], font)[:, : tile.shape[1]]

@@ -73,7 +73,7 @@ def layers(
             "expected recordings of one dimension to draw together, got 2-D and 3-D; draw them apart"
         )
     names = [name for name, _ in groups]
-    chosen = _chosen(colors, names, [label for _, label, _ in found])
+    chosen = _chosen_colors(colors, names, [label for _, label, _ in found])
     out = []
     for k, (g, label, m) in enumerate(found):
         color = chosen.get(label) or chosen.get(names[g])
@@ -117,7 +117,7 @@ def _unique(name: str, taken: set[str]) -> str:
     return n
 
 # %% ../../nbs/viz/layers.ipynb #1e25d9ab
-def _chosen(colors, groups: list[str], labels: list[str]) -> dict[str, str]:
+def _chosen_colors(colors, groups: list[str], labels: list[str]) -> dict[str, str]:
     "The user's colours as hex, by label."
     if colors is None:
         return {}

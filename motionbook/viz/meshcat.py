@@ -28,7 +28,7 @@ def _viewer() -> str:
     return source.replace("</script", "<\\/script")
 
 
-def _packed(commands: Sequence[dict]) -> bytes:
+def _pack_commands(commands: Sequence[dict]) -> bytes:
     "All commands one after the other, each after its length."
     import umsgpack
 
@@ -55,7 +55,7 @@ def meshcat_html(
     "A page of its own that shows the recordings in MeshCat and needs no network."
     commands = meshcat_commands(recordings, **options)
     shown = colored_layers(recordings, options.get("colors"))
-    data, viewer = base64.b64encode(_packed(commands)).decode("ascii"), _viewer()
+    data, viewer = base64.b64encode(_pack_commands(commands)).decode("ascii"), _viewer()
     title = str(title) or (shown[0].label if len(shown) == 1 else "")
     script, css, page = (read_asset(f"meshcat.{kind}") for kind in ("js", "css", "html"))
     return page.format(
@@ -75,7 +75,7 @@ def save_meshcat(
     return atomic_write(Path(path), meshcat_html(recordings, **options))
 
 # %% ../../nbs/viz/meshcat.ipynb #a1e67db5
-class _Lowered(dict):
+class _LoweredCommand(dict):
     "A finished command, as MeshCat's own classes have it."
 
     def lower(self) -> dict:
@@ -145,7 +145,7 @@ class Live(Server):
 
         try:
             for command in meshcat_commands(recordings, **options):
-                self.visualizer.window.send(_Lowered(command))
+                self.visualizer.window.send(_LoweredCommand(command))
         except zmq.ZMQError as e:
             raise ValueError(
                 f"{self.url}: expected MeshCat's server to answer, got {e}; it may have ended, start another"

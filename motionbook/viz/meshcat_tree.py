@@ -28,10 +28,10 @@ from motionbook.viz.layers import (
 )
 from motionbook.viz.tracks import (
     _floats,
-    _shown,
     _Stage,
     _stage,
     _track,
+    _visible_keys,
     bone_pose,
     drawn_joints,
     to_meshcat,
@@ -99,7 +99,7 @@ def _skeleton(
         path = node_path(layer.label, s.joints[j], j)
         objects.append(_mesh(path, _sphere(thick), colors[j], opacity))
         track = _track("position", "vector3", x[:, j].numpy(), m.fps)
-        moves.append(_clip(path, [track, *_shown(seen[:, j], m.fps, end)], end))
+        moves.append(_clip(path, [track, *_visible_keys(seen[:, j], m.fps, end)], end))
     made, moved = _bones(layer, x, thick / 2, opacity, keep, end)
     return objects + made, moves + moved
 
@@ -121,7 +121,7 @@ def _bones(
         size = np.stack([np.ones(len(m)), np.maximum(length[:, k], 1e-6), np.ones(len(m))], -1)
         turn = _track("quaternion", "quaternion", q[:, k], m.fps)
         stretch = _track("scale", "vector3", size, m.fps, STILL)
-        moves.append(_clip(path, [turn, stretch, *_shown(seen[:, b], m.fps, end)], end))
+        moves.append(_clip(path, [turn, stretch, *_visible_keys(seen[:, b], m.fps, end)], end))
     return objects, moves
 
 
@@ -147,7 +147,7 @@ def meshcat_commands(
 ) -> list[dict[str, Any]]:  # as MeshCat's viewer takes them
     "Everything that MeshCat needs to show and move the recordings."
     shown = colored_layers(recordings, colors)
-    shown = _thinned(shown, frame_step(shown, max_bytes))
+    shown = _thin_layers(shown, frame_step(shown, max_bytes))
     stage = _stage(shown)
     end = max(la.motion.duration for la in shown)
     parts = [_skeleton(la, stage, la.group, end) for la in shown]
@@ -184,7 +184,7 @@ def frame_step(
     return max(1, math.ceil(size / max_bytes))
 
 # %% ../../nbs/viz/meshcat_tree.ipynb #f915bf13
-def _thinned(shown: list[Layer], step: int) -> list[Layer]:
+def _thin_layers(shown: list[Layer], step: int) -> list[Layer]:
     thin = lambda m: Motion(m.positions[::step], m.skeleton, m.fps / step, name=m.name)
     return [la._replace(motion=thin(la.motion)) for la in shown] if step > 1 else shown
 

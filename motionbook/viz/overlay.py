@@ -78,7 +78,7 @@ def overlay_video(
     expected = min(max(len(la.motion) for la in shown), found.frames - (first or 0))
     wide = found.width * len(panels)
     size = (wide + wide % 2, found.height + found.height % 2)
-    shots = _counted(progress_bar(pictures, expected, out, progress), expected, found)
+    shots = _count_pictures(progress_bar(pictures, expected, out, progress), expected, found)
     film = lambda temp: encode_film(write, temp, shots, found.fps, size, fast=True)
     return atomic_write(out, film)
 
@@ -89,7 +89,9 @@ def _even(picture: np.ndarray) -> np.ndarray:
     return np.pad(picture, ((0, h % 2), (0, w % 2), (0, 0)), "edge") if h % 2 or w % 2 else picture
 
 
-def _counted(pictures: Iterator[np.ndarray], expected: int, movie: Movie) -> Iterator[np.ndarray]:
+def _count_pictures(
+    pictures: Iterator[np.ndarray], expected: int, movie: Movie
+) -> Iterator[np.ndarray]:
     "The same pictures; an error after the last where the video broke off."
     n = 0
     for picture in pictures:

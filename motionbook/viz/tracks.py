@@ -59,7 +59,7 @@ def _track(name: str, kind: str, x: np.ndarray, fps: float, still: float = 0.0) 
     return dict(name=f".{name}", type=kind, times=_floats(times), values=_floats(x))
 
 
-def _shown(seen: np.ndarray, fps: float, end: float) -> list[dict]:
+def _visible_keys(seen: np.ndarray, fps: float, end: float) -> list[dict]:
     "When an object is visible [t]: a key at every change; hidden after its last frame if others go on."
     times = np.arange(len(seen) + 1) / fps
     seen = np.append(seen, times[-1] >= end - 1e-6)

@@ -42,14 +42,16 @@ def in_turn(
             "expected sequences of one dimension to show in turn, got 2-D and 3-D; show them apart"
         )
     actors = [
-        _joined([s.actors[k] if k < len(s.actors) else None for s in scenes], scenes, fps, pause)
+        _join_sequences(
+            [s.actors[k] if k < len(s.actors) else None for s in scenes], scenes, fps, pause
+        )
         for k in range(count)
     ]
     meta = dict(scenes[0].meta) | {"sequences": len(scenes)}
     return Scene(tuple(actors), source=scenes[0].source, meta=meta)
 
 # %% ../../nbs/viz/view.ipynb #b21b137d
-def _joined(
+def _join_sequences(
     motions: Sequence[Motion | None], scenes: Sequence[Scene], fps: float, pause: float
 ) -> Motion:
     "One actor's sequences on the largest of their skeletons; where a sequence lacks the actor, nothing."
@@ -61,11 +63,11 @@ def _joined(
         nobody = torch.full_like(s.actors[0].positions, torch.nan)
         m = s.actors[0].replace(positions=nobody) if m is None else m
         m = m if m.fps == fps else resample(m, fps)
-        parts += [_placed_on(m, skeleton) if m.skeleton != skeleton else m.positions, gap]
+        parts += [_place_on(m, skeleton) if m.skeleton != skeleton else m.positions, gap]
     return Motion(torch.cat(parts[:-1]), skeleton, fps, name=there[0].name)
 
 
-def _placed_on(m: Motion, skeleton: Skeleton) -> torch.Tensor:
+def _place_on(m: Motion, skeleton: Skeleton) -> torch.Tensor:
     "Positions on a larger skeleton, by name."
     x = torch.full((len(m), len(skeleton), m.positions.shape[-1]), torch.nan)
     at = {name: j for j, name in enumerate(skeleton.joints)}

@@ -37,7 +37,7 @@ def body_proportions(
 ) -> Proportions:
     "What proportions this body usually has."
     x = x[:: max(1, len(x) // frames)]
-    partner = _spread(_distances(x).nanmedian(0).values, PARTNERS)  # [j p]
+    partner = _spread_partners(_distances(x).nanmedian(0).values, PARTNERS)  # [j p]
     j, p = partner.shape
     use = torch.ones(p, p, dtype=torch.bool).triu(1).expand(j, p, p)
     grid = (torch.arange(j)[:, None, None], partner[:, :, None], partner[:, None])
@@ -54,7 +54,7 @@ def _distances(x: Tensor) -> Tensor:
     return (x[:, :, None] - x[:, None]).norm(dim=-1)
 
 
-def _spread(middle: Tensor, n: int) -> Tensor:
+def _spread_partners(middle: Tensor, n: int) -> Tensor:
     "[j p] for each joint, partners from the nearest to the farthest."
     ranked = (
         middle.nan_to_num(float("inf")).fill_diagonal_(float("inf")).argsort(dim=1, stable=True)

@@ -47,7 +47,7 @@ class JointMap:
         rest: Tensor | None = None,  # [real] of joints that nothing drives; None = 0
     ) -> Tensor:  # [... real]
         "Joint angles of the simulation as the robot's."
-        return _moved(dof, self.sim_to_real_idx, self.real_to_sim_idx, rest, "sim_to_real")
+        return _move_joints(dof, self.sim_to_real_idx, self.real_to_sim_idx, rest, "sim_to_real")
 
     def real_to_sim(
         self,
@@ -55,7 +55,7 @@ class JointMap:
         rest: Tensor | None = None,  # [sim] of joints that drive nothing; None = 0
     ) -> Tensor:  # [... sim]
         "Joint angles of the robot as the simulation's."
-        return _moved(dof, self.real_to_sim_idx, self.sim_to_real_idx, rest, "real_to_sim")
+        return _move_joints(dof, self.real_to_sim_idx, self.sim_to_real_idx, rest, "real_to_sim")
 
 # %% ../../../nbs/features/dof/joint_maps.ipynb #acd4c03c
 #| export
@@ -94,7 +94,7 @@ def _check_map(idx: tuple[int, ...], real: int):
         )
 
 # %% ../../../nbs/features/dof/joint_maps.ipynb #1cdf53ae
-def _moved(
+def _move_joints(
     dof: Tensor, here: tuple[int, ...], there: tuple[int, ...], rest: Tensor | None, name: str
 ) -> Tensor:
     "The numbers at their new places."
@@ -139,7 +139,7 @@ def clip_to_real(
     table: JointMap,
 ) -> RobotClip:
     "A clip with the robot's joints, in the robot's order."
-    names = _moved_names(clip.joints, table.real_to_sim_idx, "real")
+    names = _move_names(clip.joints, table.real_to_sim_idx, "real")
     return clip.replace(dof=table.sim_to_real(clip.dof), joints=names)
 
 
@@ -148,9 +148,9 @@ def clip_to_sim(
     table: JointMap,
 ) -> RobotClip:
     "A clip with the simulation's joints, in the simulation's order."
-    names = _moved_names(clip.joints, table.sim_to_real_idx, "sim")
+    names = _move_names(clip.joints, table.sim_to_real_idx, "sim")
     return clip.replace(dof=table.real_to_sim(clip.dof), joints=names)
 
 
-def _moved_names(joints: tuple[str, ...], there: tuple[int, ...], word: str) -> tuple[str, ...]:
+def _move_names(joints: tuple[str, ...], there: tuple[int, ...], word: str) -> tuple[str, ...]:
     return tuple(f"{word}{i}" if k < 0 else joints[k] for i, k in enumerate(there))

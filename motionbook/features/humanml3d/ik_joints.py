@@ -108,12 +108,12 @@ def canonical_joints(
     (x,) = checked_clips([joints], body)
     f = ahead(across(x[0, :, :, None], body))[:, 0]
     x = x - x[:1, :1] * x.new_tensor([1.0, 0.0, 1.0])
-    over = _turned(f, x)
+    over = _turn_joints(f, x)
     y = x[..., 1] - x[..., 1].amin()
     return torch.stack([over[0], y, over[1]], -1)
 
 # %% ../../../nbs/features/humanml3d/ik_joints.ipynb #704f7a00
-def _turned(f: Tensor, x: Tensor) -> Tensor:
+def _turn_joints(f: Tensor, x: Tensor) -> Tensor:
     "[2 t j] x and z of joints [t j 3], turned so that f [2] becomes +z"
     over = torch.stack([x[..., 0], x[..., 2]]).flatten(1)
     return turn_to((f / f.norm())[:, None], over).unflatten(1, x.shape[:2])

@@ -130,14 +130,14 @@ def features_of(x: Tensor, lengths: Tensor, body: IKBody, facing: Facing, skelet
     step = pose.relative.diff(dim=-1) + pose.root.diff(dim=-1)
     height = pose.relative[..., :-1][:, 1] + (pose.root[1] - _floors(pose, lengths))[:-1]
     now = both[:, :-1]
-    bones = _seen(pose.directions[..., :-1], first if len(lengths) == 1 else first[:, :-1])
+    bones = _turn_to_front(pose.directions[..., :-1], first if len(lengths) == 1 else first[:, :-1])
     parts = [
         half_yaw(q, facing)[None],
         turn_to(both[:, 1:], step[0, ::2]),
         height[:1],
-        _seen(pose.relative[1:, :, :-1], now, height[1:]).flatten(0, 1),
+        _turn_to_front(pose.relative[1:, :, :-1], now, height[1:]).flatten(0, 1),
         rotations_of(bones, q[:, :-1], body),
-        _seen(step, now).flatten(0, 1),
+        _turn_to_front(step, now).flatten(0, 1),
         (step.index_select(0, indices(body, x.device).feet).square().sum(1) < body.still).to(
             x.dtype
         ),
@@ -145,7 +145,7 @@ def features_of(x: Tensor, lengths: Tensor, body: IKBody, facing: Facing, skelet
     return torch.cat(parts)
 
 
-def _seen(v: Tensor, f: Tensor, y: Tensor | None = None) -> Tensor:
+def _turn_to_front(v: Tensor, f: Tensor, y: Tensor | None = None) -> Tensor:
     "[j 3 n] turned about the vertical so that f [2 n] becomes +z, perhaps with other heights [j n]"
     (fx, fz), (x, own, z) = f, v.unbind(1)
     return torch.stack([fz * x - fx * z, own if y is None else y, fx * x + fz * z], 1)

@@ -50,7 +50,7 @@ def _third_row(rows: Tensor) -> Tensor:
     return torch.linalg.cross(rows[..., :3], rows[..., 3:])
 
 # %% ../../../nbs/features/ms272/ms272_vectors.ipynb #9d8a3741
-def _turned(x: Tensor, z: Tensor, heading: Tensor) -> tuple[Tensor, Tensor]:
+def _turn_plane(x: Tensor, z: Tensor, heading: Tensor) -> tuple[Tensor, Tensor]:
     "x and z with a heading, complex cosine + i sine, taken away."
     c, s = heading.real, heading.imag
     return c * x - s * z, s * x + c * z
@@ -86,7 +86,7 @@ def _positions(joints: Tensor, heading: Tensor, lengths: Tensor) -> Tensor:
     low = joints[..., 1].amin(1)
     floor = torch.full_like(low[: len(lengths)], torch.inf).scatter_reduce(0, clip, low, "amin")
     x, y, z = joints.unbind(-1)
-    x, z = _turned(x - x[:, :1], z - z[:, :1], heading.to(joints.dtype.to_complex())[:, None])
+    x, z = _turn_plane(x - x[:, :1], z - z[:, :1], heading.to(joints.dtype.to_complex())[:, None])
     return torch.stack([x, y - floor[clip][:, None], z], -1)
 
 
@@ -98,7 +98,7 @@ def _encode(poses: Tensor, joints: Tensor, lengths: Tensor) -> Tensor:
     before = heading.roll(1)
     dx, dz = _since_before(joints[:, 0].double(), starts)[:, ::2].unbind(-1)
     root = torch.stack(
-        _turned(
+        _turn_plane(
             rows[:, 0, :3], _third_row(rows[:, 0]), heading.to(rows.dtype.to_complex())[:, None]
         )[:1]
         + (rows[:, 0, 3:],),
@@ -106,7 +106,7 @@ def _encode(poses: Tensor, joints: Tensor, lengths: Tensor) -> Tensor:
     )
     places = _positions(joints, heading, lengths).flatten(1)
     return MS272_LAYOUT.join(
-        velocity=torch.stack(_turned(dx, dz, before), -1).to(rows),
+        velocity=torch.stack(_turn_plane(dx, dz, before), -1).to(rows),
         turn=_turns(heading, starts).to(rows),
         positions=places,
         velocities=_since_before(places, starts),
@@ -122,18 +122,18 @@ def smpl_to_ms272(
 ) -> Tensor | list[Tensor]:  # [... t 272], or a list
     "The 272 numbers of each frame of SMPL motion; ValueError for what is not a recording of a person."
     if isinstance(poses, (list, tuple)):
-        clips = [_checked(p, j) for p, j in zip(poses, joints, strict=True)]
+        clips = [_check_pair(p, j) for p, j in zip(poses, joints, strict=True)]
         lengths = torch.tensor([len(p) for p, _ in clips])
         flat = torch.cat([p for p, _ in clips]), torch.cat([j for _, j in clips])
         return list(_encode_checked(*flat, lengths, check, lying).split(lengths.tolist()))
-    p, j = _checked(poses, joints)
+    p, j = _check_pair(poses, joints)
     lead, t = p.shape[:-2], p.shape[-2]
     lengths = torch.full((max(1, lead.numel()),), t)
     out = _encode_checked(p.flatten(0, -2), j.flatten(0, -3), lengths, check, lying)
     return out.reshape(*lead, t, -1)
 
 # %% ../../../nbs/features/ms272/ms272_vectors.ipynb #fa9ff3fb
-def _checked(poses: Tensor, joints: Tensor) -> tuple[Tensor, Tensor]:
+def _check_pair(poses: Tensor, joints: Tensor) -> tuple[Tensor, Tensor]:
     "Poses [... t 66 or more] and joints [... t 22 3] of one type that belong together."
     poses, joints = checked_poses(poses), torch.as_tensor(joints)
     if joints.ndim < 3 or joints.shape[:-2] != poses.shape[:-1] or joints.shape[-2] < 22:
@@ -157,7 +157,7 @@ def _path(parts: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     angle = torch.cat([torch.zeros_like(angle[..., :1]), angle[..., 1:]], -1).cumsum(-1)
     heading = torch.polar(torch.ones_like(angle), angle)
     before = torch.cat([heading[..., :1], heading[..., :-1]], -1)
-    x, z = _turned(*parts["velocity"].double().unbind(-1), before.conj())
+    x, z = _turn_plane(*parts["velocity"].double().unbind(-1), before.conj())
     steps = torch.stack([x, z], -1)
     return heading, torch.cat([torch.zeros_like(steps[..., :1, :]), steps[..., 1:, :]], -2).cumsum(
         -2
@@ -167,7 +167,7 @@ def _path(parts: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
 def _standing(parts: dict[str, Tensor], heading: Tensor, path: Tensor) -> Tensor:
     "[... t 22 3] joints in space, from the positions."
     x, y, z = parts["positions"].double().unflatten(-1, (22, 3)).unbind(-1)
-    x, z = _turned(x, z, heading.conj()[..., None])
+    x, z = _turn_plane(x, z, heading.conj()[..., None])
     return torch.stack([x + path[..., :1], y, z + path[..., 1:]], -1)
 
 # %% ../../../nbs/features/ms272/ms272_vectors.ipynb #20a0409c
@@ -182,7 +182,7 @@ def ms272_rotations(
 def _rotations(parts: dict[str, Tensor], heading: Tensor) -> Tensor:
     local = sixd_to_matrix(parts["rotations"].double().unflatten(-1, (22, 6)), "rows")
     x, y, z = local[..., 0, :, :].unbind(-2)
-    x, z = _turned(x, z, heading.conj()[..., None])
+    x, z = _turn_plane(x, z, heading.conj()[..., None])
     return torch.cat([torch.stack([x, y, z], -2)[..., None, :, :], local[..., 1:, :, :]], -3)
 
 # %% ../../../nbs/features/ms272/ms272_vectors.ipynb #2d09958a

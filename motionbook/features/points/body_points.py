@@ -21,7 +21,7 @@ from .tracks import bridged, frame_velocity
 from ..representation import Layout
 
 # %% ../../../nbs/features/points/body_points.ipynb #08d46f6d
-def _named(s: Skeleton, *roles: str, why: str) -> tuple[str, ...]:
+def _role_joints(s: Skeleton, *roles: str, why: str) -> tuple[str, ...]:
     "The joints that play roles; ValueError for one that none plays."
     if lost := [r for r in roles if r not in s.roles]:
         raise ValueError(
@@ -32,7 +32,9 @@ def _named(s: Skeleton, *roles: str, why: str) -> tuple[str, ...]:
 
 def _find_root(s: Skeleton) -> tuple[str, ...]:
     "The root, or both hips."
-    return _named(s, *(["root"] if "root" in s.roles else ["left_hip", "right_hip"]), why="a root")
+    return _role_joints(
+        s, *(["root"] if "root" in s.roles else ["left_hip", "right_hip"]), why="a root"
+    )
 
 
 def _find_pairs(s: Skeleton) -> tuple[tuple[str, str], ...]:
@@ -40,8 +42,8 @@ def _find_pairs(s: Skeleton) -> tuple[tuple[str, str], ...]:
     pairs = [(f"left_{p}", f"right_{p}") for p in ("hip", "shoulder")]
     there = [p for p in pairs if {*p} <= s.roles.keys()]
     if not there:
-        _named(s, "left_hip", why="facing joints, pairs of left and right,")
-    return tuple(_named(s, *p, why="facing joints") for p in there)
+        _role_joints(s, "left_hip", why="facing joints, pairs of left and right,")
+    return tuple(_role_joints(s, *p, why="facing joints") for p in there)
 
 # %% ../../../nbs/features/points/body_points.ipynb #b607c76b
 def _find_feet(s: Skeleton, joints: Sequence[str]) -> tuple[str, ...]:
@@ -130,7 +132,7 @@ class Placement(NamedTuple):
     heading: Tensor  # [...] radians about y
 
 
-def _told_around(f: KeypointChoice, keep, root, psi, place: Placement, corrupted) -> Tensor:
+def _encode_around(f: KeypointChoice, keep, root, psi, place: Placement, corrupted) -> Tensor:
     "The features [... t d] of joints [... t k 3] with a root [... t 3] and a heading [... t]."
     path = turn_about_y(root - place.origin[..., None, :], -place.heading[..., None])
     turn, xz = psi - place.heading[..., None], path[..., [0, 2]]
@@ -167,7 +169,7 @@ class KeypointArrays(KeypointChoice):
         floor = keep[..., 1].flatten(-2).amin(-1)
         origin = torch.stack([root[..., 0, 0], floor, root[..., 0, 2]], -1)
         place = Placement(origin, psi[..., 0])
-        return _told_around(self, keep, root, psi, place, corrupted), place
+        return _encode_around(self, keep, root, psi, place, corrupted), place
 
     def unpack(
         self,

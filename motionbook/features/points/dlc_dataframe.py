@@ -31,7 +31,7 @@ def is_frame_corrupted(
     if hasattr(frame_data, "index") and not isinstance(frame_data, Mapping):
         tracks, _ = find_tracks(list(frame_data.index), list(frame_data.index.names), "frame")
         values = np.asarray(frame_data, dtype=np.float64)[None]
-        return bool(_corrupted(Table(values, tracks, "", 4), likelihood_threshold).any())
+        return bool(_corrupt_marks(Table(values, tracks, "", 4), likelihood_threshold).any())
     points = list(_points(frame_data))
     if not points:
         raise ValueError("expected keypoints with x, y and likelihood in the frame, got none")
@@ -53,7 +53,7 @@ def _points(data: Mapping) -> Iterator[Mapping]:
             yield from _points(v)
 
 
-def _corrupted(table: Table, threshold: float) -> Tensor:
+def _corrupt_marks(table: Table, threshold: float) -> Tensor:
     "[t n] bool, in the order of the tracks and their parts."
     marks = []
     for track in table.tracks:
@@ -81,9 +81,9 @@ def dlc_dataframe_to_features(
     )  # fmt: skip
     at = _places(choice, table, scene)
     positions, likelihood, observed = (v[:, at] for v in _exact(table))
-    corrupted = _corrupted(table, choice.likelihood_threshold)[:, at]
+    corrupted = _corrupt_marks(table, choice.likelihood_threshold)[:, at]
     features = choice.pack(positions.double(), corrupted).to(dtype)
-    metadata = _described(choice) | {
+    metadata = _describe_choice(choice) | {
         "frame_labels": corrupted.any(1),
         "animal_labels": label_animals(corrupted, choice),
         "likelihood": likelihood,
@@ -131,7 +131,7 @@ def _places(choice: DLCFeatures, table: Table, scene: Scene) -> list[int]:
     return [there.index(p) for p in choice.points]
 
 # %% ../../../nbs/features/points/dlc_dataframe.ipynb #c4457cee
-def _described(choice: DLCFeatures) -> dict[str, Any]:
+def _describe_choice(choice: DLCFeatures) -> dict[str, Any]:
     "What the numbers mean."
     animal, part = choice.points[choice.reference]
     return {

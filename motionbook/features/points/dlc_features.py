@@ -17,7 +17,7 @@ from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton
 from .tracks import bridged, frame_velocity
 from ..representation import Layout
-from ...formats.dlc.dlc_table import infer_edges
+from ...formats.kit.loose_points import infer_edges
 
 # %% ../../../nbs/features/points/dlc_features.ipynb #99a2a25e
 REFERENCES = tuple("shoulder spine hip neck center centre pelvis torso".split())  # first wins

@@ -25,7 +25,7 @@ def _upright(root: Tensor) -> Tensor:
     return torch.complex(root[..., 0, 0] - root[..., 1, 2], root[..., 1, 0] + root[..., 0, 2]) / 2
 
 # %% ../../../nbs/features/rifke/heading.ipynb #c6bc6d51
-def _carried(root: Tensor) -> Tensor:
+def _carry_heading(root: Tensor) -> Tensor:
     "[t] complex: the heading from frame to frame, 1 in the first."
     step = root[1:] @ root[:-1].mT
     twist = torch.complex(step[:, 0, 0] + step[:, 1, 1], step[:, 1, 0] - step[:, 0, 1]).angle()
@@ -41,12 +41,12 @@ def steady_heading(
     if root.ndim != 3 or root.shape[-2:] != (3, 3) or not len(root):
         raise ValueError(f"expected orientations [t, 3, 3] of one clip, got {list(root.shape)}")
     exact = root.double()
-    upright, carried = _upright(exact), _carried(exact)
-    drift = _smoothed(upright * carried.conj(), window)
+    upright, carried = _upright(exact), _carry_heading(exact)
+    drift = _smooth_directions(upright * carried.conj(), window)
     return (carried * drift / drift.abs().clamp_min(1e-12)).to(root.dtype.to_complex())
 
 # %% ../../../nbs/features/rifke/heading.ipynb #d21aa2d1
-def _smoothed(e: Tensor, window: float) -> Tensor:
+def _smooth_directions(e: Tensor, window: float) -> Tensor:
     "[t] complex: directions smoothed, each weighed by how far its length exceeds a half."
     from scipy.linalg import solveh_banded
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...body.arrays import SmplArrays, motion_to_smpl, smpl_to_motion
 from ...body.plausible import check_body
 from ...core.axes import to_y_up
-from ...core.motion import Motion, resample
+from ...core.motion import Motion
 from ...core.skeletons import SMPL24
 from ..representation import Layout, known_rate, resample_to
 from motionbook.features.rifke.rifke_vectors import (

@@ -183,7 +183,7 @@ def smpl_to_rifke(
     else:
         check_joints(joints, SMPL24)
     check_shapes(poses, trans, joints)
-    if _asked(poses, joints):
+    if _wants_gradients(poses, joints):
         out = encode_with_gradients(poses[..., :66], joints.to(poses), foot_frame, heading)
         for clip in out.detach().cpu().reshape(-1, *out.shape[-2:]).numpy():
             _check_together(clip)
@@ -192,7 +192,7 @@ def smpl_to_rifke(
     return out if labels is None else torch.cat([out, checked_labels(labels, out)], -1)
 
 # %% ../../../nbs/features/rifke/rifke_vectors.ipynb #a55e5831
-def _asked(*x: Tensor) -> bool:
+def _wants_gradients(*x: Tensor) -> bool:
     "Whether gradients are wanted."
     return torch.is_grad_enabled() and any(v.requires_grad for v in x)
 
@@ -222,7 +222,7 @@ def rifke_to_smpl(
     _check_options("stablemotion", heading)
     features = check_features(features, 232, 233, frames=0)
     labels = features[..., 232] if features.shape[-1] == 233 else None
-    if _asked(features):
+    if _wants_gradients(features):
         return SmplArrays(*decode_with_gradients(features, heading), labels)
     lead, device = features.shape[:-1], features.device
     flat = np.ascontiguousarray(features.detach().cpu().reshape(-1, features.shape[-1]).numpy())

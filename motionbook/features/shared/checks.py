@@ -38,7 +38,7 @@ def check_clips(
     )
     try:
         ask(
-            joints if len(lengths) == 1 else _sampled(joints, lengths),
+            joints if len(lengths) == 1 else _sample_frames(joints, lengths),
             which_clip(first, range(total))[:-2],
         )
     except ValueError:
@@ -52,7 +52,7 @@ def check_clips(
 _LOOKS = 16  # frames of a clip that are looked at
 
 
-def _sampled(joints: Tensor, lengths: Tensor) -> Tensor:
+def _sample_frames(joints: Tensor, lengths: Tensor) -> Tensor:
     "[clips s j 3]"
     share = torch.linspace(0, 1, _LOOKS, device=joints.device)
     at = (lengths - 1)[:, None] * share + (lengths.cumsum(0) - lengths)[:, None]

@@ -79,7 +79,7 @@ def _pieces(clip: Clip, name: str) -> Iterator[tuple[Tensor, Tensor | None, str]
     "The frames of a clip [n d], a part at a time, with their mask and what to call them in errors."
     data, mask = clip if isinstance(clip, tuple) else (clip, None)
     if isinstance(data, str | Path):
-        data, name = _mapped(data), str(data)
+        data, name = _map_npy(data), str(data)
     data = data.reshape(-1, data.shape[-1]) if data.ndim else data.reshape(1, 1)
     if mask is not None:
         mask = torch.as_tensor(mask)
@@ -90,7 +90,7 @@ def _pieces(clip: Clip, name: str) -> Iterator[tuple[Tensor, Tensor | None, str]
         yield rows, None if mask is None else mask[start : start + ROWS], f"{name}, frame {start}"
 
 
-def _mapped(path: str | Path) -> np.ndarray:
+def _map_npy(path: str | Path) -> np.ndarray:
     "A .npy file, without reading it."
     read_bytes(path, head=1)
     try:

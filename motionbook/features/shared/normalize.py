@@ -244,12 +244,12 @@ def public_statistics(
 ) -> Normalizer:
     "Mean and spread as other projects store them."
     layout, *about = _what(of, fps)
-    found = {k: _stored(Path(path), k, layout) for k in ("mean", "std")}
+    found = {k: _load_stat(Path(path), k, layout) for k in ("mean", "std")}
     mean, std = with_rules(found["mean"], found["std"].clamp_min(floor), layout, plain, labels)
     return Normalizer(layout, mean, std, *about)
 
 # %% ../../../nbs/features/shared/normalize.ipynb #5c3f533f
-def _stored(path: Path, key: str, layout: Layout) -> Tensor:
+def _load_stat(path: Path, key: str, layout: Layout) -> Tensor:
     "One of the two arrays [d] float64, filled up to the layout's width."
     if path.is_dir():
         names = [f"{key}{s}" for key in (key, key.title()) for s in (".npy", ".pt")]

@@ -6,8 +6,6 @@
 __all__ = ['rotvecs_to_rows', 'unit_rows', 'rows_to_rotvecs']
 
 # %% ../../../nbs/features/shared/rotation_rows.ipynb #b18a5ac8
-import math
-
 import numpy as np
 import torch
 

@@ -257,13 +257,15 @@ def jump_about(
         frames = start + (on & (number == k)).nonzero()[:, 0]
         for j in (at[i] for i in torch.randperm(len(at), generator=g)[: _whole(1, 4, g)].tolist()):
             axis = draw_direction(g)
-            made.turns[frames, j] = _turned(b.turns[frames, j], axis * (0.35 + 1.2 * _one(g)))
+            made.turns[frames, j] = _turn_quaternions(
+                b.turns[frames, j], axis * (0.35 + 1.2 * _one(g))
+            )
         if _one(g) < 0.5:
             made.shift[frames] = draw_direction(g) * (0.05 + 0.25 * _one(g))
     return made
 
 
-def _turned(q: Tensor, by: Tensor) -> Tensor:
+def _turn_quaternions(q: Tensor, by: Tensor) -> Tensor:
     "Quaternions [n 4] turned by a rotation vector [3]."
     return matrix_to_quaternion(quaternion_to_matrix(q) @ rotvec_to_matrix(by))
 

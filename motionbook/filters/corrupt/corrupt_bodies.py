@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...core.gaps import changed_points
-from ...core.motion import Motion, Scene
+from ...core.motion import Scene
 from ...core.robot import Robot
 from .broken_amass import BODY_KINDS, break_motion
 from .corrupt_tracks import KINDS, BrokenTracks, corrupt_tracks

@@ -21,8 +21,9 @@ from ...core.command import Files, check_apart, lies_in
 from ...core.files import atomic_write, bad_file
 from ...core.landing import landing
 from ...core.motion import Scene
+from .command import LABELS
 from .corrupt_bodies import breaker_for, check_how
-from ...formats.at_once import BESIDE, WRITTEN, ending, files_beside
+from ...formats.at_once import BESIDE, WRITTEN, ending, files_beside, name_after
 from ...formats.registry import format_named, read_all, write, write_all
 
 # %% ../../../nbs/filters/corrupt/corrupt_files.ipynb #99abacf7
@@ -30,7 +31,7 @@ def labels_path(
     out: str | Path,  # a broken recording
 ) -> Path:
     "Where the labels of a broken recording lie."
-    return Path(out).with_name(Path(out).name + ".labels.npz")
+    return name_after(out, LABELS)
 
 # %% ../../../nbs/filters/corrupt/corrupt_files.ipynb #a0a5c719
 def file_seed(
@@ -74,7 +75,7 @@ def corrupt_file(
         three = zip(scenes, again, made, strict=True)
         made = [breaker.as_read(s, a, b, **how) for s, a, b in three]
         told = [breaker.arrays(s, b, mode=mode, seed=seed) for s, b in zip(scenes, made)]
-        atomic_write(labels, npz_bytes(_numbered(told)))
+        atomic_write(labels, npz_bytes(_number_labels(told)))
     return {breaker.unit: breaker.count(made)}
 
 # %% ../../../nbs/filters/corrupt/corrupt_files.ipynb #e3cb064d
@@ -85,7 +86,7 @@ def _refuse_read_only(path: Path, scene: Scene):
         raise bad_file(path, "a format that can be written", f"{kind}, which is only read")
 
 
-def _numbered(each: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def _number_labels(each: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     "The labels of one recording, or of several with a number before each name."
     if len(each) == 1:
         return each[0]

@@ -31,7 +31,7 @@ class Chains(NamedTuple):
     source: Tensor  # [k p 3] the state that it comes from, for each state
 
 # %% ../../../nbs/filters/detect/exchanges.ipynb #eecef88e
-def _sorted_tracks(tracks: Tensor) -> tuple[Tensor, Tensor]:
+def _sort_tracks(tracks: Tensor) -> tuple[Tensor, Tensor]:
     "[m 3] tracks in the order that names their set, [m] whether that is the ring's other direction."
     ring = tracks[:, 2:] >= 0
     first = tracks.masked_fill(tracks < 0, int(tracks.max()) + 1).argmin(1, keepdim=True)
@@ -52,7 +52,7 @@ def link_crossings(
     frames: int,  # of the recording
 ) -> Chains:
     "One chain for each set of tracks that cross over."
-    tracks, back = _sorted_tracks(c.tracks)
+    tracks, back = _sort_tracks(c.tracks)
     sets, key = torch.unique(tracks, dim=0, return_inverse=True)
     order = (key * frames + c.frame).argsort()
     key = key[order]

@@ -16,7 +16,6 @@ from ...core.gaps import fill_straight_lines, list_runs, run_lengths
 from ...core.motion import Motion, Scene
 from motionbook.core.robot import (
     Robot,
-    broken_limits,
     clip_to_motion,
     describe_broken,
     motion_to_clip,
@@ -228,9 +227,9 @@ def mended_parts(
         for a, b in bounds
     ]
     reason = torch.cat([r for _, r, _ in done])
-    new = done[0][0] if whole else _joined(motion, [m for m, _, _ in done])
+    new = done[0][0] if whole else _join_parts(motion, [m for m, _, _ in done])
     sigma = UNSURE * run_lengths(reason > 0).double().sqrt().float() * (reason > 0)
-    return new, reason, sigma, _notes(robot, motion, [c for _, _, c in done], reason)
+    return new, reason, sigma, _notes(robot, [c for _, _, c in done], reason)
 
 # %% ../../../nbs/filters/robot/robot_cleaner.ipynb #900b6e49
 @dataclass(frozen=True)
@@ -282,7 +281,7 @@ def _frames(motion: Motion, start: int, stop: int) -> Motion:
     )
 
 
-def _joined(motion: Motion, parts: list[Motion]) -> Motion:
+def _join_parts(motion: Motion, parts: list[Motion]) -> Motion:
     "The parts as one motion again."
     join = lambda k: (
         None if getattr(motion, k) is None else torch.cat([getattr(p, k) for p in parts])
@@ -299,7 +298,7 @@ def _confidence(motion: Motion, sigma: Tensor, reason: Tensor) -> Tensor:
     return sure.masked_fill(~motion.observed, 0.0).float()
 
 
-def _notes(robot: Robot, before: Motion, clips: list[RobotClip], reason: Tensor) -> tuple[str, ...]:
+def _notes(robot: Robot, clips: list[RobotClip], reason: Tensor) -> tuple[str, ...]:
     "What was mended, and which limits are broken all the same."
     frames = int((reason > 0).any(1).sum())
     said = (

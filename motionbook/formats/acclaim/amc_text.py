@@ -43,7 +43,7 @@ class Amc:
 _FRAME = re.compile(r"^[ \t]*\d+[ \t]*\r?$", re.MULTILINE)
 
 
-def _first_frame(text: str, at: int, path) -> list[tuple[str, int]]:
+def _first_frame(text: str, at: int) -> list[tuple[str, int]]:
     "The lines of the first frame: name, count of numbers."
     start = text.find("\n", at) + 1 or len(text)
     end = _FRAME.search(text, start)
@@ -135,7 +135,7 @@ def parse_amc(
         raise bad_file(path, want, "none", fix="is it an AMC file?")
     head, rest = text[: first.start()], text[first.start() :]
     line, begin = head.count("\n") + 1, len(head.encode(coding))
-    lines = _first_frame(text, first.start(), path)
+    lines = _first_frame(text, first.start())
     _check_lines(lines, asf, path, line)
     table = _table(raw[begin:], lines, coding)
     if table is None:

@@ -196,7 +196,7 @@ def _near(doc: AsfAmc, active: Tensor) -> Tensor:
     return torch.from_numpy(np.where(active.numpy(), lines, x))
 
 
-def _projected(doc: AsfAmc, rotations: Tensor, root: Tensor, near: Tensor, active: Tensor):
+def _project_angles(doc: AsfAmc, rotations: Tensor, root: Tensor, near: Tensor, active: Tensor):
     "[t c] where active, the free angles nearest to rotations [t j 3 3] and the root's place [t 3]."
     x, body = near.clone(), doc.body
     for dofs, (bones, places) in dof_groups(body, doc.amc.columns).items():
@@ -226,12 +226,12 @@ def solve_angles(
     doc, motion = _document(scene), scene.actors[0]
     points = _points(doc.body, motion)
     if len(motion) != len(doc.amc.values):
-        return _all_solved(doc, motion, points)
+        return _solve_all(doc, motion, points)
     (before,) = doc.motions()
     rotations = _rotations(before, motion, points)
     turned = differs(before.rotations, rotations).flatten(2).any(-1)
     active = _active(doc, turned, differs(before.positions[:, 0], points[:, 0]).any(-1))
-    return _solved(doc, doc.amc.values, rotations, points, _near(doc, active), active)
+    return _solve_frames(doc, doc.amc.values, rotations, points, _near(doc, active), active)
 
 # %% ../../../nbs/formats/acclaim/asf_amc.ipynb #a0a775ae
 _MISS = 1e-3  # metres
@@ -252,13 +252,13 @@ def _wider(doc: AsfAmc, active: Tensor) -> Tensor:
     return wider
 
 # %% ../../../nbs/formats/acclaim/asf_amc.ipynb #2bdeedd7
-def _solved(
+def _solve_frames(
     doc: AsfAmc, values: np.ndarray, rotations: Tensor, points: Tensor, near: Tensor, active: Tensor
 ) -> Solution:
     "The numbers of frames where something is active."
     rows, columns, x = active.any(1), doc.amc.columns, torch.from_numpy(values * doc.unit)
     residual = torch.zeros(points.shape[:2], dtype=torch.float64)
-    found = _projected(doc, rotations[rows], points[rows, 0], near[rows], active[rows])
+    found = _project_angles(doc, rotations[rows], points[rows, 0], near[rows], active[rows])
     x[rows] = torch.where(active[rows], found, x[rows])
     for wider in (False, True):
         if wider:
@@ -272,7 +272,7 @@ def _solved(
     return Solution(np.where(active, x.numpy() / doc.unit, values), active, residual)
 
 # %% ../../../nbs/formats/acclaim/asf_amc.ipynb #dd092df7
-def _all_solved(doc: AsfAmc, motion: Motion, points: Tensor) -> Solution:
+def _solve_all(doc: AsfAmc, motion: Motion, points: Tensor) -> Solution:
     "Every frame of a scene of another length."
     given, (before,) = motion.rotations is not None and motion.offsets is None, doc.motions()
     rotations = motion.rotations if given else ik(points, doc.body.skeleton).rotations
@@ -282,7 +282,9 @@ def _all_solved(doc: AsfAmc, motion: Motion, points: Tensor) -> Solution:
     turned = differs(before.rotations[at], rotations).flatten(2).any(-1)
     active = _active(doc, turned, differs(before.positions[at, 0], points[:, 0]).any(-1))
     values = doc.amc.values[at.numpy()]
-    return _solved(doc, values, rotations, points, torch.from_numpy(values * doc.unit), active)
+    return _solve_frames(
+        doc, values, rotations, points, torch.from_numpy(values * doc.unit), active
+    )
 
 
 def _has_body(doc: AsfAmc, scene: Scene) -> bool:

@@ -215,7 +215,7 @@ _CLOSE = 1e-10  # square metres; a frame closer than this in sum is done
 _GAIN = 3e-3  # share of the error that a step must take away to be followed by another
 
 
-def _posed(body: Body, columns: Columns, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _pose_body(body: Body, columns: Columns, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     "Points [t j 3], global and local rotations [t j 3 3]."
     rotations, root = channel_pose(body, columns, x)
     points, turned = fk(rotations, body.skeleton.rest_offsets.double(), root, body.skeleton.parents)
@@ -264,7 +264,7 @@ def _fit_block(
     body: Body, columns: Columns, x: Tensor, target: Tensor, active: Tensor, iterations: int
 ) -> Fit:
     x, todo = x.clone(), torch.arange(len(x))
-    posed = _posed(body, columns, x)
+    posed = _pose_body(body, columns, x)
     gap, damp = _error(body, target, posed[0]), torch.full((len(x),), 1e-2, dtype=x.dtype)
     residual = gap.norm(dim=-1)
     for _ in range(iterations):
@@ -277,7 +277,7 @@ def _fit_block(
         wanted[:, body.helpers] = False
         j = _jacobian(body, columns, x[todo], *posed) * wanted
         tried = x[todo] - _step(j.flatten(1, 2), gap.flatten(1), damp, active[todo])
-        now = _posed(body, columns, tried)
+        now = _pose_body(body, columns, tried)
         new = _error(body, target[todo], now[0])
         gain = size - new.square().sum((1, 2))
         better, on = gain > 0, (gain > _GAIN * size) | ((gain <= 0) & (damp < 1))

@@ -64,7 +64,7 @@ def _numbers(words: list[str], count: int, path, number: int, what: str) -> tupl
     return values
 
 
-def _keyed(lines: list[Line]) -> dict[str, Line]:
+def _index_lines(lines: list[Line]) -> dict[str, Line]:
     "First word in lower case -> line number, the other words."
     return {w[0].lower(): (n, w[1:]) for n, w in lines}
 
@@ -91,7 +91,7 @@ _TURNS, _ALL = ("rx", "ry", "rz"), ("tx", "ty", "tz", "rx", "ry", "rz")
 
 
 def _root(lines: list[Line], path) -> Bone:
-    keys = _keyed(lines)
+    keys = _index_lines(lines)
     number, order = keys.get("order", (0, list(_ALL)))
     where, axis = keys.get("axis", (0, ["XYZ"]))
     given = lambda k: keys.get(k, (0, ["0", "0", "0"]))
@@ -104,7 +104,7 @@ def _root(lines: list[Line], path) -> Bone:
 
 def _bone(lines: list[Line], path) -> Bone:
     "A bone whose parent is not known yet."
-    keys, at = _keyed(lines), lines[0][0]
+    keys, at = _index_lines(lines), lines[0][0]
     for k in ("name", "direction", "length"):
         if not keys.get(k, (0, ()))[1]:
             raise bad_file(path, f"a bone with a {k}", "none", f"the bone at line {at}")
@@ -168,8 +168,8 @@ def parse_asf(
             raise bad_file(path, f"a section :{k}", got, fix="is it a whole ASF file?")
     bones = {"root": _root(sections["root"], path)} | _bones(sections["bonedata"], path)
     parent = _tree(sections["hierarchy"], set(bones), path)
-    placed = _placed(bones, parent, path)
-    units = _keyed(sections.get("units", []))
+    placed = _sort_bones(bones, parent, path)
+    units = _index_lines(sections.get("units", []))
     number, words = units.get("length", (0, ["1"]))
     (length,) = _numbers(words, 1, path, number, "length")
     if length <= 0:
@@ -178,7 +178,7 @@ def parse_asf(
     return Asf(data, placed, length, not "".join(angle).lower().startswith("rad"))
 
 # %% ../../../nbs/formats/acclaim/asf_text.ipynb #ef3269bf
-def _placed(bones: dict[str, Bone], parent: dict[str, str], path) -> tuple[Bone, ...]:
+def _sort_bones(bones: dict[str, Bone], parent: dict[str, str], path) -> tuple[Bone, ...]:
     "Bones with their parents' indices, depth first."
     children = {}
     for b in bones:

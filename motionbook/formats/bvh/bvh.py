@@ -199,7 +199,7 @@ def _put_places(doc: Bvh, tree: Sequence[int], places: np.ndarray, values: np.nd
             values[:, column] = places[:, j, k] - (node.offset[k] if doc.adds and j else 0)
 
 # %% ../../../nbs/formats/bvh/bvh.ipynb #202df36b
-def _changed(doc: Bvh, old: Sequence[Turned], new: Sequence[Turned]) -> np.ndarray:
+def _changed_channels(doc: Bvh, old: Sequence[Turned], new: Sequence[Turned]) -> np.ndarray:
     "[t c] bool: channels whose rotation or place is not the file's any more."
     where = np.zeros(doc.file.values.shape, bool)
     for tree, skeleton, was, now in zip(doc.trees, doc.skeletons, old, new):
@@ -245,7 +245,7 @@ def _changes(doc: Bvh, scene: Scene) -> Change:
     old = [_local(doc, a) for a in range(len(doc.trees))]
     before = [_motion(doc, a, x) for a, x in enumerate(old)]
     new = [refit_changed(*pair) for pair in zip(before, scene.actors)]
-    where, values = _changed(doc, old, new), doc.file.values.copy()
+    where, values = _changed_channels(doc, old, new), doc.file.values.copy()
     rows = where.any(1)
     if rows.any():
         near = _between(doc, where)[rows]

@@ -167,7 +167,7 @@ class BvhText:
     first: int  # byte at which the numbers begin
 
 # %% ../../../nbs/formats/bvh/bvh_text.ipynb #744763dd
-def _shaped(values: np.ndarray, frames: str, channels: int, body: bytes, path, line: int):
+def _shape_values(values: np.ndarray, frames: str, channels: int, body: bytes, path, line: int):
     "[t c], when header and numbers agree."
     try:
         count = int(float(frames))
@@ -212,7 +212,7 @@ def parse_bvh(
         want, fix = "a Frame Time above 0 seconds", "write 1 / frames per second"
         raise bad_file(path, want, repr(motion[2][:20]), f"line {line}", fix)
     channels = sum(len(n.channels) for n in nodes)
-    values = _shaped(_numbers(body, path, line), motion[1], channels, body, path, line)
+    values = _shape_values(_numbers(body, path, line), motion[1], channels, body, path, line)
     return BvhText(raw, encoding, nodes, values, fps, start, first)
 
 # %% ../../../nbs/formats/bvh/bvh_text.ipynb #aa968af1

@@ -324,11 +324,11 @@ class CsvFile(TableFile):
     def put(self, changes: Sequence[Change]) -> bytes:
         (change,), text = changes, self.lines
         rows = np.flatnonzero(change.where.any(1))
-        new = [_edited_row(self, t, change.values[t], change.where[t]) for t in rows.tolist()]
+        new = [_edit_row(self, t, change.values[t], change.where[t]) for t in rows.tolist()]
         return on_disk(replaced(text.body, *text.rows[rows].T, new), text.encoding)
 
 # %% ../../../nbs/formats/dlc/dlc.ipynb #279513da
-def _edited_row(file: CsvFile, row: int, values: np.ndarray, where: np.ndarray) -> bytes:
+def _edit_row(file: CsvFile, row: int, values: np.ndarray, where: np.ndarray) -> bytes:
     "A row with some of its numbers exchanged; one that ended early grows."
     text, scores = file.lines, file.table.scores
     cells = text.split(row)
@@ -336,11 +336,11 @@ def _edited_row(file: CsvFile, row: int, values: np.ndarray, where: np.ndarray) 
         at = int(text.cells[k])
         token = format_number(values[k], file.habits[k in scores]).replace(".", text.decimal)
         cells += [b""] * (at + 1 - len(cells))
-        cells[at] = _swapped(cells[at], token.encode())
+        cells[at] = _swap_token(cells[at], token.encode())
     return text.header.delimiter.encode().join(cells)
 
 
-def _swapped(cell: bytes, token: bytes) -> bytes:
+def _swap_token(cell: bytes, token: bytes) -> bytes:
     "The token in the old one's quotes and blanks."
     old = cell.strip(b' "')
     if old:

@@ -46,15 +46,17 @@ def read_project(
 
     told = read_yaml(path)
     keys = ("bodyparts", "multianimalbodyparts", "uniquebodyparts")
-    parts = [str(p) for k in keys for p in _listed(told.get(k), k, path)]
-    chains = [_listed(c, "skeleton", path) for c in _listed(told.get("skeleton"), "skeleton", path)]
+    parts = [str(p) for k in keys for p in _read_list(told.get(k), k, path)]
+    chains = [
+        _read_list(c, "skeleton", path) for c in _read_list(told.get("skeleton"), "skeleton", path)
+    ]
     lines = [(str(a), str(b)) for c in chains for a, b in zip(c, c[1:])]
     return Project(
         Path(path), tuple(dict.fromkeys(parts)), tuple(lines), _cutoff(told.get("pcutoff"), path)
     )
 
 # %% ../../../nbs/formats/dlc/project.ipynb #e8598938
-def _listed(value: Any, key: str, path) -> list:
+def _read_list(value: Any, key: str, path) -> list:
     "A list, nothing where there is none; multi-animal projects write `MULTI!` for the parts of single ones."
     if value is None or value == "MULTI!":
         return []

@@ -195,7 +195,7 @@ def people_in_blocks(
         tree, part = json_tokens(block, path)
         _, found, count = find_people(tree, part.values, path, kind)
         for p in found:
-            at = _packed(p.at, numbers, small)
+            at = _shift_ordinals(p.at, numbers, small)
             people.append(p._replace(frame=p.frame + frames, at=at))
         places = ((x + byte).astype(small) for x in (part.start, part.end))
         for column, piece in zip(pieces, (*places, part.values)):
@@ -217,7 +217,7 @@ def _blocks(body: bytes) -> Iterator[tuple[int, bytes]]:
             begin = end if m is None else m.end()
 
 
-def _packed(at: Sequence, shift: int, kind: type) -> Sequence[int]:
+def _shift_ordinals(at: Sequence, shift: int, kind: type) -> Sequence[int]:
     "Ordinals of a block as those of the whole text."
     whole = all(type(k) is int for k in at)
     return (np.array(at, np.int64) + shift).astype(kind) if whole else at

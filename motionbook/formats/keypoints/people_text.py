@@ -16,11 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...core.files import bad_file
-from ...core.motion import Scene
 from ...core.skeleton import Skeleton, skeleton_from_spec
 from ...core.skeletons import BODY25, COCO17
 from ..kit.numbers import Habit, find_habit, print_number
-from ..kit.tokens import Tokens, json_tokens
+from ..kit.tokens import Tokens
 from ..original import Change, Original, Part
 
 # %% ../../../nbs/formats/keypoints/people_text.ipynb #ba8a4232

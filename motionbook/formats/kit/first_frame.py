@@ -6,8 +6,6 @@
 __all__ = ['LEAP', 'FAST', 'SHARE', 'FOLLOWING', 'starts_apart', 'note_first_frame']
 
 # %% ../../../nbs/formats/kit/first_frame.ipynb #7715a92b
-import torch
-
 from ...core.motion import Motion, Scene
 
 # %% ../../../nbs/formats/kit/first_frame.ipynb #b27b28bc

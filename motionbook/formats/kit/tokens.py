@@ -235,12 +235,12 @@ def _cells(body: bytes, delimiter: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     end = stop - (last & (stop > start) & (b[np.maximum(stop - 1, 0)] == 13))
     row = np.r_[0, np.cumsum(last)[:-1]]
     alone = np.bincount(row)[row] == 1  # a row of delimiters has empty cells, a blank line has none
-    some = ~alone | _filled(b, start, end)
+    some = ~alone | _has_ink(b, start, end)
     first = np.diff(row[some], prepend=-1) > 0
     return start[some], end[some], np.flatnonzero(first)
 
 
-def _filled(b: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+def _has_ink(b: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
     "Cells with anything but blanks in them."
     ink = np.r_[0, np.cumsum((b != 32) & (b != 9) & (b != 13))]
     return ink[end] > ink[start]

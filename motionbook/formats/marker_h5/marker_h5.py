@@ -310,7 +310,7 @@ def marker_scenes(
                     yield _scene(data, row, raw)
 
 # %% ../../../nbs/formats/marker_h5/marker_h5.ipynb #58c841e3
-def _listed(words: Iterable[str]) -> str:
+def _list_words(words: Iterable[str]) -> str:
     words = list(words)
     return ", ".join(words[:12]) + f", … ({len(words)} in all)" * (len(words) > 12)
 
@@ -322,14 +322,14 @@ def _of(index, subject: str | int, path) -> list[tuple[MarkerDataset, str]]:
         (d, w) for d in index for w in (name, name.removeprefix(d.name + "/")) if w in d.people
     ]
     if not found:
-        known = _listed(f"{d.name}/{w}" for d in index for w in d.people)
+        known = _list_words(f"{d.name}/{w}" for d in index for w in d.people)
         raise ValueError(f"{Path(path).name}: expected a subject among {known}; got {name!r}")
     return list({d.name: (d, w) for d, w in found}.values())
 
 
 def _pick(index, subject, seq: int | None, dataset: str | None, path) -> tuple[MarkerDataset, int]:
     "The dataset and the row that are meant."
-    name, names = Path(path).name, _listed(d.name for d in index)
+    name, names = Path(path).name, _list_words(d.name for d in index)
     index = [d for d in index if dataset in (None, d.name)]
     if not index:
         raise ValueError(f"{name}: expected a dataset among {names}; got {dataset!r}")
@@ -341,7 +341,7 @@ def _pick(index, subject, seq: int | None, dataset: str | None, path) -> tuple[M
         found, who = zip(*_of(index, subject, path))
         known = [f"{d.name}/{w}" for d, w in zip(found, who)]
         if len(found) > 1:
-            fix = f"give one of {_listed(known)}"
+            fix = f"give one of {_list_words(known)}"
             raise ValueError(f"{name}: subject {subject!r} is in several datasets; {fix}")
         rows, whose = np.flatnonzero(found[0].subjects == who[0]), known[0]
     if not -len(rows) <= (seq or 0) < len(rows):

@@ -122,12 +122,12 @@ def patch_points(
     raw = np.frombuffer(layout.data, np.uint8).copy()
     wide = 4 * layout.word
     place = np.array(kept, int)[marker, None] * wide + np.arange(wide)
-    coded = encode_numbers(_stored(new, layout), layout.kind, layout.processor)
+    coded = encode_numbers(_cast_points(new, layout), layout.kind, layout.processor)
     layout.table(raw)[frame[:, None], place] = coded
     return raw.tobytes()
 
 
-def _stored(values: np.ndarray, layout: Layout) -> np.ndarray:
+def _cast_points(values: np.ndarray, layout: Layout) -> np.ndarray:
     "Numbers as the file can hold them."
     if layout.floats:
         return values.astype(np.float32)

@@ -26,7 +26,7 @@ def decode_numbers(
     "Numbers as this machine has them."
     raw = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else np.ascontiguousarray(data)
     if kind == "f4" and processor == "dec":
-        return (_halves_exchanged(raw).view("<f4") / np.float32(4)).astype(np.float32)
+        return (_swap_halves(raw).view("<f4") / np.float32(4)).astype(np.float32)
     return raw.view((">" if processor == "sgi" else "<") + kind).astype(kind)
 
 
@@ -37,12 +37,12 @@ def encode_numbers(
 ) -> np.ndarray:  # uint8 [... n × size of one]
     "The inverse of `decode_numbers`."
     if kind == "f4" and processor == "dec":
-        return _halves_exchanged((values.astype("<f4") * np.float32(4)).view(np.uint8))
+        return _swap_halves((values.astype("<f4") * np.float32(4)).view(np.uint8))
     order = ">" if processor == "sgi" else "<"
     return np.ascontiguousarray(values.astype(order + kind)).view(np.uint8)
 
 
-def _halves_exchanged(raw: np.ndarray) -> np.ndarray:
+def _swap_halves(raw: np.ndarray) -> np.ndarray:
     "The two halves of each four bytes, uint8 [... 4 n]."
     pairs = raw.reshape(*raw.shape[:-1], raw.shape[-1] // 4, 2, 2)
     return np.ascontiguousarray(pairs[..., ::-1, :]).reshape(raw.shape)
@@ -229,7 +229,7 @@ def _words(data: bytes, processor: str) -> dict[str, float]:
     return counts | dict(start=start, subframes=subframes, scale=scale, rate=rate)
 
 
-def _unsigned(x: np.ndarray) -> list[int]:
+def _to_unsigned(x: np.ndarray) -> list[int]:
     "Counts that were stored as signed words."
     whole = [int(v) for v in x if np.isfinite(v) and abs(v) < 2**31]
     return [v % 65536 if -32768 <= v < 65536 else v for v in whole]
@@ -238,10 +238,10 @@ def _unsigned(x: np.ndarray) -> list[int]:
 def _frame_count(head: dict[str, float], look) -> int:
     "Frames by the header, or by the parameters where a word is too small for them."
     counts = [int(head["last"] - head["first"]) + 1]
-    start, end = (_unsigned(look(f"TRIAL:ACTUAL_{w}_FIELD")) for w in ("START", "END"))
+    start, end = (_to_unsigned(look(f"TRIAL:ACTUAL_{w}_FIELD")) for w in ("START", "END"))
     if len(start) == len(end) == 2:
         counts.append(end[0] + 65536 * end[1] - start[0] - 65536 * start[1] + 1)
-    counts += [n for n in _unsigned(look("POINT:FRAMES")) if n][:1]
+    counts += [n for n in _to_unsigned(look("POINT:FRAMES")) if n][:1]
     return max(counts) if head["last"] >= 65535 or counts[0] <= 0 else counts[0]
 
 

@@ -141,7 +141,7 @@ def parse(
     up, assumed = (up, ()) if up else up_axis(names, values)
     gone = _zeros(values, zeros) | np.isnan(values).any(-1)
     parts, columns = point_parts(np.where(gone[..., None], np.nan, values), names, path)
-    notes = _notes(table, said, units, stated, rate) + _unnamed(table, kept) + assumed
+    notes = _notes(table, said, units, stated, rate) + _note_unnamed(table, kept) + assumed
     options = dict(fps=rate, units=units, up=up, zeros=zeros)
     return TrcFile(
         data=data, parts=parts, fps=rate, fps_stated=stated, units=units, up=up, options=options,
@@ -156,7 +156,7 @@ def _zeros(raw: np.ndarray, zeros: str) -> np.ndarray:
     return (raw == 0).all(-1) & (zeros == "missing")
 
 
-def _unnamed(table: Table, kept: list[int]) -> tuple[str, ...]:
+def _note_unnamed(table: Table, kept: list[int]) -> tuple[str, ...]:
     count = len(table.names) - len(kept)
     return (f"{count} tracks without a name: left out of the scene",) * bool(count)
 

@@ -254,7 +254,7 @@ def parse_table(
     values[:, : cells.shape[1]] = cells
     times = full[:, 1] if lead > 1 else np.full(len(rows), np.nan)
     return Table(
-        text, p.newline, p.keys, _named(names), values.reshape(len(rows), -1, 3), times, np.array(at),
+        text, p.newline, p.keys, _fill_names(names), values.reshape(len(rows), -1, 3), times, np.array(at),
         lead, tabbed, comma, _decimals(rows), notes + _notes(p.keys, len(rows), len(names)),
     )  # fmt: skip
 
@@ -269,7 +269,7 @@ def _all_numbers(rows, at, width: int, tabbed: bool, comma: bool, path) -> np.nd
     _explain(rows, at, tabbed, comma, path)
 
 
-def _named(names: Sequence[str]) -> tuple[str, ...]:
+def _fill_names(names: Sequence[str]) -> tuple[str, ...]:
     "Unique names; '' where there is none, unless no track has a name."
     if not any(names):
         return tuple(f"marker{i + 1}" for i in range(len(names)))
@@ -308,7 +308,7 @@ def _tokens(values: np.ndarray, digits: int, comma: bool, blank: str) -> list[st
     return [blank if t == "nan" else t for t in text.split("\t")]
 
 
-def _edited(line: str, columns: list[int], tokens: list[str], tabbed: bool) -> str:
+def _edit_line(line: str, columns: list[int], tokens: list[str], tabbed: bool) -> str:
     "The line with some of its fields exchanged."
     end = "\r" if line.endswith("\r") else ""
     line = line.removesuffix("\r")
@@ -339,5 +339,5 @@ def replace_values(
         at = np.flatnonzero(flat[t])
         tokens = _tokens(new[t, at], digits, table.comma, blank)
         line, columns = lines[table.rows[t]], (at + table.lead).tolist()
-        lines[table.rows[t]] = _edited(line, columns, tokens, table.tabbed)
+        lines[table.rows[t]] = _edit_line(line, columns, tokens, table.tabbed)
     return table.newline.join(lines)

@@ -112,7 +112,7 @@ def infer_fps(
     return float(near if abs(rate - near) <= slack * rate and near > 0 else rate)
 
 
-def _numbered(numbers: np.ndarray, path) -> np.ndarray:
+def _frames_from_zero(numbers: np.ndarray, path) -> np.ndarray:
     "Frame numbers as places from 0; a constant step is one."
     whole = np.isfinite(numbers) & (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)
     if not whole.all():
@@ -170,7 +170,7 @@ def wide_csv(
     tokens, comma = csv_numbers(grid, order, path)
     rows = np.arange(len(grid.start))
     token = {c: rows * len(order) + i for i, c in enumerate(order)}
-    t = rows if index.frame is None else _numbered(tokens.values[token[index.frame]], path)
+    t = rows if index.frame is None else _frames_from_zero(tokens.values[token[index.frame]], path)
     at = {
         kind: np.full((t[-1] + 1, 1, len(which), 4), -1) for kind in sorted({k[0] for k in columns})
     }
@@ -262,7 +262,7 @@ def long_csv(
     tokens, comma = csv_numbers(grid, cols, path)
     token = {c: rows * len(cols) + i for i, c in enumerate(cols)}
     numbers, row_frame = np.unique(tokens.values[token[index.frame]], return_inverse=True)
-    t = _numbered(numbers, path)[row_frame.ravel()]
+    t = _frames_from_zero(numbers, path)[row_frame.ravel()]
     which, j = np.unique(ids, return_inverse=True)
     if len(np.unique(t * 33 + j)) < len(t):
         raise bad_file(path, "each landmark once a frame", "some twice", fix="one file a person")

@@ -103,14 +103,14 @@ def _frame_list(tree: Any) -> tuple[list[Any], dict]:
 _AROUND = ("metadata", "meta", "video", "info", "video_info")
 
 
-def _said(tree: dict, keys, tokens: Tokens) -> float | None:
+def _stated_number(tree: dict, keys, tokens: Tokens) -> float | None:
     "A number above 0 that a file states under one of some keys, perhaps one object deeper."
     for k, v in tree.items():
         if _snake(k) in keys and isinstance(v, int) and 0 < tokens.values[v] < np.inf:
             return float(tokens.values[v])
     deeper = (v for k, v in tree.items() if isinstance(v, dict) and _snake(k) in _AROUND)
     meta = next(deeper, None)
-    return None if meta is None else _said(meta, keys, tokens)
+    return None if meta is None else _stated_number(meta, keys, tokens)
 
 # %% ../../../nbs/formats/mediapipe/mediapipe_json.ipynb #14120a91
 def json_landmarks(
@@ -140,9 +140,9 @@ def json_landmarks(
     if not at:
         fix = "see the page on MediaPipe's layouts"
         raise bad_file(path, "frames with 33 pose landmarks", "none", fix=fix)
-    fps = _said(around, _FPS, tokens) or _json_fps(frames, tokens)
+    fps = _stated_number(around, _FPS, tokens) or _json_fps(frames, tokens)
     names = lambda k: (k, f"image_{k}", f"video_{k}", f"frame_{k}")
-    size = tuple(_said(around, names(k), tokens) for k in ("width", "height"))
+    size = tuple(_stated_number(around, names(k), tokens) for k in ("width", "height"))
     size, render = size if all(size) else None, lambda t, words: _person_text(*model, words)
     return Landmarks(tokens, at, tuple(range(33)), "world" in at, rooms, render, fps, size)
 

@@ -238,7 +238,7 @@ def fresh(
             path,
             "one motion",
             f"{len(clips)}",
-            fix="write .pkl or .npy, or choose one with motion=NAME",
+            fix="write .pkl or .npy, or choose one with motion=NAME (--motion NAME of `motionbook export`)",
         )
     if end not in (".npz", ".csv"):
         raise bad_file(path, "a name that ends in .pkl, .npz, .npy or .csv", end or "no ending")

@@ -140,9 +140,6 @@ def pick_motions(
     )
 
 # %% ../../../nbs/formats/motionlib/robot_file.ipynb #f3af73c3
-_CHECKED = {"xyzw", "wxyz"}
-
-
 def joint_count(
     stored: Sequence[Stored],
 ) -> int:
@@ -169,9 +166,9 @@ def robot_file(
     notes: tuple[str, ...] = (),
 ) -> RobotFile:
     "The original of a file, with orders settled."
-    if quaternion is not None and (quaternion not in _CHECKED or style.quaternion == "euler"):
+    if quaternion is not None and not {quaternion, style.quaternion} <= set(QUATERNIONS):
         raise ValueError(
-            f"expected quaternion {' or '.join(QUATERNIONS[:2])} for a file that has quaternions, got {quaternion!r}"
+            f"expected quaternion {' or '.join(QUATERNIONS)} for a file that has quaternions, got {quaternion!r}"
         )
     if fps is not None:
         stored = [_at_rate(s, fps) for s in stored]
@@ -184,14 +181,14 @@ def robot_file(
     )
     style, bodies, found = settle(stored[longest], style, body, fixed)
     told = (content, notes + said + found, motion, quaternion, fps)
-    return _made(data, stored, which, style, bodies, body, writer, *told)
+    return _make_file(data, stored, which, style, bodies, body, writer, *told)
 
 # %% ../../../nbs/formats/motionlib/robot_file.ipynb #fc31edf9
 def _at_rate(s: Stored, fps: float) -> Stored:
     return replace(s, fps=float(fps), fps_stated=True)
 
 # %% ../../../nbs/formats/motionlib/robot_file.ipynb #5062116a
-def _made(
+def _make_file(
     data, stored, which, style, bodies, robot, writer, content, notes, motion, quaternion, fps
 ) -> RobotFile:
     chosen = tuple(stored[i] for i in which)

@@ -15,7 +15,13 @@ import numpy as np
 import torch
 
 from ...core.robot import Placed, Robot, broken_limits, joint_orders, level_order, robot_fk
-from .stored import Stored, Style, check_quaternions, numbers_to_clip
+from motionbook.formats.motionlib.stored import (
+    QUATERNIONS,
+    Stored,
+    Style,
+    check_quaternions,
+    numbers_to_clip,
+)
 
 # %% ../../../nbs/formats/motionlib/settle.ipynb #c072c0ce
 FITS = 0.02  # metres by which bodies may be off
@@ -164,7 +170,7 @@ def settle(
     fixed: frozenset[str] = frozenset(),  # what the user said: "quaternion", "order"
 ) -> tuple[Style, tuple[int, ...], tuple[str, ...]]:  # the style, the bodies' order, notes
     "How a motion is to be read."
-    if style.quaternion != "euler":
+    if style.quaternion in QUATERNIONS:
         check_quaternions(motion.numbers.root_rot, motion.name)
     few = thinned(motion)
     if motion.joints:
@@ -180,8 +186,8 @@ def settle(
 def _other_styles(style: Style, robot: Robot, fixed: frozenset[str]) -> list[Style]:
     "The given style first, then those with another order of something."
     turns = [style.quaternion]
-    if style.quaternion != "euler" and "quaternion" not in fixed:
-        turns += [q for q in ("xyzw", "wxyz") if q != style.quaternion]
+    if style.quaternion in QUATERNIONS and "quaternion" not in fixed:
+        turns += [q for q in QUATERNIONS if q != style.quaternion]
     orders = [style.order]
     if "order" not in fixed:
         ways = [None, tuple(joint_orders(robot)["breadth-first"])]
@@ -212,14 +218,14 @@ def _by_places(motion: Stored, style: Style, styles: list[Style], robot: Robot, 
         )
     why = "as the places of bodies in the file tell"
     if not motion.local:
-        return best.style, best.bodies, _said(style, best.style, why)
+        return best.style, best.bodies, _note_orders(style, best.style, why)
     ordered = replace(style, order=best.style.order)
     alike = [s for s in styles if s.order == ordered.order]
     taken, _, notes = _by_pose(motion, ordered, alike, robot)
-    return taken, best.bodies, _said(style, ordered, why) + notes
+    return taken, best.bodies, _note_orders(style, ordered, why) + notes
 
 
-def _said(asked: Style, taken: Style, why: str) -> tuple[str, ...]:
+def _note_orders(asked: Style, taken: Style, why: str) -> tuple[str, ...]:
     "A note for each order that is another than the format's."
     lines = []
     if taken.quaternion != asked.quaternion:
@@ -259,7 +265,7 @@ def _by_pose(motion: Stored, style: Style, styles: list[Style], robot: Robot):
         better = [r for r in others if r.outside < min(RIGHT, first.outside / 4)]
         if better:
             taken = better[0]
-            notes += _said(
+            notes += _note_orders(
                 style, taken.style, f"{first.outside:.0%} of the angles leave their range otherwise"
             )
         else:
@@ -269,15 +275,15 @@ def _by_pose(motion: Stored, style: Style, styles: list[Style], robot: Robot):
         for s in styles
         if s.order == taken.style.order and s.quaternion != style.quaternion
     ]
-    taken, said = _turned_rightly(taken, turned)
+    taken, said = _choose_turn(taken, turned)
     return taken.style, (), notes + said
 
 # %% ../../../nbs/formats/motionlib/settle.ipynb #ce99b029
-def _turned_rightly(taken: Reading, turned: list[Reading]) -> tuple[Reading, tuple[str, ...]]:
+def _choose_turn(taken: Reading, turned: list[Reading]) -> tuple[Reading, tuple[str, ...]]:
     "The reading whose root is turned rightly, and what is to be said of it."
     if stands := [r for r in turned if _stands_better(taken, r)]:
         why = "otherwise the robot does not stand"
-        return stands[0], _said(taken.style, stands[0].style, why)
+        return stands[0], _note_orders(taken.style, stands[0].style, why)
     if taken.upright < UPRIGHT[0]:
         return taken, ("the robot lies or is upside down in most frames",)
     if any(not _stands_better(r, taken) for r in turned):

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ...core.archives import npz_bytes, npz_members, npz_with, parse_npy
 from ...core.files import bad_file

@@ -52,7 +52,7 @@ def _type(group) -> str:
     return text_of(group.attrs.get("neurodata_type", ""))
 
 
-def _typed(group, kind: str, depth: int) -> list:
+def _groups_of_type(group, kind: str, depth: int) -> list:
     "Groups of a type below a group, each once."
     return [g for _, g in groups_below(group, depth) if _type(g) == kind]
 
@@ -60,7 +60,7 @@ def _typed(group, kind: str, depth: int) -> list:
 def _modules(f) -> dict[str, list[str]]:
     "Processing modules with tracks."
     home, found = own_member(f, "processing"), {}
-    for g in _typed(home, "PoseEstimation", 3) if hasattr(home, "keys") else ():
+    for g in _groups_of_type(home, "PoseEstimation", 3) if hasattr(home, "keys") else ():
         found.setdefault(g.name.split("/")[2], []).append(g.name)
     return found
 
@@ -109,7 +109,7 @@ def _one_series(g, path) -> Series:
 
 def _all_series(group, nodes: list[str], path) -> list[Series]:
     "The tracks of one animal, in the skeleton's order."
-    typed = _typed(group, "PoseEstimationSeries", 1)
+    typed = _groups_of_type(group, "PoseEstimationSeries", 1)
     found = {g.name.rsplit("/", 1)[-1]: g for g in typed}
     order = dict.fromkeys([*(n for n in nodes if n in found), *found])
     if not order:
@@ -203,7 +203,7 @@ def parse_nwb(
 ) -> NwbOriginal:  # one part an animal; 2-D in pixels, y down, or 3-D in metres, y up
     "Find the tracks of an NWB file; BadFile says what is wrong with it."
     with opened(io.BytesIO(raw), path) as f:
-        names, module = _chosen(f, module, path)
+        names, module = _choose_module(f, module, path)
         bodies = [_body(f[n], path) for n in names]
         series = [_all_series(f[n], nodes, path) for n, (nodes, _) in zip(names, bodies)]
     (up, notes), flat = _up(series, path), [s for p in series for s in p]
@@ -222,7 +222,7 @@ def parse_nwb(
     )  # fmt: skip
 
 # %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #f3948c94
-def _chosen(f, module: str | None, path) -> tuple[list[str], str]:
+def _choose_module(f, module: str | None, path) -> tuple[list[str], str]:
     "The animals' groups of one processing module, and its name."
     found = _modules(f)
     if found and (not module or module in found):
@@ -230,11 +230,11 @@ def _chosen(f, module: str | None, path) -> tuple[list[str], str]:
         return found[module], module
     want = f"tracks (ndx-pose PoseEstimation) in {module or 'a processing module'!r}"
     labels = "training labels (PoseTraining); open them with sleap-io"
-    got = ", ".join(found) or (labels if _typed(f, "PoseTraining", 4) else "none")
+    got = ", ".join(found) or (labels if _groups_of_type(f, "PoseTraining", 4) else "none")
     raise bad_file(path, want, got, "processing")
 
 # %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #496254cc
-def _rows_wanted(original: "NwbOriginal", changes: Sequence[Change]) -> dict[str, np.ndarray]:
+def _wanted_rows(original: "NwbOriginal", changes: Sequence[Change]) -> dict[str, np.ndarray]:
     "The frames that each series must have rows for, by its group."
     wanted, shared = {}, {}
     own = {s.clock for series in original.series for s in series if not s.linked} - {-1}
@@ -289,7 +289,7 @@ def edit_tracks(
     changes: Sequence[Change],  # one an animal
 ) -> bytes:  # the file's new content
     "The original file with some numbers of its tracks exchanged."
-    file, wanted = io.BytesIO(original.data), _rows_wanted(original, changes)
+    file, wanted = io.BytesIO(original.data), _wanted_rows(original, changes)
     times = original.meta["times"].numpy()
     own = {s.clock for series in original.series for s in series if not s.linked}
     with opened(file, "original", "r+") as f:

@@ -47,7 +47,7 @@ def _array(members: dict, key: str, path) -> np.ndarray | None:
     return x
 
 # %% ../../../nbs/formats/plain/npz.ipynb #f9ef98dc
-def _needed(arrays: dict, key: str, members: dict, path) -> np.ndarray:
+def _need_array(arrays: dict, key: str, members: dict, path) -> np.ndarray:
     if arrays[key] is None:
         there = ", ".join(members) or "nothing"
         fix = "save positions [t j c], joints [j] and fps"
@@ -55,7 +55,7 @@ def _needed(arrays: dict, key: str, members: dict, path) -> np.ndarray:
     return arrays[key]
 
 
-def _shaped(x: np.ndarray | None, shape: tuple[int, ...], key: str, path) -> np.ndarray | None:
+def _check_shape(x: np.ndarray | None, shape: tuple[int, ...], key: str, path) -> np.ndarray | None:
     if x is not None and x.shape != shape:
         raise bad_file(path, f"{key} {list(shape)}", f"{list(x.shape)}")
     return x
@@ -77,7 +77,7 @@ def _as_ours(members: dict, path) -> tuple[dict, str]:
     return members, "positions"
 
 
-def _assumed(arrays: dict, key: str, fps: float | None) -> tuple[str, ...]:
+def _assume_missing(arrays: dict, key: str, fps: float | None) -> tuple[str, ...]:
     "Fill in names and rate where a file of others has none; notes."
     notes, x = (), arrays["positions"]
     if key == "positions" or x is None:
@@ -150,7 +150,7 @@ def _skeleton(arrays: dict, joints: tuple, there: np.ndarray, actor: int, path) 
 def _check_tree(arrays: dict, shape: tuple[int, int], path):
     "Parents [a j] and edges [e 2] or [e 3], actor first, as whole numbers of joints."
     if (x := arrays["parents"]) is not None:
-        _shaped(x, shape if x.ndim > 1 else shape[1:], "parents", path)
+        _check_shape(x, shape if x.ndim > 1 else shape[1:], "parents", path)
         arrays["parents"] = np.broadcast_to(_whole(x, "parents", shape[1], path), shape)
     if (x := arrays["edges"]) is not None:
         if x.ndim != 2 or x.shape[1] not in (2, 3):
@@ -185,14 +185,14 @@ class ArraysFile(Original):
 
     def put(self, changes) -> bytes:
         pairs = [(c.values, c.where) for c in changes]
-        new = {self.called: _exchanged(self.stored, self.present, pairs)}
+        new = {self.called: _exchange_numbers(self.stored, self.present, pairs)}
         if self.sure is not None and self.sure.dtype.kind == "f":
             pairs = [(c.confidence, c.sure) for c in changes]
-            new["confidence"] = _exchanged(self.sure, self.present, pairs)
+            new["confidence"] = _exchange_numbers(self.sure, self.present, pairs)
         return npz_with(self.data, {k: x for k, x in new.items() if x is not None})
 
 
-def _exchanged(stored: np.ndarray, present: np.ndarray, pairs: list) -> np.ndarray | None:
+def _exchange_numbers(stored: np.ndarray, present: np.ndarray, pairs: list) -> np.ndarray | None:
     "A copy of an array [t a j …] with new numbers; None where nothing is new."
     out, any_new = stored.copy(), False
     for i, (values, where) in enumerate(pairs):
@@ -225,14 +225,16 @@ def parse(
     check_options(units=units, up=up)
     members, called = _as_ours(npz_members(path, data=data), path)
     arrays = {k: _array(members, k, path) for k in _KEYS}
-    notes = _assumed(arrays, called, fps)
+    notes = _assume_missing(arrays, called, fps)
     for key in ("positions", "joints") + ("fps",) * (fps is None):
-        _needed(arrays, key, members, path)
+        _need_array(arrays, key, members, path)
     x = _positions(arrays, path)
     (t, a, j, c), sure = x.shape, arrays["confidence"]
     if sure is not None:
-        sure = _shaped(sure, arrays["positions"].shape[:-1], "confidence", path).reshape(t, a, j)
-    present = _shaped(arrays["present"], (a, j), "present", path)
+        sure = _check_shape(sure, arrays["positions"].shape[:-1], "confidence", path).reshape(
+            t, a, j
+        )
+    present = _check_shape(arrays["present"], (a, j), "present", path)
     present = np.ones((a, j), bool) if present is None else present
     _check_tree(arrays, (a, j), path)
     rate = _number(arrays["fps"], "fps", path) if fps is None else float(fps)

@@ -16,7 +16,7 @@ import torch
 from ...core.files import bad_file
 from ...core.motion import Scene
 from ...core.skeleton import Skeleton
-from ..dlc.dlc_table import infer_edges
+from ..kit.loose_points import infer_edges
 from ..kit.numbers import shortest
 from ..kit.tokens import Grid, csv_grid, csv_numbers, on_disk, replaced
 from ..original import Change, Original, Part, file_functions, finite_points

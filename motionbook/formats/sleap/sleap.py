@@ -19,7 +19,6 @@ import torch
 from ...core.files import bad_file
 from ...core.motion import Scene
 from ...core.skeleton import Skeleton
-from ..dlc.dlc_table import infer_edges
 from motionbook.formats.kit.hdf5 import (
     Cells,
     edit_cells,
@@ -31,6 +30,7 @@ from motionbook.formats.kit.hdf5 import (
     text_of,
     words_of,
 )
+from ..kit.loose_points import infer_edges
 from ..original import Change, Original, Part, file_functions, finite_points
 
 # %% ../../../nbs/formats/sleap/sleap.ipynb #e705a735

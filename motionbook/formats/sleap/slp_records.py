@@ -133,7 +133,7 @@ class SlpOriginal(Original):
         return without_holes(file.getvalue()) if holes else file.getvalue()
 
 # %% ../../../nbs/formats/sleap/slp_records.ipynb #46030c2b
-def _chosen_rows(frames: dict, video: int | None, count: int, path) -> tuple[dict, np.ndarray, int]:
+def _choose_rows(frames: dict, video: int | None, count: int, path) -> tuple[dict, np.ndarray, int]:
     "The frames of one video, the rows of its instances, and which video it is."
     of = frames["video"].astype(int)
     some = frames["instance_id_end"] > frames["instance_id_start"]
@@ -194,7 +194,7 @@ def parse_slp(
     with opened(io.BytesIO(raw), path) as f:
         frames, inst, *tables = (records(f, k, path) for k in NEEDED)
         version = float(f["metadata"].attrs.get("format_id", 1.0)) if "metadata" in f else 1.0
-    at, rows, video = _chosen_rows(frames, video, len(inst["track"]), path)
+    at, rows, video = _choose_rows(frames, video, len(inst["track"]), path)
     inst = at | _instances(inst, rows, len(skeletons), path)
     group = inst["track"] * len(skeletons) + inst["skeleton"]
     group, user = np.where(inst["track"] < 0, -1, group), inst["instance_type"] == 0
@@ -274,7 +274,7 @@ def _new_rows(original: SlpOriginal, changes: Sequence[Change]) -> list[tuple]:
     return sorted(found, key=lambda x: x[:2])
 
 
-def _appended(columns: dict, rows: list[dict]) -> dict:
+def _append_rows(columns: dict, rows: list[dict]) -> dict:
     "Columns with more rows; what a row does not say is zero."
     more = lambda k: np.array([r.get(k, 0) for r in rows])
     return {k: np.concatenate([v, more(k).astype(v.dtype)]) for k, v in columns.items()}
@@ -304,7 +304,7 @@ def add_instances(
     xy, sure = (np.concatenate(x) for x in list(zip(*new))[2:])
     rows = _xy_columns(xy) | {"score": sure}
     rows = [dict(zip(rows, r)) for r in zip(*rows.values())]
-    holes = write_columns(f, "pred_points", _appended(points, rows))
+    holes = write_columns(f, "pred_points", _append_rows(points, rows))
     return _insert(f, frames, inst, made, row) or holes
 
 # %% ../../../nbs/formats/sleap/slp_records.ipynb #99cc3ac0
@@ -317,7 +317,7 @@ def _frames_for(frames: dict, wanted: list[int], video: int, last: int) -> tuple
     ids = {"video": video, "instance_id_start": last, "instance_id_end": last}
     frames.setdefault("frame_id", np.arange(len(of)))
     rows = [ids | {"frame_id": at[t], "frame_idx": t} for t in lost]
-    return _appended(frames, rows), np.array([at[t] for t in wanted])
+    return _append_rows(frames, rows), np.array([at[t] for t in wanted])
 
 
 def _insert(f, frames: dict, inst: dict, made: list[dict], row: np.ndarray) -> bool:
@@ -330,7 +330,7 @@ def _insert(f, frames: dict, inst: dict, made: list[dict], row: np.ndarray) -> b
     place, many = end[row], np.bincount(row, minlength=len(start))
     n = len(inst["track"])
     to = np.arange(n) + np.searchsorted(place, np.arange(n), "right")
-    whole = _appended(inst, made)
+    whole = _append_rows(inst, made)
     at = np.r_[to, np.setdiff1d(np.arange(n + len(made)), to)]
     inst = {k: v[np.argsort(at)] for k, v in whole.items()}
     old = inst["from_predicted"].astype(int)
@@ -348,14 +348,14 @@ def _renumber_owners(f, to: np.ndarray):
     for name in ("identity/links", "categories/links"):
         if name in f:
             columns = read_columns(f, name, "original")
-            columns["owner_id"] = _moved_owners(columns["owner_type"], columns["owner_id"], to)
+            columns["owner_id"] = _move_owners(columns["owner_type"], columns["owner_id"], to)
             write_columns(f, name, columns)
     for kind in ("", "category_"):
         names = [f"embeddings/{kind}owner_{k}" for k in ("type", "id")]
         if all(k in f for k in names):
-            put_rows(f, names[1], _moved_owners(*(f[k][()] for k in names), to))
+            put_rows(f, names[1], _move_owners(*(f[k][()] for k in names), to))
 
 
-def _moved_owners(kind: np.ndarray, owner: np.ndarray, to: np.ndarray) -> np.ndarray:
+def _move_owners(kind: np.ndarray, owner: np.ndarray, to: np.ndarray) -> np.ndarray:
     mine = (kind == 0) & (owner >= 0) & (owner < len(to))
     return np.where(mine, to[np.where(mine, owner, 0).astype(int)], owner).astype(owner.dtype)

@@ -48,7 +48,7 @@ def pair_rate(
     return found.pop() if found else None
 
 # %% ../../../nbs/formats/smpl/people_pair.ipynb #6f8bf1f8
-def _posed(person: Mapping[str, Any], name: str, path, rate: float, model) -> Motion:
+def _pose_person(person: Mapping[str, Any], name: str, path, rate: float, model) -> Motion:
     "One person's poses as a motion."
     arrays = parse_smpl(person, lambda k: np.asarray(person[k]), path, rate)
     body = as_body(model, arrays.kind, arrays.gender)
@@ -68,7 +68,7 @@ def read(
         if rate is None:
             fix = "give fps=…; the captures of InterHuman have 59.94"
             raise bad_file(path, "a frame rate under mocap_framerate", "none", fix=fix)
-        pair = [_posed(held[f"person{n}"], f"person{n}", path, rate, model) for n in (1, 2)]
+        pair = [_pose_person(held[f"person{n}"], f"person{n}", path, rate, model) for n in (1, 2)]
     frames = min(map(len, pair))
     meta = {"format": "smpl_pair", "units": "m", "up": "z", "fps_stated": fps is None}
     meta |= {"approximate": any(m.meta["approximate"] for m in pair)}

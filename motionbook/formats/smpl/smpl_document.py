@@ -75,7 +75,7 @@ _BASIS = {  # to y up
 }  # fmt: skip
 
 
-def _posed(a: SmplArrays, rest: Tensor, up: str) -> tuple[Tensor, Tensor]:
+def _pose_body(a: SmplArrays, rest: Tensor, up: str) -> tuple[Tensor, Tensor]:
     "Rotations [t j 3 3] and the pelvis [t 3] with y up, float64; NaN where a number is missing."
     whole = lambda x: torch.from_numpy(np.where(np.isfinite(x), x, np.nan)).double()
     poses, trans = whole(a.poses), whole(a.trans)
@@ -89,7 +89,7 @@ def _up(a: SmplArrays, rest: Tensor, usual: str) -> str:
     "The axis along which the neck is above the ankles in the median; `usual` where the body does not tell."
     some = slice(None, None, max(1, len(a.poses) // 200))
     few = replace(a, poses=a.poses[some], trans=a.trans[some], scaling=1.0)
-    rotations, root = _posed(few, rest, "y")
+    rotations, root = _pose_body(few, rest, "y")
     s = KINDS[a.kind]
     posed = fk(rotations, rest_offsets(rest, s.parents), root, s.parents)[0]
     ways = posed[:, s.index("neck")] - posed[:, s.indices(["left_ankle", "right_ankle"])].mean(1)
@@ -135,7 +135,7 @@ _AIST_FPS = 60.0  # all of AIST++; the files do not say
 def _pose(doc: SmplFile) -> Motion:
     "The file's one actor, in metres and y up."
     rest, s = doc.rest(), doc.skeleton
-    rotations, root = _posed(doc.arrays, rest, doc.up)
+    rotations, root = _pose_body(doc.arrays, rest, doc.up)
     offsets = rest_offsets(rest, s.parents)
     meta = {"gender": doc.arrays.gender, "approximate": doc.body.approximate}
     made = pose_motion(rotations, offsets, root, s, doc.fps, name=doc.name, meta=meta)

@@ -34,7 +34,6 @@ from motionbook.models.corrector.rigid import (
     pair_lengths,
 )
 from motionbook.models.corrector.window import (
-    VIEWS,
     Prepared,
     body_heights,
     body_turns,

@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['SURE', 'ENOUGH', 'LONGEST', 'TOGETHER', 'WITHIN', 'Seats', 'seats', 'own_pairs', 'knowing', 'window_length',
-           'correct_long', 'at_times', 'corrected_at_own_rate', 'learned_filler', 'is_model', 'load_model',
-           'LearnedCleaner']
+           'correct_long', 'at_times', 'corrected_at_own_rate', 'learned_filler', 'load_model', 'LearnedCleaner']
 
 # %% ../../../nbs/models/corrector/cleaner.ipynb #ec4b05fc
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from ...body.people import human_places
 from ...core.files import bad_file
 from ...core.gaps import run_lengths
-from ...core.motion import Motion, Scene
+from ...core.motion import Scene
 from ...core.skeleton import Skeleton
 from ...filters.auto import usual_cleaner
 from motionbook.filters.cleaner import (
@@ -236,13 +235,6 @@ def _fill_own_joints(
 
 # %% ../../../nbs/models/corrector/cleaner.ipynb #46a7eb1d
 WITHIN = ("", "model")  # where in a folder a model may be
-
-
-def is_model(
-    path: str | Path,
-) -> bool:
-    "Whether there is something like a model in a folder."
-    return any((Path(path) / w / CONFIG).is_file() for w in WITHIN)
 
 
 def load_model(

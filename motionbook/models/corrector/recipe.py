@@ -214,7 +214,7 @@ def train_on_clips(
     valid.set_epoch(0)
     try:
         alone = c.loop.model_copy(update={"workers": 0})  # the data has its own
-        what = (model, data, corrector_loss(model), alone, _Fixed(valid))
+        what = (model, data, corrector_loss(model), alone, _FixedWindows(valid))
         fitted = fit(*what, folder, resume, hooks, settings=c.flat() | {"workers": 0})
     finally:
         data.close()
@@ -225,7 +225,7 @@ def train_on_clips(
     return TrainedModel(best, fitted, split, found)
 
 # %% ../../../nbs/models/corrector/recipe.ipynb #2e0337c1
-class _Fixed:
+class _FixedWindows:
     "Windows that stay the same in every epoch."
 
     def __init__(self, windows: BrokenWindows):

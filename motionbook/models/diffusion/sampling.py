@@ -72,11 +72,11 @@ def solver_step(x: Tensor, step: Step, draw: Callable[[], Tensor]) -> Tensor:
     return (
         ddim_step(x, Step(left, after, guess), draw)
         if after == 1
-        else _carried(x, guess, left, after)
+        else _carry_guess(x, guess, left, after)
     )
 
 
-def _carried(x: Tensor, guess: Tensor, left: Tensor, after: Tensor) -> Tensor:
+def _carry_guess(x: Tensor, guess: Tensor, left: Tensor, after: Tensor) -> Tensor:
     "Along the exact solution for a guess that stays the same over the step."
     shrink = ((1 - after) / (1 - left)).sqrt()
     ratio = torch.expm1(log_ratio(left) - log_ratio(after))
@@ -136,7 +136,7 @@ def sample(
     for i in reversed(range(len(schedule))):
         left, after = schedule.left[i], schedule.before[i]
         x = x if draft is None else draft.put(x, schedule, i, draw)
-        x = x if known is None else _with_known(x, known, schedule, i, draw)
+        x = x if known is None else _put_known(x, known, schedule, i, draw)
         t = torch.full((len(x),), i, device=x.device)
         times = schedule.times.to(x.device)[t]
         guess = predicted_motion(network(x, times), x, t, schedule, kind)
@@ -148,7 +148,7 @@ def sample(
     return x if known is None else known.put(x)
 
 
-def _with_known(x: Tensor, known: Known, schedule: Schedule, i: int, draw) -> Tensor:
+def _put_known(x: Tensor, known: Known, schedule: Schedule, i: int, draw) -> Tensor:
     "The noisy motion with what is given in it."
     if not known.noised:
         return known.put(x)

@@ -41,7 +41,7 @@ class StyleCondition:
 
     def __post_init__(self):
         for name, value in asdict(self).items():
-            object.__setattr__(self, name, _checked(name, value))
+            object.__setattr__(self, name, _check_signal(name, value))
 
     @classmethod
     def from_enhanced_meta(
@@ -53,7 +53,7 @@ class StyleCondition:
         return cls(**{k: metadata_value(plain, part, k) for k, part in _PARTS.items()})
 
 # %% ../../../nbs/models/refiner/conditions.ipynb #81312ebe
-def _checked(name: str, value: Any) -> float | None:
+def _check_signal(name: str, value: Any) -> float | None:
     "A signal in its range, as a plain number; None where it is absent."
     if value is None:
         return None
@@ -79,12 +79,12 @@ def extract_style_conditions_from_batch(
         else [s.get("enhanced_meta") for s in batch]
     )
     if isinstance(found, dict):
-        found = _uncollated(found)
+        found = _uncollate(found)
     made = [StyleCondition.from_enhanced_meta(m) for m in found or ()]
     return made if any(m != StyleCondition() for m in made) else None
 
 
-def _uncollated(collated: dict[str, Any]) -> list[dict[str, Any]]:
+def _uncollate(collated: dict[str, Any]) -> list[dict[str, Any]]:
     "The metadata of each sample, from those that torch has put together."
     told = {k: metadata_value(collated, part, k) for k, part in _PARTS.items()}
     told = {k: torch.as_tensor(v, dtype=torch.float64) for k, v in told.items() if v is not None}

@@ -197,7 +197,6 @@ def guided_guess(
 
 # %% ../../../nbs/models/refiner/module.ipynb #21264634
 def beginning(
-    parts: RefinerParts,
     x: Tensor,  # [b t d] as the network sees it
     visited: Schedule,
     jitter: bool,  # the input is as noisy as the first visited step
@@ -313,9 +312,7 @@ class DiffusionRefinementModule(LearningRefiner):
         path = smooth_path(whole, there)
         much = strength if jitter is None else jitter_strength(self, jitter)
         visited = self.scheduler.visited(much, steps)
-        start = beginning(
-            self, self.to_numbers(whole, path), visited, jitter is not None, generator
-        )
+        start = beginning(self.to_numbers(whole, path), visited, jitter is not None, generator)
         guess = guided_guess(self.eval(), values, guidance_scale, there)
         y = sample(guess, start, visited, None, sampler, generator=generator)
         y = torch.where(there[..., None], self.to_poses(y, path), x)

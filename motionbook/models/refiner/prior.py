@@ -147,7 +147,7 @@ class MotionPrior(KindsOfMotion):
         push: float = 1.0,  # how much that counts
     ) -> Tensor:  # [b t d] the expected figures
         at, place, count = window_places(mask, self.window)
-        x = _filled(y @ self.back, mask, self.window)
+        x = _fill_window(y @ self.back, mask, self.window)
         seen = x.gather(1, at.flatten(1)[..., None].expand(-1, -1, self.free)).view(
             *at.shape[:2], -1
         )
@@ -184,7 +184,7 @@ def window_places(
     return start[..., None] + torch.arange(window, device=mask.device), place, count
 
 
-def _filled(x: Tensor, mask: Tensor, window: int) -> Tensor:
+def _fill_window(x: Tensor, mask: Tensor, window: int) -> Tensor:
     "The last known frame where none is there, and at least a whole window."
     held = fill_held_values(x, mask, 1).nan_to_num()
     short = max(0, window - x.shape[1])
@@ -208,12 +208,12 @@ def kind_guess(
     beyond = seen.square().sum(-1, keepdim=True) - h.square().sum(-1)
     others = prior.axes.shape[1] - prior.axes.shape[2]
     fit = (h.square() / told + told.log()).sum(-1) + beyond / rest + others * rest.log()
-    belief = (_agreed(-fit / 2, mask) + odds).softmax(-1)  # [b t c]
+    belief = (_average_scores(-fit / 2, mask) + odds).softmax(-1)  # [b t c]
     off = belief * prior.rest / rest
     return belief[..., None] * h * prior.values / told - off[..., None] * h, off
 
 
-def _agreed(score: Tensor, mask: Tensor) -> Tensor:
+def _average_scores(score: Tensor, mask: Tensor) -> Tensor:
     "Scores [b t c] averaged over neighbouring frames that are there."
     kernel = score.new_ones(1, 1, 2 * TOGETHER + 1)
     over = lambda v: nn.functional.conv1d(v.flatten(0, 1)[:, None], kernel, padding=TOGETHER)[:, 0]

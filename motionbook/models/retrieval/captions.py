@@ -28,7 +28,6 @@ from motionbook.data.sample_sets import (
     encoder_name,
     encoder_of,
     same_encoder,
-    samples_of,
 )
 from ...data.splits import split_by
 from ...data.text import clean_text

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KIND', 'EVALUATORS', 'MotionTextEvaluator', 'check_motions', 'check_texts', 'embed_motion', 'sentence_embedder',
-           'embed_text', 'MotionTextModel', 'save_retrieval', 'load_retrieval', 'kind_of_evaluator', 'load_evaluator',
+           'embed_text', 'save_retrieval', 'MotionTextModel', 'load_retrieval', 'kind_of_evaluator', 'load_evaluator',
            'shipped_evaluator']
 
 # %% ../../../nbs/models/retrieval/evaluator.ipynb #19d7b4da
@@ -136,12 +136,25 @@ def embed_text(
         net.embed = sentence_embedder(net.about["encoder"])
     return net.embed_sentences(net.embed(texts))
 
+# %% ../../../nbs/models/retrieval/evaluator.ipynb #7a0695c8
+KIND = "retrieval"
+
+
+def save_retrieval(net: MotionTextNet, folder: str | Path) -> Path:
+    "Write a model's folder."
+    shape = {"features": net.features, "sentence": net.sentence}
+    config = {"model": KIND, "config": net.config.model_dump(), "about": net.about} | shape
+    skeleton = STICK16
+    if net.representation != STICK:
+        skeleton = rebuild(net.about["description"]).decode(net.mean.cpu().expand(4, -1)).skeleton
+    return save_folder(folder, net.state_dict(), config, skeleton)
+
 # %% ../../../nbs/models/retrieval/evaluator.ipynb #8f5c1b85
 class MotionTextModel(MotionTextNet):
     "A trained judge: `MotionTextModel.from_pretrained(folder)`."
 
     embed: Embed | None = None  # of sentences; None = by the name that the model remembers
-    embed_motion, embed_text = embed_motion, embed_text
+    embed_motion, embed_text, save_pretrained = embed_motion, embed_text, save_retrieval
 
     @property
     def name(self) -> str:
@@ -165,31 +178,12 @@ class MotionTextModel(MotionTextNet):
         "Where sentences lie that are embedded by the encoder already."
         return read(self, sentences.to(self.mean)).mean.cpu()
 
-    def save_pretrained(self, folder: str | Path) -> Path:
-        "Write the model's folder."
-        return save_retrieval(self, folder)
-
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "MotionTextModel":
         "The model in a folder that training wrote."
         return load_retrieval(folder)
 
 # %% ../../../nbs/models/retrieval/evaluator.ipynb #2f9fbdb8
-KIND = "retrieval"
-
-
-def save_retrieval(model: MotionTextModel, folder: str | Path) -> Path:
-    "Write a model's folder."
-    shape = {"features": model.features, "sentence": model.sentence}
-    config = {"model": KIND, "config": model.config.model_dump(), "about": model.about} | shape
-    skeleton = STICK16
-    if model.representation != STICK:
-        skeleton = (
-            rebuild(model.about["description"]).decode(model.mean.cpu().expand(4, -1)).skeleton
-        )
-    return save_folder(folder, model.state_dict(), config, skeleton)
-
-
 def load_retrieval(folder: str | Path) -> MotionTextModel:
     "The model in a folder, or in a run's folder."
     build = lambda saved, _: MotionTextModel(

@@ -120,7 +120,7 @@ def evaluate_retrieval(
     model = MotionTextModel.from_pretrained(folder)
     c = RetrievalTraining(**{k: v for k, v in model.about["training"].items() if k != "encoder"})
     needs = model.about["encoder"].get("name") or model.about["encoder"].get("encoder", "")
-    found = _embedded(paths, c, needs)
+    found = _embed_captions(paths, c, needs)
     if (
         found.encoder
         and model.about["encoder"]
@@ -137,7 +137,7 @@ def evaluate_retrieval(
     }
 
 
-def _embedded(paths, c: RetrievalTraining, encoder: str):
+def _embed_captions(paths, c: RetrievalTraining, encoder: str):
     "Clips with embeddings; an encoder is loaded only where one is missing."
     try:
         return captions_for(paths, c)

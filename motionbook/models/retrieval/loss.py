@@ -9,7 +9,7 @@ __all__ = ['LOSS_WEIGHTS', 'contrastive_loss', 'gaussian_distance', 'latent_dive
 import torch
 from torch import Tensor
 
-from ...evaluation.recall import alike_texts, cosine_table
+from ...evaluation.recall import alike_texts
 
 # %% ../../../nbs/models/retrieval/loss.ipynb #f90e98e7
 LOSS_WEIGHTS = {"contrastive": 1.0, "kl": 1e-4}

@@ -65,7 +65,7 @@ def read_state(
     elif path.suffix == ".safetensors":
         found = _safe_tensors(path)
     else:
-        found = _flat(_unpickled(path))
+        found = _flat(_unpickle(path))
     if not found:
         raise bad_file(
             path,
@@ -86,7 +86,7 @@ def _safe_tensors(path: Path) -> dict[str, Tensor]:
         raise bad_file(path, "safetensors", str(err)) from err
 
 # %% ../../../nbs/models/retrieval/weights.ipynb #932ba346
-def _unpickled(path: Path) -> Any:
+def _unpickle(path: Path) -> Any:
     "The content of a file of torch; nothing in it runs."
     raw = read_bytes(path)
     try:
@@ -161,7 +161,7 @@ def read_stats(
                     for n in (name, name.replace("mean", "std").replace("Mean", "Std"))
                 ]
                 if all(f.is_file() for f in files):
-                    return _checked_stats([_vector(f) for f in files], files[0], width)
+                    return _check_stats([_vector(f) for f in files], files[0], width)
     where = ", ".join(str(p) for p in places)
     raise ValueError(
         f"expected mean.npy and std.npy of {width} numbers in {where}, got none; name their folder with stats="
@@ -176,7 +176,7 @@ def _vector(path: Path) -> Tensor:
     return torch.from_numpy(np.asarray(x)).flatten().float()
 
 
-def _checked_stats(pair: list[Tensor], path: Path, width: int) -> tuple[Tensor, Tensor]:
+def _check_stats(pair: list[Tensor], path: Path, width: int) -> tuple[Tensor, Tensor]:
     mean, std = pair
     if len(mean) != width or len(std) != width:
         raise bad_file(path, f"statistics of {width} numbers", f"{len(mean)} and {len(std)}")

@@ -209,7 +209,7 @@ def load_humanml3d(
         files = [path / n for n in ("model.safetensors", "model/finest.tar", "finest.tar")]
         path = next((f for f in files if f.is_file()), files[0])
     state, home = read_state(path), path.parent
-    net = _shaped_like(state, path)
+    net = _shape_evaluator(state, path)
     for part in ("movement_encoder", "motion_encoder", "text_encoder"):
         put_strictly(getattr(net, part), part_of(state, f"{part}."), path, part)
     places = [Path(stats)] if stats else [home / "stats", home / "meta", home.parent / "meta", home]
@@ -219,7 +219,7 @@ def load_humanml3d(
     return net.eval()
 
 
-def _shaped_like(state: dict[str, Tensor], path: Path) -> HumanML3DEvaluator:
+def _shape_evaluator(state: dict[str, Tensor], path: Path) -> HumanML3DEvaluator:
     "An evaluator with the widths of some weights."
     try:
         first = state["movement_encoder.main.0.weight"].shape

@@ -43,7 +43,7 @@ from motionbook.filters.cleaner import (
 from ...filters.fill.classical import gap_distance
 from ...filters.fill.coupled import coupled
 from ...filters.fill.mixed import mixed
-from ...filters.settings import AS_USUAL, CleanSettings
+from ...filters.settings import CleanSettings
 from ...filters.takes import cut_motion
 from .answers import soft_share
 from motionbook.models.stablemotion.body_answers import (
@@ -258,7 +258,7 @@ def body_filler(
         stands = first.positions.float()
         if known.all() or not stands.isfinite().all():
             return first
-        return _moved(model, Motion(stands, skeleton, fps), known, wrong, who, c, suspects)
+        return _move_points(model, Motion(stands, skeleton, fps), known, wrong, who, c, suspects)
 
     return fill
 
@@ -319,7 +319,7 @@ def carry_on(
     return out
 
 
-def _moved(model, m: Motion, known, wrong, who, c: BodyCleaning, suspects) -> Filled:
+def _move_points(model, m: Motion, known, wrong, who, c: BodyCleaning, suspects) -> Filled:
     "What stands there, moved as the model says."
     clip, fps, free = clip_at_rate(m), m.fps, c.shift_following and suspects is not None
     label, kinds = (None, None) if suspects is None else (suspects.label, suspects.kinds)

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['SPARED', 'STRETCH', 'UNNAMED', 'REPAIRS', 'BodyPractice', 'Twins', 'break_clip', 'break_and_name', 'draw_twins',
            'shift_path', 'curves', 'Faults', 'widen_frames', 'fault_bank', 'Holes', 'tear_holes', 'hole_windows',
-           'Kinds', 'draw_kinds', 'kind_bank', 'set_evidence', 'KindsPractised', 'kinds_loss', 'BodyPractised']
+           'Kinds', 'draw_kinds', 'kind_bank', 'set_evidence', 'KindsPractised', 'kinds_loss', 'BodyWindows',
+           'label_row', 'BodyPractised']
 
 # %% ../../../nbs/models/stablemotion/body_practice.ipynb #e267e59b
 from collections.abc import Sequence
@@ -307,11 +308,8 @@ def kinds_loss(finder: Finder, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor
     return {"detect": off.nan_to_num()}
 
 # %% ../../../nbs/models/stablemotion/body_practice.ipynb #2614f9bf
-REPAIRS = 0.6  # of a batch; the others are holes
-
-
-class BodyPractised:
-    "Windows of all tasks, as data for `fit`."
+class BodyWindows:
+    "Broken windows and windows with holes, from which batches are drawn."
 
     def __init__(
         self, model: BodyModel, faults: Faults, holes: Holes, draws: int, mirror: bool = True
@@ -323,53 +321,61 @@ class BodyPractised:
     def __len__(self) -> int:
         return self.draws
 
-    def batch(self, indices: list[int]) -> tuple:
-        "x, what is asked for, what is judged, and what helps."
-        n = len(indices)
-        if not self.estimates:
-            return self._published(n)
-        r = round(REPAIRS * n)
-        parts = [f(m) for f, m in ((self._repair, r), (self._fill, n - r)) if m]
-        return tuple(torch.cat(v) for v in zip(*parts))
-
-    def _drawn(self, bank: tuple, n: int) -> list[Tensor]:
+    def _draw_windows(self, bank: tuple, n: int) -> list[Tensor]:
         at = torch.randint(len(bank[0]), (n,))
         self._turned = (torch.rand(n) < 0.5) & self.mirror
         return [v[at] for v in bank]
 
-    def _mirrored(self, features: Tensor) -> Tensor:
+    def _mirror(self, features: Tensor) -> Tensor:
         return mirrored_windows(self._turned, features)[0]
 
-    def _seen(self, features: Tensor) -> Tensor:
+    def _normalise(self, features: Tensor) -> Tensor:
         "Mirrored and normalised."
-        return self.model[0](self._mirrored(features))
+        return self.model[0](self._mirror(features))
 
-    def _row(self, x: Tensor, label: Tensor, ask: Tensor, judged: Tensor, context: Tensor) -> tuple:
-        "With the label as the last number."
-        x = torch.cat([x, 2.0 * label[..., None] - 1], -1)
-        wide = lambda m: torch.nn.functional.pad(m, (0, x.shape[-1] - m.shape[-1]))
-        return x, wide(ask), wide(judged[..., None] & ask), context
+
+def label_row(x: Tensor, label: Tensor, ask: Tensor, judged: Tensor, context: Tensor) -> tuple:
+    "x with the label as its last number, what is asked for, what is judged, and what helps."
+    x = torch.cat([x, 2.0 * label[..., None] - 1], -1)
+    wide = lambda m: torch.nn.functional.pad(m, (0, x.shape[-1] - m.shape[-1]))
+    return x, wide(ask), wide(judged[..., None] & ask), context
+
+# %% ../../../nbs/models/stablemotion/body_practice.ipynb #b204287d
+REPAIRS = 0.6  # of a batch; the others are holes
+
+
+class BodyPractised(BodyWindows):
+    "Windows of all tasks, as data for `fit`."
+
+    def batch(self, indices: list[int]) -> tuple:
+        "x, what is asked for, what is judged, and what helps."
+        n = len(indices)
+        if not self.estimates:
+            return self._published_batch(n)
+        r = round(REPAIRS * n)
+        parts = [f(m) for f, m in ((self._repair, r), (self._fill, n - r)) if m]
+        return tuple(torch.cat(v) for v in zip(*parts))
 
     def _repair(self, n: int) -> tuple:
-        broken, meets, frees, curve, _, asked, judged = self._drawn(self.faults, n)
+        broken, meets, frees, curve, _, asked, judged = self._draw_windows(self.faults, n)
         free = torch.rand(n) < 0.3
-        good = self._seen(torch.where(free[:, None, None], frees, meets))
-        hidden, draft = asked[..., None].expand(-1, -1, JOINTS), self._seen(broken)
+        good = self._normalise(torch.where(free[:, None, None], frees, meets))
+        hidden, draft = asked[..., None].expand(-1, -1, JOINTS), self._normalise(broken)
         ask = spoiled_features(hidden)[..., self.columns]
         x = torch.where(ask, good, draft)
-        context = repair_context(draft, self._seen(curve), ask, hidden, asked, free)
-        return self._row(x, torch.zeros_like(asked), ask, judged, context)
+        context = repair_context(draft, self._normalise(curve), ask, hidden, asked, free)
+        return label_row(x, torch.zeros_like(asked), ask, judged, context)
 
     def _fill(self, n: int) -> tuple:
-        good, estimate, hidden, judged = self._drawn(self.holes, n)
+        good, estimate, hidden, judged = self._draw_windows(self.holes, n)
         hidden = mirrored_windows(self._turned, good, hidden)[1]
         ask = spoiled_features(hidden)[..., self.columns]
-        x, guess, none = self._seen(good), self._seen(estimate), torch.zeros_like(judged)
+        x, guess, none = self._normalise(good), self._normalise(estimate), torch.zeros_like(judged)
         context = repair_context(guess, guess, ask, hidden, none, none[:, 0])
-        return self._row(x, none, ask, judged, context)
+        return label_row(x, none, ask, judged, context)
 
-    def _published(self, n: int) -> tuple:
-        broken, _, _, _, label, _, _ = self._drawn(self.faults, n)
-        x = torch.cat([self._seen(broken), 2.0 * label[..., None] - 1], -1)
+    def _published_batch(self, n: int) -> tuple:
+        broken, _, _, _, label, _, _ = self._draw_windows(self.faults, n)
+        x = torch.cat([self._normalise(broken), 2.0 * label[..., None] - 1], -1)
         ask = published_masks(torch.ones_like(label), torch.arange(x.shape[-1]) == x.shape[-1] - 1)
         return x, ask, torch.ones_like(ask)

@@ -93,8 +93,7 @@ def drawn_scene(
     actors: int = 1,
 ) -> Scene:
     "A drawn motion as a scene, with its actions."
-    n = int(drawn.there[k].sum())
-    joints = drawn.joints[k, :n, :actors]
+    joints, actions, camera = drawn.one(k, actors)
     if model.config.dims == 2:
         joints = torch.nn.functional.pad(joints, (0, 1))
     names = [f"actor{i}" for i in range(actors)] if actors > 1 else [""]
@@ -103,8 +102,8 @@ def drawn_scene(
     told = {"units": "m", "up": "y", "generated": True}
     return Scene(
         tuple(people),
-        actions=drawn.actions[k, :n, :actors],
-        camera=drawn.camera[k, :n],
+        actions=actions,
+        camera=camera,
         text=said,
         source="stickgen",
         meta=told,
@@ -121,37 +120,35 @@ def drawn_sample(
     style: Tensor | None = None,  # [5] what was asked, to be kept with it
 ) -> dict[str, Any]:
     "A drawn motion as a canonical sample."
-    n = int(drawn.there[k].sum())
-    joints = drawn.joints[k, :n, :actors]
+    joints, actions, camera = drawn.one(k, actors)
     flat = figures_to_segments(
         joints if model.config.dims == 2 else seen_from(joints, view)
     ).contiguous()
-    actions = drawn.actions[k, :n, :actors]
     made = dict(
         description=text,
         motion=flat,
         actions=actions[:, 0] if actors == 1 else actions,
         physics=figure_physics(flat, model.fps),
-        camera=drawn.camera[k, :n],
+        camera=camera,
         source="stickgen",
-        meta=_drawn_facts(model, n, view, style),
+        meta=_sample_facts(model, len(joints), view, style),
         enhanced_meta=None,
     )
     checked_sample(made, "a drawn motion")
     return made
 
 # %% ../../../nbs/models/stickgen/asking.ipynb #ce92bfc8
-def _drawn_facts(model: StickGenerator, frames: int, view: str | float, style: Tensor | None):
+def _sample_facts(model: StickGenerator, frames: int, view: str | float, style: Tensor | None):
     "What a sample remembers of how it came to be."
     flat = model.config.dims == 2
-    seen = {"name": "picture", "degrees": 0.0} if flat else _told_view(view)
+    seen = {"name": "picture", "degrees": 0.0} if flat else _view_facts(view)
     told = {"fps": model.fps, "source_fps": model.fps, "valid_frames": frames, "view": seen}
     plain = lambda v: None if math.isnan(v) else round(v, 4)
     asked = {} if style is None else {"asked": [plain(v) for v in style.tolist()]}
     return told | {"generated": True} | asked
 
 
-def _told_view(view: str | float) -> dict[str, Any]:
+def _view_facts(view: str | float) -> dict[str, Any]:
     return {
         "name": view if isinstance(view, str) else "azimuth",
         "degrees": view_degrees(view) % 360,

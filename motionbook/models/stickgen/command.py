@@ -240,7 +240,7 @@ def say_generate(made: dict[str, Any]) -> Iterator[str]:
 GENERATE = Command(
     "generate",
     "draw a moving figure for a sentence",
-    'motionbook generate "a person walks slowly" -o walk.html --seconds 4 --tempo 0.3',
+    'motionbook generate "a person walks slowly" -o walk.html --tempo 0.3',
     OPTIONS,
     run_generate,
     say_generate,

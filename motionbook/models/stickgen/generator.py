@@ -19,13 +19,7 @@ from ..diffusion.sampling import sample
 from ..diffusion.schedule import Schedule, add_noise
 from ..layers import restore_model, save_folder
 from .network import Condition, StickGenConfig, StickTransformer
-from motionbook.models.stickgen.poses import (
-    code_to_joints,
-    code_width,
-    joints_to_code,
-    limb_lengths,
-    steady_limbs,
-)
+from .poses import code_to_joints, code_width, limb_lengths, steady_limbs
 
 # %% ../../../nbs/models/stickgen/generator.ipynb #0ccc36c9
 class StickGenerator(nn.Module):
@@ -176,11 +170,11 @@ def stickgen_losses(
     ask = batch.condition()
     ask = drop_some(ask) if model.training else ask
     means, truth = Means(batch.there, batch.people, batch.weight), model.normalise(batch.code)
-    terms = _next_frame_terms if model.net.causal else _denoised_terms
+    terms = _next_frame_terms if model.net.causal else _denoising_terms
     return terms(model, batch, ask, means, truth)
 
 
-def _denoised_terms(model, batch: Batch, ask: Condition, means: Means, truth: Tensor):
+def _denoising_terms(model, batch: Batch, ask: Condition, means: Means, truth: Tensor):
     times = torch.randint(len(model.schedule), (len(truth),), device=truth.device)
     noisy = add_noise(truth, times, model.schedule, torch.randn_like(truth))
     answer = model.net(noisy, times, ask, batch.there)
@@ -293,7 +287,12 @@ class Drawn(NamedTuple):
     camera: Tensor  # [b t 3] as the head says
     there: Tensor  # [b t] bool
 
+    def one(self, k: int, actors: int) -> tuple[Tensor, Tensor, Tensor]:
+        "Joints [t a 16 d], actions [t a] and camera [t 3] of one sample, without what fills it up."
+        n = int(self.there[k].sum())
+        return self.joints[k, :n, :actors], self.actions[k, :n, :actors], self.camera[k, :n]
 
+# %% ../../../nbs/models/stickgen/generator.ipynb #2d4692d3
 @torch.no_grad()
 def draw(
     model: StickGenerator,

@@ -26,7 +26,6 @@ from ..layers import MODEL
 from motionbook.models.stickgen.generator import (
     LOSS_WEIGHTS,
     StickGenerator,
-    load_generator,
     measure_spread,
     save_generator,
     stickgen_losses,

@@ -29,7 +29,6 @@ from motionbook.models.stickgen.poses import (
 )
 from ...schema.actions import ActionType, action_index, infer_action
 from ...schema.enrich import describe_emotion, known_joints, motion_style, posture_valence
-from ...schema.sample import make_sample
 from ...schema.stick import figure_physics, following_camera
 from ...training.feed import seed_from
 
@@ -206,17 +205,17 @@ def cut_window(
         embedding=said,
     )
     turned = settings.mirror and u[4] < 0.5 and not names_side(clip.text)
-    return _measured(_mirrored(cut) if turned else cut, settings)
+    return _measure_clip(_mirror_clip(cut) if turned else cut, settings)
 
 # %% ../../../nbs/models/stickgen/windows.ipynb #8dcfcf92
-def _mirrored(clip: StickClip) -> StickClip:
+def _mirror_clip(clip: StickClip) -> StickClip:
     "The mirror image; a camera is mirrored with it."
     return clip._replace(
         joints=mirror_joints(clip.joints), camera=clip.camera * torch.tensor([-1.0, 1.0, 1.0])
     )
 
 
-def _measured(clip: StickClip, settings: WindowSettings) -> StickClip:
+def _measure_clip(clip: StickClip, settings: WindowSettings) -> StickClip:
     "Facing front, with the style that it has."
     joints = face_front(clip.joints) if clip.joints.shape[-1] == 3 else clip.joints
     clip = clip._replace(joints=joints)

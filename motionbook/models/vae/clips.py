@@ -108,7 +108,9 @@ def cached_clips(
 SOME = 64  # recordings in memory at a time
 
 
-def _loaded(source: Source, items: Sequence[Item], left: list[str]) -> Iterator[tuple[Item, Scene]]:
+def _load_items(
+    source: Source, items: Sequence[Item], left: list[str]
+) -> Iterator[tuple[Item, Scene]]:
     "The recordings that can be read."
     for item in items:
         try:
@@ -117,7 +119,7 @@ def _loaded(source: Source, items: Sequence[Item], left: list[str]) -> Iterator[
             left.append(f"{item.key}: {err}")
 
 
-def _encoded(
+def _encode_items(
     some: Sequence[tuple[Item, Scene]],
     r: Representation,
     domain: str,
@@ -148,11 +150,11 @@ def recorded_clips(
     clips: list[FeatureClip] = []
     left: list[str] = []
     some: list[tuple[Item, Scene]] = []
-    for pair in _loaded(source, items, left):
+    for pair in _load_items(source, items, left):
         some.append(pair)
         if len(some) == SOME:
-            clips, some = [*clips, *_encoded(some, r, domain, pattern, left)], []
-    return Found([*clips, *_encoded(some, r, domain, pattern, left)], left)
+            clips, some = [*clips, *_encode_items(some, r, domain, pattern, left)], []
+    return Found([*clips, *_encode_items(some, r, domain, pattern, left)], left)
 
 # %% ../../../nbs/models/vae/clips.ipynb #597737e6
 def clips_at(

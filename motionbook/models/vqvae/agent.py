@@ -19,6 +19,7 @@ from ...core.robot_clip import RobotClip
 from ...features.dof.joint_maps import clip_to_real, joint_map
 from .coding import CodedMotion, DecodedMotion, decode_clip, encode_clip
 from .convolutions import VQVAEConfig
+from .grids import Form
 from .losses import Distance
 from .motions import Library, load_library
 from .network import MotionVQVAE
@@ -34,9 +35,7 @@ class AgentNetwork(FrozenConfig):
     code_dim: int = Field(512, ge=1, description="channels of a code")
     nb_code: int = Field(512, ge=2, description="entries of the codebook")
     mu: float = Field(0.99, gt=0, lt=1, description="decay of the codebook's averages")
-    quantizer: Literal["ema_reset", "ema", "reset", "orig", "fsq", "heads", "residual"] = Field(
-        "ema_reset", description="how tokens become codes"
-    )
+    quantizer: Form = Field("ema_reset", description="how tokens become codes")
     down_t: int = Field(2, ge=0, le=6, description="how often the time step is halved")
     stride_t: Literal[2] = Field(2, description="always 2")
     width: int = Field(512, ge=1, description="channels of the convolutions")

@@ -86,10 +86,10 @@ def draw_rows(
         rows = torch.cat([x[picked], x[again] + noise])
     else:
         rows = x[picked]
-    return _mixed_over_processes(rows)
+    return _mix_processes(rows)
 
 
-def _mixed_over_processes(rows: Tensor) -> Tensor:
+def _mix_processes(rows: Tensor) -> Tensor:
     "Row i from process i mod w."
     if (w := processes()) == 1:
         return rows
@@ -129,11 +129,12 @@ class Codebook(nn.Module):
         dim: int,  # numbers of an entry
         rule: Rule = "ema_reset",  # how entries move
         decay: float = 0.99,  # of the moving averages, a step
+        rare: float = math.inf,  # share of the mean use below which an entry may start anew
     ):
         super().__init__()
         if rule not in Rule.__args__:
             raise ValueError(f"expected a rule among {', '.join(Rule.__args__)}, got {rule!r}")
-        self.rule, self.decay, self.sizes = rule, decay, (size,)
+        self.rule, self.decay, self.rare, self.sizes = rule, decay, rare, (size,)
         self.learned = rule in ("orig", "reset")
         codebook_state(self, size, dim)
 
@@ -216,14 +217,15 @@ def average_entries(
 def restart_entries(
     book: Codebook,
     x: Tensor,  # [n d] the batch
-    counts: Tensor,  # [k] below `ALIVE`: the entry starts anew
+    counts: Tensor,  # [k] how often each entry is chosen
 ):
-    "Entries that nobody chooses go where vectors are."
-    dead = counts < ALIVE
+    "Entries that hardly anybody chooses go where vectors are."
+    alive = min(ALIVE, book.rare * float(counts.mean()))
+    dead = counts < alive
     if not dead.any():
         return
     at = dead.nonzero()[:, 0]
     rows = draw_rows(x, len(at))
     book.entries.data[at] = rows
-    book.sums[at] = rows * ALIVE
-    book.counts[at] = ALIVE
+    book.sums[at] = rows * alive
+    book.counts[at] = alive

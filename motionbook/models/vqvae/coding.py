@@ -223,8 +223,8 @@ def read_motions(
     model: MotionVQVAE,  # that is to take them
 ) -> list[RobotClip]:
     "The clips of a file."
-    robot = robot_to_read(model.about)
-    return [found.clip for found in load_library([path], None, robot=robot).clips]
+    told = dict(robot=robot_to_read(model.about), joints=model.about.get("joints"))
+    return [found.clip for found in load_library([path], None, **told).clips]
 
 
 def read_motion(

@@ -35,6 +35,7 @@ class CodeConfig(FrozenConfig):
     heads: int = Field(3, ge=1, description="codebooks of heads and residual")
     head_codes: int = Field(8, ge=2, description="entries of each of them")
     levels: tuple[int, ...] = Field((8, 8, 8), description="levels of fsq, for each channel")
+    code_width: int = Field(8, ge=1, description="numbers by which narrow looks tokens up")
     mu: float = Field(0.99, gt=0, lt=1, description="decay of a codebook's averages, a step")
 
 # %% ../../../nbs/models/vqvae/convolutions.ipynb #21d8fd6c

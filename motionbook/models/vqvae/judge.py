@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SCHEMES', 'USE', 'VQVAE', 'compare_clips', 'at_home', 'motion_bits', 'judge_clips', 'used_codes', 'judge_library',
-           'scheme_config', 'evaluate_vqvae', 'figure_lines', 'export_vqvae']
+           'shown_codes', 'scheme_config', 'evaluate_vqvae', 'figure_lines', 'export_vqvae']
 
 # %% ../../../nbs/models/vqvae/judge.ipynb #5004e14f
 from collections.abc import Sequence
@@ -104,7 +104,7 @@ def judge_clips(
     for c in lib.clips:
         clip = resample_clip(c.clip, model.config.fps)
         if model.quantiser is None:
-            made, bits, codes, outside = _uncoded(model, clip), float("nan"), None, 0.0
+            made, bits, codes, outside = _skip_codes(model, clip), float("nan"), None, 0.0
         else:
             coded = encode_clip(model, clip)
             d = decode_clip(model, coded)
@@ -115,7 +115,7 @@ def judge_clips(
     return rows
 
 
-def _uncoded(model: MotionVQVAE, clip: RobotClip) -> RobotClip:
+def _skip_codes(model: MotionVQVAE, clip: RobotClip) -> RobotClip:
     "Through a network without a quantiser."
     from motionbook.features.dof.dof_vectors import decode_dof, start_of
 
@@ -159,6 +159,22 @@ def judge_library(
     found = {"clips": len(rows), "bits_per_second": rate} | {k: mean(k) for k in numbers}
     return found | used_codes(model, rows)
 
+# %% ../../../nbs/models/vqvae/judge.ipynb #b9cde6cf
+def shown_codes(
+    families: Sequence[Tensor],  # [n] codes of each family of clips
+    tokens: int,  # how many are drawn
+    draws: int = 100,
+    seed: int = 0,
+) -> float:
+    "How many different codes so many tokens show, whole families drawn at random; the mean of the draws."
+    g, found = torch.Generator().manual_seed(seed), 0
+    tokens = min(tokens, sum(map(len, families)))
+    for _ in range(draws):
+        order = torch.randperm(len(families), generator=g).tolist()
+        drawn = torch.cat([families[i] for i in order])[:tokens]
+        found += len(drawn.unique())
+    return found / draws
+
 # %% ../../../nbs/models/vqvae/judge.ipynb #a667758e
 SCHEMES: dict[str, dict[str, Any]] = {
     "ema_reset 512": dict(quantiser="ema_reset", nb_code=512),
@@ -193,7 +209,8 @@ def evaluate_vqvae(
 ) -> dict[str, Any]:  # with "lines" for people
     "What a trained network is worth on recordings."
     model = load_vqvae(folder)
-    lib = load_library(paths, model.config.fps, robot=robot_to_read(model.about))
+    told = dict(robot=robot_to_read(model.about), joints=model.about.get("joints"))
+    lib = load_library(paths, model.config.fps, **told)
     found = judge_library(model, lib)
     seen = {str(n) for n in model.about.get("trained_on", ())} & {c.name for c in lib.clips}
     return found | {"trained_on": sorted(seen), "lines": figure_lines(found, sorted(seen))}

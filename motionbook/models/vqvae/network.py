@@ -88,7 +88,7 @@ def quantiser_for(
         dim = len(c.head_sizes) if c.form == "blocks" else c.code_dim
         rule = "ema" if c.form == "blocks" else "ema_reset"  # levels that are placed by need stay
         return Heads(c.head_sizes, dim, rule, c.mu)
-    args = (c.code_dim, c.nb_code, c.heads, c.head_codes, c.levels, c.mu)
+    args = (c.code_dim, c.nb_code, c.heads, c.head_codes, c.levels, c.mu, c.code_width)
     return make_quantiser(c.quantiser, *args)
 
 # %% ../../../nbs/models/vqvae/network.ipynb #696a0967

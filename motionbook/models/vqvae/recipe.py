@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['VQVAELoop', 'KIND', 'VQVAETraining', 'build_network', 'keep_transform', 'note_usage', 'train_on_library', 'window_of',
-           'check_training', 'describe_library', 'train_vqvae', 'describe_network', 'load_vqvae']
+           'check_training', 'whole_body', 'describe_library', 'train_vqvae', 'describe_network', 'load_vqvae']
 
 # %% ../../../nbs/models/vqvae/recipe.ipynb #0b9a754b
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ...core.config import Parts, with_defaults
 from ...core.files import bad_file
+from ...core.motion import Motion
 from ...data.splits import Split
 from ...features.dof.dof_vectors import Tilt
 from .blocks import learn_blocks, plan_blocks
@@ -157,6 +158,12 @@ def check_training(c: VQVAETraining, lib: Library) -> VQVAETraining:
     )
 
 
+def whole_body(lib: Library) -> Motion | None:
+    "The recording with most joints, so that every angle moves something."
+    each = [c.like for c in lib.clips if c.like is not None]
+    return max(each, key=lambda m: len(m.skeleton), default=None)
+
+
 def describe_library(lib: Library, split: Split, c: VQVAETraining) -> dict[str, Any]:
     "What travels with the weights, in JSON types."
     from motionbook.models.vqvae.bodies import body_to_plain
@@ -166,7 +173,7 @@ def describe_library(lib: Library, split: Split, c: VQVAETraining) -> dict[str, 
         "joints": list(lib.joints),
         "start": float(torch.stack([x.clip.root_pos[0, 2] for x in lib.clips]).median()),
         "fps": lib.fps,
-        "body": body_to_plain(lib.clips[0].like),
+        "body": body_to_plain(whole_body(lib)),
         "trained_on": names(split.train),
         "held_out": names(split.valid),
         "minutes": round(sum(len(x.frames) for x in lib.clips) / lib.fps / 60, 2),
