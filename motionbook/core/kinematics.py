@@ -167,12 +167,12 @@ def _suspects(motion: Motion, positions: Tensor, changed: Tensor) -> tuple[Tenso
     beneath = torch.zeros_like(moved).int().index_add(1, up, moved[:, child].int()) > 0
     leaf = ~joints_below(motion.skeleton.parents).any(1)
     lost = ~motion.rotations.isfinite().all(-1).all(-1) & (
-        _seen(known, motion.skeleton.parents) | (leaf & known)
+        _known_below(known, motion.skeleton.parents) | (leaf & known)
     )
     return moved, moved | beneath | lost
 
 
-def _seen(known: Tensor, parents: Sequence[int]) -> Tensor:
+def _known_below(known: Tensor, parents: Sequence[int]) -> Tensor:
     "[t j] bool: whether anything below a joint is known."
     return known.float() @ joints_below(parents).float().T > 0
 
@@ -205,11 +205,11 @@ def _twist(motion: Motion, task: Task, offsets: Tensor, suspect: Tensor, frames:
     tried = aim(task, laid_over(task, start)).rotations
     wrong = torch.zeros_like(have)
     wrong[frames] = suspect[frames] & (rotation_angle(own[frames], tried) > _WRONG)
-    wrong = _spread(wrong, suspect, task.parents, round(_NEAR * motion.fps))
+    wrong = _spread_wrong(wrong, suspect, task.parents, round(_NEAR * motion.fps))
     return fill_rotations(own, have & ~wrong)[frames]
 
 # %% ../../nbs/core/kinematics.ipynb #e30b257d
-def _spread(wrong: Tensor, suspect: Tensor, parents: Sequence[int], near: int) -> Tensor:
+def _spread_wrong(wrong: Tensor, suspect: Tensor, parents: Sequence[int], near: int) -> Tensor:
     "Suspect rotations that share a body, a moment or a limb with wrong ones are wrong too."
     bends = joints_below(parents).any(1)
     share = (wrong & suspect)[:, bends].sum(1) / suspect[:, bends].sum(1).clamp_min(1)
@@ -235,7 +235,7 @@ def _put_back(
         known = task.weight > 0
         on = (
             task.moves[..., None]
-            | ~offsets[frames].isfinite() & (known | _seen(known, task.parents))[..., None]
+            | ~offsets[frames].isfinite() & (known | _known_below(known, task.parents))[..., None]
         )
         offsets = put(offsets, on, pose.offsets)
     used = motion.skeleton.rest_offsets if offsets is None else offsets[frames]

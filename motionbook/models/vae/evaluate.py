@@ -166,12 +166,12 @@ def evaluate_vae(
     clips = [c for c in found.clips if len(c) >= 8]
     facts = {"checkpoint": str(folder), "clips": len(clips), "left_out": found.left_out}
     facts |= {"rows": group_rows(model, clips, rivals(model)), "code": code_figures(model, clips)}
-    if samples and (made := _sampled(model, clips)):
+    if samples and (made := _judge_samples(model, clips)):
         facts["samples"] = made
     return facts | {"lines": list(evaluation_lines(facts))}
 
 # %% ../../../nbs/models/vae/evaluate.ipynb #1adade94
-def _sampled(model: MotionVAE, clips: Sequence[FeatureClip]) -> dict[str, Any]:
+def _judge_samples(model: MotionVAE, clips: Sequence[FeatureClip]) -> dict[str, Any]:
     "What samples are worth, where there are clips enough to say it."
     if _decoder(model) is None:
         return {}

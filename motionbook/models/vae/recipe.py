@@ -325,7 +325,7 @@ def train_on_sides(
     c, model = config, start_model(sides, r, config)
     maps = dict(domains=model.domains, styles=model.styles, seed=c.seed)
     data = Windows(sides.train, c.window, c.draws, drop=c.style_dropout, vary=c.vary, **maps)
-    unseen = [x if x.style in model.styles.names else _unstyled(x) for x in sides.valid]
+    unseen = [x if x.style in model.styles.names else _drop_style(x) for x in sides.valid]
     known = [x for x in unseen if x.domain in model.domains.names]
     valid = Windows(known, c.window, fixed=True, **maps) if unseen else None
     wants = c.loop.weights.get("joints", 0) or c.loop.weights.get("path", 0)
@@ -341,7 +341,7 @@ def train_on_sides(
     return TrainedModel(best, fitted, sides, Found(list(sides.train), list(left_out)))
 
 # %% ../../../nbs/models/vae/recipe.ipynb #3c19d0cc
-def _unstyled(clip: FeatureClip) -> FeatureClip:
+def _drop_style(clip: FeatureClip) -> FeatureClip:
     "A clip whose style training does not know."
     return FeatureClip(clip.features, clip.name, clip.domain, "", clip.group)
 
