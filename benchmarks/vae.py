@@ -4,9 +4,10 @@
 
 DATA_DIR holds bvh/bandai.tar.gz, bvh/cmu.tar.gz and aistpp. Clips become 263 numbers a frame at 30 fps. A fifth of the groups of
 each dataset is held out: content × style of Bandai-Namco, recordings of CMU, dances of AIST++. `--fold dev` holds out a fourth
-of the others, for choosing settings. Every model trains for the same time, or the same number of
-steps, and keeps its last weights. Errors are around the root, in mm, over all
-frames of the held-out clips. Samples are two seconds long and stand beside the middles of held-out clips. `--step` measures a training step (64 windows of 120 frames) beside matrix products instead.
+of the others, for choosing settings. Models of one rate train for the same number of steps and keep their last weights;
+the prior of the first rate gets PRIOR_STEPS more. Errors are around the root, in mm, over all frames of the held-out clips.
+Samples are two seconds long and stand beside the middles of held-out clips. `--step` measures a training step (64 windows of
+120 frames) beside matrix products instead.
 """
 
 import argparse
@@ -43,6 +44,7 @@ from motionbook.models.vae.network import VAEConfig, measure_weights
 from motionbook.models.vae.recipe import Sides, VAETraining, even_windows, train_on_sides, vae_loss
 from motionbook.training.loop import weigh_terms
 
+PRIOR_STEPS = 1000
 SHOWN = {
     "mpjpe_mm": 7.2,
     "mpjpe_global_mm": 7.2,
@@ -112,8 +114,12 @@ def patches(sides: Sides, model: MotionVAE, size: int, stride: int, weighed: boo
 def at_rate(sides: Sides, rate: int, limit: dict, everything: bool, beside: bool) -> dict:
     "All rivals at one rate."
     d_z, out = rate * 4 // 30, {}
+    limit = limit | {"prior_steps": PRIOR_STEPS if everything else 0}
     model = train(sides, limit, d_z=d_z)
-    limit = {"steps": model.about["steps"]}  # the twin has as many steps, on the same clips
+    limit |= {
+        "steps": model.about["steps"],
+        "minutes": None,
+    }  # the twin has as many steps, on the same clips
     twin = train(sides, limit, size="twin", d_z=d_z) if beside else model
     other = rivals(model)
     rows = {"vae": other.pop("vae"), "twin, causal convolutions": rivals(twin)["vae"], **other}
