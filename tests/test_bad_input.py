@@ -275,3 +275,17 @@ def test_labels_by_hand_are_no_track(tmp_path, capsys):
     refused(capsys, path, "labels by hand")
     with pytest.raises(ValueError, match="labels by hand"):
         compare(read(path))
+
+
+def test_an_empty_file_in_a_folder_is_told_and_stops_nothing(tmp_path, capsys):
+    days = tmp_path / "days"
+    write(mouse(seconds=2, seed=1), days / "a.csv")
+    for name in ("b.csv", "notes.txt", "package.json"):
+        (days / name).touch()
+    (days / "gone.csv").symlink_to("nowhere")
+    assert main(["info", str(days)]) == 0
+    said = capsys.readouterr().out
+    assert "a.csv: dlc" in said and "empty file" in said and "notes" not in said, said
+    assert main(["clean", str(days), "-o", str(tmp_path / "out"), "--method", "hold"]) == 0
+    said = capsys.readouterr().out
+    assert "cleaned  a.csv" in said and "failed   b.csv" in said, said

@@ -1,6 +1,10 @@
 """Small inputs that once failed, and what each must give: those of `../shared/cases` where they are, and more of each kind."""
 
+import bz2
+import gzip
 import io
+import json
+import lzma
 import pickle
 import shutil
 import subprocess
@@ -186,3 +190,176 @@ def test_a_file_whose_body_tells_no_axis_says_that_one_is_assumed(tmp_path):
     body = tmp_path / "body.bvh"
     write(Scene((person("walk", seconds=1, fps=30),)), body)
     assert said(body) == []
+
+
+TRC = (
+    "PathFileType\t4\t(X/Y/Z)\tx.trc\nDataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\n100\t100\t2\t2\tmm\n"
+    "Frame#\tTime\tA\t\t\tB\t\t\n\t\tX1\tY1\tZ1\tX2\tY2\tZ2\n\n"
+)
+
+
+def test_numbers_behind_the_last_marker_are_said(tmp_path):
+    rows = "1\t0\t1\t2\t3\t4\t5\t6\t9\n2\t0.01\t1\t2\t3\t4\t5\t6\n"
+    (tmp_path / "x.trc").write_text(TRC + rows)
+    scene = read(tmp_path / "x.trc", up="y", units="m")
+    assert scene.actors[0].positions[0].tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert "1 rows hold numbers behind the last marker: left out" in scene.meta["notes"]
+    wide = "1\t0\t1\t2\t3\t\t4\t5\t6\t\n2\t0.01\t1\t2\t3\t\t4\t5\t6\t\n"
+    (tmp_path / "x.trc").write_text(TRC + wide)
+    with pytest.raises(BadFile, match="three columns for each of 2 markers"):
+        read(tmp_path / "x.trc")
+
+
+BVH = (
+    "HIERARCHY\nROOT a\n{{\nOFFSET 0 0 0\nCHANNELS 3 Xposition Yposition Zposition\nEnd Site\n{{\nOFFSET 0 1 0\n}}\n}}\n"
+    "MOTION\nFrames: 2\n{}0 0 0\n1 0 0\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("printed", "fps"),
+    [
+        ("0.067", 15),
+        ("0.013", 75),
+        ("0.014", 72),
+        ("0.042", 24),
+        ("0.008", 120),
+        ("0.03337", 29.97),
+    ],
+)
+def test_more_frame_times(tmp_path, printed, fps):
+    (tmp_path / "x.bvh").write_text(BVH.format(f"Frame Time: {printed}\n"))
+    assert read(tmp_path / "x.bvh").fps == pytest.approx(fps, rel=1e-6 if fps != 29.97 else 1e-4)
+
+
+def test_what_ends_a_file_of_dos(tmp_path):
+    (tmp_path / "x.bvh").write_bytes(BVH.format("Frame Time: 0.01\n").encode() + b"\x1a\0")
+    scene = read(tmp_path / "x.bvh")
+    assert len(scene) == 2
+    same = write(scene, tmp_path / "y.bvh")
+    assert same.read_bytes() == (tmp_path / "x.bvh").read_bytes()
+    moved = scene.map(lambda m: m.replace(positions=m.positions + 1))
+    assert write(moved, tmp_path / "z.bvh").read_bytes().endswith(b"\x1a\0")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"), [("", "no Frame Time"), ("Frame Time: 0,01\n", "a point")]
+)
+def test_a_frame_time_that_is_none(tmp_path, line, says):
+    (tmp_path / "x.bvh").write_text(BVH.format(line))
+    with pytest.raises(BadFile, match=says):
+        read(tmp_path / "x.bvh")
+
+
+def test_a_scale_of_c3d_that_contradicts_the_size(cases, tmp_path):
+    data = bytearray((cases / "blocks.c3d").read_bytes())
+    whole = read(cases / "blocks.c3d").actors[0]
+    at = data.find(b"SCALE") + 5 + 2 + 2
+    assert np.frombuffer(data[at : at + 4], "<f4") == -1
+    data[at : at + 4] = np.float32(1).tobytes()
+    (tmp_path / "sign.c3d").write_bytes(data)
+    assert torch.equal(read(tmp_path / "sign.c3d").actors[0].positions, whole.positions)
+
+
+def instance(t, shift=0):
+    return {"keypoints": [[i + t + shift, 2 * i] for i in range(17)], "keypoint_scores": [0.5] * 17}
+
+
+def test_mmposes_list_of_a_video(tmp_path):
+    "What its inferencer writes for a video: frames without a word about them."
+    frames = [{"frame_id": t, "instances": [instance(t)] * (t != 2)} for t in range(5)]
+    (tmp_path / "x.json").write_text(json.dumps(frames))
+    scene = read(tmp_path / "x.json")
+    m = scene.actors[0]
+    assert m.positions.shape == (5, 17, 2) and m.positions[3, 1].tolist() == [4, 2]
+    assert m.observed.any(1).tolist() == [True, True, False, True, True]
+    assert write(scene, tmp_path / "y.json").read_bytes() == (tmp_path / "x.json").read_bytes()
+    del frames[1]
+    (tmp_path / "x.json").write_text(json.dumps(frames))
+    assert any("leave some out" in n for n in read(tmp_path / "x.json").meta["notes"])
+
+
+def test_calms21_with_its_labels(tmp_path):
+    mice = {"keypoints": np.ones((4, 2, 2, 7)).tolist(), "scores": np.ones((4, 2, 7)).tolist()}
+    tree = {"annotator-id_0": {"task1/train/mouse001": mice | {"annotations": [0] * 4}}}
+    (tmp_path / "x.json").write_text(json.dumps(tree))
+    assert [len(m) for m in read(tmp_path / "x.json").actors] == [4, 4]
+
+
+def test_pictures_with_long_numbers(tmp_path):
+    row = [v for i in range(17) for v in (i, 2 * i, 0.5)]
+    people = [{"image_id": 10**15 * k, "keypoints": row, "score": 1} for k in range(6)]
+    (tmp_path / "x.json").write_text(json.dumps(people))
+    assert [len(m) for m in read(tmp_path / "x.json").actors] == [6]
+    people[3]["keypoints"] = [str(v) for v in row]
+    (tmp_path / "x.json").write_text(json.dumps(people))
+    with pytest.raises(BadFile, match="keypoints as numbers"):
+        read(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize(
+    "odd", ["{", '{"people": 5}', '{"people": [{"pose_keypoints_2d": ["a"]}]}', '{"people": [7]}']
+)
+def test_the_odd_file_of_a_folder_is_named(tmp_path, odd):
+    body = {"people": [{"pose_keypoints_2d": [1.5, 2, 0.5] * 25}]}
+    for t in range(4):
+        (tmp_path / f"v_{t:03d}_keypoints.json").write_text(json.dumps({"version": 1.3, **body}))
+    (tmp_path / "v_002_keypoints.json").write_text('{"version": 1.3, "people": null}')
+    assert read(tmp_path).actors[0].observed.any(1).tolist() == [True, True, False, True]
+    (tmp_path / "v_002_keypoints.json").write_text(odd)
+    with pytest.raises(BadFile, match="v_002_keypoints.json") as said:
+        read(tmp_path)
+    assert "Error" not in str(said.value)
+
+
+def packed(how: str, content: dict) -> bytes:
+    "A pickle as other libraries keep it."
+    import joblib
+
+    out = io.BytesIO()
+    tensors = {k: torch.from_numpy(x) for k, x in content.items()}
+    if how.startswith("joblib"):
+        joblib.dump(content, out, compress=(how[7:], 3) if how[7:] else 0)
+    elif how == "tensors":
+        pickle.dump(tensors, out)
+    elif how.startswith("torch"):
+        torch.save(tensors, out, _use_new_zipfile_serialization=how == "torch new")
+    else:
+        squeeze = {"gzip": gzip.compress, "bz2": bz2.compress, "lzma": lzma.compress}[how]
+        out.write(squeeze(pickle.dumps(content)))
+    return out.getvalue()
+
+
+WAYS = ("joblib ", "joblib zlib", "joblib gzip", "joblib bz2", "joblib lzma", "joblib xz", "tensors", "torch old", "torch new", "gzip", "bz2", "lzma")  # fmt: skip
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_poses_packed_as_other_libraries_do(tmp_path, how):
+    rng = np.random.default_rng(0)
+    content = {"smpl_poses": rng.normal(0, 0.1, (6, 72)), "smpl_trans": rng.normal(0, 1, (6, 3))}
+    content["smpl_scaling"] = np.ones(1)
+    (tmp_path / "plain.pkl").write_bytes(pickle.dumps(content))
+    (tmp_path / "x.pkl").write_bytes(packed(how, content))
+    plain, scene = read(tmp_path / "plain.pkl"), read(tmp_path / "x.pkl")
+    assert torch.equal(scene.actors[0].positions, plain.actors[0].positions)
+    same = write(scene, tmp_path / "y.pkl")
+    assert same.read_bytes() == (tmp_path / "x.pkl").read_bytes()
+    moved = scene.map(lambda m: m.replace(positions=m.positions + 0.5))
+    again = read(write(moved, tmp_path / "z.pkl"))
+    assert torch.allclose(again.actors[0].positions, moved.actors[0].positions, atol=1e-5)
+
+
+@pytest.mark.parametrize("likelihood", ["250", "-1"])
+def test_likelihoods_that_are_no_shares_are_said(tmp_path, likelihood):
+    head = "scorer,S,S,S\nbodyparts,a,a,a\ncoords,x,y,likelihood\n"
+    (tmp_path / "x.csv").write_text(head + "".join(f"{t},{t},2,{likelihood}\n" for t in range(9)))
+    assert any("9 likelihoods are no shares" in n for n in read(tmp_path / "x.csv").meta["notes"])
+
+
+@pytest.mark.parametrize("fps", [0, 0.0, -25, float("nan"), 1e300])
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".npz"])
+def test_a_rate_that_is_none_is_not_taken_for_no_rate(tmp_path, suffix, fps):
+    cloud = Motion(torch.rand(9, 3, 2), Skeleton("cloud", ("p", "q", "r")), 25)
+    write(Scene((cloud,)), tmp_path / f"x{suffix}")
+    with pytest.raises(ValueError, match="fps"):
+        read(tmp_path / f"x{suffix}", fps=fps)

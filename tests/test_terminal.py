@@ -163,6 +163,18 @@ SLIPS = {
     "conver m.csv": "did you mean convert?",
     "generate walk --tepmo 1": "did you mean --tempo?",
     "features hml263 .": "did you mean ik263?",
+    "clean m.csv --fps 0": "above 0",
+    "features keypoints m.csv --fps 0": "above 0",
+    "clean m.csv --minutes nan": "--minutes",
+    "clean m.csv -o m.csv/n.csv": "below the file m.csv",
+    "view m.csv -o m.csv/deep/n.html": "below the file m.csv",
+    "features keypoints . --workers 0": "processes from 1",
+    "features keypoints . --limit 0": "recordings from 1",
+    "convert auto . --frames 0": "frames from 2",
+    "clean m.csv --report page.pdf": "ends in .html",
+    "compare m.csv --report .": "got a folder",
+    "corrupt m.csv --seed 99999999999999999999": "--seed",
+    "export m.csv --seq -1": "--seq",
 }
 
 
@@ -173,6 +185,53 @@ def test_slips_are_told_at_once(line, tmp_path):
     assert code == (0 if "--help" in line else 2) and SLIPS[line] in err, err
     assert err.count("\n") == (0 if "--help" in line else 1), err
     assert not heavy
+    assert os.listdir(tmp_path) == ["m.csv"]
+
+
+EMPTY = (
+    ["clean", ""],
+    ["info", ""],
+    ["clean", "m.csv", "-o", ""],
+    ["clean", "m.csv", "--joints", ""],
+    ["compare", "m.csv", "--methods", ""],
+    ["corrupt", "m.csv", "--kinds", ""],
+    ["embed", "m.csv", "--encoder", ""],
+    ["train", "bilstm", ""],
+    ["features", "keypoints", "m.csv", "--blend", ""],
+)
+
+
+@pytest.mark.parametrize("words", EMPTY, ids=" ".join)
+def test_an_empty_word_names_nothing(words, tmp_path, capsys, monkeypatch):
+    "It is what a script leaves of a variable that was not set."
+    monkeypatch.chdir(tmp_path)
+    table(tmp_path / "m.csv", ("nose", "tail"))
+    try:
+        code = main(words)
+    except SystemExit as end:  # a word that its option refuses
+        code = end.code
+    err = capsys.readouterr().err
+    assert code == 2 and "got an empty word" in err and err.count("\n") == 1, err
+    assert os.listdir(tmp_path) == ["m.csv"]
+
+
+@pytest.mark.parametrize("line", ["features keypoints a/m.csv", "train bilstm a", "convert auto a"])
+def test_a_file_where_a_folder_has_to_be(line, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    table(tmp_path / "a" / "m.csv", ("nose", "tail"))
+    (tmp_path / "notes").write_text("precious")
+    assert main([*line.split(), "-o", "notes"]) == 2
+    err = capsys.readouterr().err
+    assert "expected a folder, got a file" in err and err.count("\n") == 1, err
+    assert (tmp_path / "notes").read_text() == "precious"
+
+
+def test_a_sample_that_is_not_there(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table(tmp_path / "m.csv", ("nose", "tail"))
+    assert main(["export", "m.csv", "--seq", "5", "-o", "n.csv"]) == 2
+    assert "one recording, got 5" in capsys.readouterr().err
     assert os.listdir(tmp_path) == ["m.csv"]
 
 

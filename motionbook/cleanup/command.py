@@ -6,7 +6,7 @@
 __all__ = ['METHOD_HELP', 'CLEAN_OPTIONS', 'MODEL_OPTION', 'CLEAN', 'COMPARE', 'DEMO', 'add_model_options', 'given_model_options',
            'run_demo']
 
-# %% ../../nbs/cleanup/command.ipynb #413afdac
+# %% ../../nbs/cleanup/command.ipynb #5fca92f5
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import Field, fields
@@ -18,16 +18,17 @@ from motionbook.cleanup.outputs import (
     corrections_path,
     page_path,
     refuse_among_frames,
+    refuse_no_page,
     refuse_pictures,
 )
-from ..core.command import READING, Command, Files, Option, option, reading_options
+from ..core.command import READING, Command, Files, Option, number, option, reading_options
 from ..core.registry import unknown_name
 from ..filters.methods import method_text, split_method
 from ..filters.settings import CleanSettings, clean_settings
 from ..formats.at_once import files_beside, is_flat, refuse_ending, repaired_name
 from ..models.registry import METHODS, options_of, split_folder
 
-# %% ../../nbs/cleanup/command.ipynb #280fe615
+# %% ../../nbs/cleanup/command.ipynb #30926a60
 REPORT = option(
     "--report",
     role="planned",
@@ -37,12 +38,14 @@ REPORT = option(
     help="write an HTML report; without a name, beside each output",
 )
 
-# %% ../../nbs/cleanup/command.ipynb #e1d08884
+# %% ../../nbs/cleanup/command.ipynb #f1bbaebc
 def _field_reader(f: Field) -> Callable[[str], Any]:
     "What reads a field's value, with its complaint."
 
     def check(text: str) -> Any:
         try:
+            if not text:
+                raise ValueError("expected a name, got an empty word")
             return f.metadata["check"](text)
         except ValueError as err:
             raise ArgumentTypeError(str(err)) from None
@@ -68,7 +71,7 @@ def given_reins(args: Namespace) -> dict[str, Any]:
     "The fields that were typed."
     return {f.name: v for f in fields(CleanSettings) if (v := getattr(args, f.name)) is not None}
 
-# %% ../../nbs/cleanup/command.ipynb #3196e4cc
+# %% ../../nbs/cleanup/command.ipynb #ff04e8f3
 METHOD_HELP = (
     "how points are filled and found (default: auto, which asks the recording):\n"
     f"{', '.join(METHODS)}: one of these, with settings if it has some, such as pca:rank=4\n"
@@ -82,14 +85,14 @@ CLEAN_OPTIONS = (
     option("--config", role="input", metavar="YAML", help="a file with some of these, one `name: value` a line; what is typed wins"),
     REPORT,
     option("--apply", role="input", metavar="CSV", help="apply an edited corrections table instead of cleaning"),
-    option("--minutes", type=float, default=0.0, help="time that method auto may spend on comparing the methods first (default: none)"),
+    option("--minutes", type=number("minutes", 0), default=0.0, help="time that method auto may spend on comparing the methods first (default: none)"),
     option("--export-frames", role="planned", metavar="CSV", help="list the frames worth labelling again, as DeepLabCut reads them (2-D recordings)"),
     option("--video", role="input", help="the recording's video: under the tracks in the report, and pictures of those frames beside the CSV"),
     option("--workers", type=int, default=1, help="processes for a folder (default: 1)"),
     *READING,
 )  # fmt: skip
 
-# %% ../../nbs/cleanup/command.ipynb #mdlopts2
+# %% ../../nbs/cleanup/command.ipynb #27c83b9b
 def add_model_options(p: ArgumentParser, argv: Sequence[str]):
     "An option for every field of how the checkpoint on the line can be asked."
     pairs = zip(argv, [*argv[1:], ""])
@@ -116,7 +119,7 @@ def given_model_options(args: Namespace) -> dict[str, Any]:
     }
     return {k: v for k, v in found.items() if v is not None}
 
-# %% ../../nbs/cleanup/command.ipynb #44c2c090
+# %% ../../nbs/cleanup/command.ipynb #d9fefb13
 def plan_clean(args: Namespace) -> Files:
     "Complete the names, and refuse what cannot be."
     src = Path(args.path)
@@ -142,6 +145,7 @@ def plan_clean(args: Namespace) -> Files:
     _refuse_frames(args)
     if args.report == "":
         args.report = page_path(args.out)
+    refuse_no_page(args.report)
     files = clean_files(
         src, args.out, args.report, args.apply, "", args.export_frames, args.video, single=True
     )
@@ -151,7 +155,7 @@ def plan_clean(args: Namespace) -> Files:
         refuse_pictures(files, args.export_frames)
     return files
 
-# %% ../../nbs/cleanup/command.ipynb #f3a37598
+# %% ../../nbs/cleanup/command.ipynb #6fdcfb4b
 def _is_one(folder: Path) -> bool:
     "Whether a folder is one recording: a file a frame."
     from itertools import islice
@@ -281,7 +285,7 @@ def _say_tree(made: dict) -> Iterator[str]:
     yield "in all:   " + ", ".join(f"{n:,} {s}" for s, n in count.items() if n)
     yield f"out:      {made['out']}"
 
-# %% ../../nbs/cleanup/command.ipynb #fea6de77
+# %% ../../nbs/cleanup/command.ipynb #d8d6b611
 CLEAN = Command(
     "clean",
     "repair a recording, or every recording of a folder",
@@ -293,7 +297,7 @@ CLEAN = Command(
     add_model_options,
 )
 
-# %% ../../nbs/cleanup/command.ipynb #2cd37424
+# %% ../../nbs/cleanup/command.ipynb #cbcaed99
 def split_methods(text: str) -> list[str]:
     "Methods with commas between them; `low-rank:rank=4,hidden_weight=0.1` is one."
     out: list[str] = []
@@ -312,6 +316,7 @@ def plan_compare(args: Namespace) -> Files:
         check_method(method)
     inputs = [("--methods", Path(m)) for m in args.methods or () if Path(m).exists()]
     inputs += [("", p) for p in files_beside(args.path)]
+    refuse_no_page(args.report)
     return Files(tuple(inputs), (("--report", Path(args.report)),) if args.report else ())
 
 
@@ -341,7 +346,7 @@ def say_compare(made: dict) -> Iterator[str]:
     if made["apply"]:
         yield f"apply:  {made['apply']}"
 
-# %% ../../nbs/cleanup/command.ipynb #812f6039
+# %% ../../nbs/cleanup/command.ipynb #65af0528
 COMPARE = Command(
     "compare",
     "find out which method repairs this recording best",
@@ -349,7 +354,12 @@ COMPARE = Command(
     (
         option("path", role="input", help="a recording"),
         REPORT,
-        option("--minutes", type=float, default=1.0, help="time to spend (default: 1)"),
+        option(
+            "--minutes",
+            type=number("minutes", above=0),
+            default=1.0,
+            help="time to spend (default: 1)",
+        ),
         option(
             "--methods",
             help="only these, with commas between them; checkpoint folders too (default: all that fit)",
@@ -361,7 +371,7 @@ COMPARE = Command(
     plan_compare,
 )
 
-# %% ../../nbs/cleanup/command.ipynb #021b874f
+# %% ../../nbs/cleanup/command.ipynb #a807e4ab
 def run_demo(args: Namespace) -> dict:
     "The demonstration."
     from motionbook.cleanup.demo import demo
@@ -379,6 +389,7 @@ DEMO = Command(
             "--out",
             default="demo",
             role="output",
+            folder=True,
             help="the folder to write to (default: demo)",
         ),
     ),

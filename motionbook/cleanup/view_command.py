@@ -5,27 +5,27 @@
 # %% auto #0
 __all__ = ['VIEW_OPTIONS', 'SHOWN', 'VIEW']
 
-# %% ../../nbs/cleanup/view_command.ipynb #09726578
+# %% ../../nbs/cleanup/view_command.ipynb #6b1a966b
 import json
 import sys
 from argparse import BooleanOptionalAction, Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from ..core.command import READING, Command, Files, option, reading_options
+from ..core.command import READING, SEED, Command, Files, number, option, reading_options
 from ..formats.at_once import files_beside
 
-# %% ../../nbs/cleanup/view_command.ipynb #1088b1a5
+# %% ../../nbs/cleanup/view_command.ipynb #1e25dcb1
 VIEW_OPTIONS = (
     option("path", role="input", help="a recording"),
     option("-o", "--out", role="planned", help=".html, .gif, .mp4 or .png (default: the recording's name with .html, here)"),
     option("--subject", help="a person of a marker dataset"),
-    option("--seq", type=int, help="the number of a sequence in a marker dataset"),
+    option("--seq", type=number("", 0, whole=True), help="the number of a sequence in a marker dataset"),
     option("--all", action="store_true", help="every sequence, one after the other"),
     option("--loop", action=BooleanOptionalAction, default=True, help="again and again, or once"),
     option("--corrupt", nargs="?", const="mix", metavar="FAULTS",
            help="lay a broken copy over it, in red: a mix, or faults by name with commas between them"),
-    option("--seed", type=int, default=0, help="of --corrupt (default: 0)"),
+    option("--seed", type=SEED, default=0, help="of --corrupt (default: 0)"),
     option("--checkpoint", metavar="DIR", role="maybe",
            help="lay what a trained model, or a method by name, rebuilds over it, in green"),
     option("--meshcat", action="store_true", help="with MeshCat: a page, or live without -o"),
@@ -79,7 +79,7 @@ def name_method(method: str) -> Callable:
 
     return lambda scene: clean(scene, method).scene
 
-# %% ../../nbs/cleanup/view_command.ipynb #87144356
+# %% ../../nbs/cleanup/view_command.ipynb #29ab81ce
 def run_view(args: Namespace) -> dict:
     "A file, or a live viewer until the person has seen enough."
     from motionbook.viz.view import view

@@ -172,7 +172,7 @@ def recording_files(
         folders.setdefault(p.parent, []).append(p)
     return sorted(p for folder, files in folders.items() for p in _known_files(folder, files))
 
-# %% ../../nbs/converters/base.ipynb #5144f559
+# %% ../../nbs/converters/base.ipynb #a82311a5
 _DIGITS = re.compile(r"\d+")
 
 
@@ -206,7 +206,10 @@ def _known_file(path: Path) -> bool:
     "Whether a file's ending, or where others have it too its content, is a recording's."
     if path.name.lower().endswith(".corrections.csv"):
         return False
-    return path.suffix.lower() not in SHARED or recognised(path)
+    try:
+        return path.suffix.lower() not in SHARED or recognised(path)
+    except BadFile:  # empty, or not to be opened: it is told with those that cannot be read
+        return path.suffix.lower() not in (".txt", ".json")
 
 # %% ../../nbs/converters/base.ipynb #8d89a862
 def item_key(

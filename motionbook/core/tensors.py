@@ -141,10 +141,10 @@ def load_torch_zip(
     storages = {k.removeprefix(home): v for k, v in members.items() if k.startswith(home)}
     return unpickler(io.BytesIO(members[top]), storages).load()
 
-# %% ../../nbs/core/tensors.ipynb #13250692
+# %% ../../nbs/core/tensors.ipynb #b390a591
 _PACKED = {
     b"x": lambda: zlib.decompressobj(), b"\x1f\x8b": lambda: zlib.decompressobj(31),
-    b"BZh": bz2.BZ2Decompressor, b"\xfd7zXZ": lzma.LZMADecompressor,
+    b"BZh": bz2.BZ2Decompressor, b"\xfd7zXZ": lzma.LZMADecompressor, b"]\0\0": lzma.LZMADecompressor,
 }  # fmt: skip
 
 

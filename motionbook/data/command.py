@@ -5,29 +5,29 @@
 # %% auto #0
 __all__ = ['FEATURES_OPTIONS', 'FEATURES']
 
-# %% ../../nbs/data/command.ipynb #66be6503
+# %% ../../nbs/data/command.ipynb #4310c1db
 from argparse import Namespace
 
-from ..core.command import FPS, ROBOT, Command, Files, option
+from ..core.command import COUNT, FPS, ROBOT, WORKERS, Command, Files, option
 from ..features.names import REPRESENTATIONS, check_representation
 
-# %% ../../nbs/data/command.ipynb #847184ef
+# %% ../../nbs/data/command.ipynb #0b4f8335
 FEATURES_OPTIONS = (
     option("name", help=", ".join(REPRESENTATIONS)),
     option("src", role="input", help="a dataset's folder, or one recording"),
-    option("-o", "--out", role="output", help="the folder of the features (default: data/cache/NAME/DATASET)"),
-    option("--workers", type=int, default=1, help="processes (default: 1)"),
+    option("-o", "--out", role="output", folder=True, help="the folder of the features (default: data/cache/NAME/DATASET)"),
+    option("--workers", type=WORKERS, default=1, help="processes (default: 1)"),
     option("--validate", action="store_true", help="look for NaN, a wrong width, too few frames"),
     option("--stats", action="store_true", help="mean and spread over the training split: stats.npz"),
     option("--split", nargs="?", const="make", metavar="SIDE", help="train, val or test: only that side; alone: write split lists"),
     option("--dataset", help="aist, mvhumannet, amass or recordings (default: what lies there)"),
     option("--blend", nargs="+", metavar="DIR", role="input", help="more caches that count in --stats"),
-    option("--limit", type=int, help="only so many recordings"),
+    option("--limit", type=COUNT, help="only so many recordings"),
     FPS,
     ROBOT,
 )  # fmt: skip
 
-# %% ../../nbs/data/command.ipynb #e0734127
+# %% ../../nbs/data/command.ipynb #41a124d4
 def plan_features(args: Namespace) -> Files:
     "A name that is not known is refused at once."
     check_representation(args.name)

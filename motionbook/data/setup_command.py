@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['PAIRS', 'THRESHOLD', 'SETUP', 'split_pairs', 'run_setup']
 
-# %% ../../nbs/data/setup_command.ipynb #59331665
+# %% ../../nbs/data/setup_command.ipynb #07d2247d
 from argparse import Namespace
 from collections.abc import Sequence
 
-from ..core.command import FPS, Command, option
+from ..core.command import FPS, WORKERS, Command, option
 from ..formats.at_once import plan_output
 
 # %% ../../nbs/data/setup_command.ipynb #306051da
@@ -35,7 +35,7 @@ def split_pairs(
         raise ValueError(f"--bone-pairs: expected two parts as snout:leftear, got {bad[0]!r}")
     return tuple(pairs)
 
-# %% ../../nbs/data/setup_command.ipynb #2b2c565e
+# %% ../../nbs/data/setup_command.ipynb #d2840c10
 def run_setup(args: Namespace) -> dict:
     "A folder of tracks made ready."
     from motionbook.data.setup_tracks import setup_tracks
@@ -55,7 +55,7 @@ def run_setup(args: Namespace) -> dict:
         **options,
     )
 
-# %% ../../nbs/data/setup_command.ipynb #114b7bd0
+# %% ../../nbs/data/setup_command.ipynb #6624d9ec
 SETUP = Command(
     "setup",
     "make a folder of tracked animals ready for training: index, labels, features, sides, statistics",
@@ -63,14 +63,14 @@ SETUP = Command(
     (
         option("name", help="the files' format: dlc, lightning_pose, sleap, npz, ..."),
         option("src", role="input", help="a folder of recordings, or one recording"),
-        option("-o", "--out", role="output", help="the folder for what is made (default: SRC.ready)"),
+        option("-o", "--out", role="output", folder=True, help="the folder for what is made (default: SRC.ready)"),
         THRESHOLD,
         option("--bodyparts", nargs="+", metavar="PART", help="only these parts (default: all)"),
         option("--reference-bodyparts", nargs="+", metavar="PART", help="parts that the others are told from, the most wanted first (default: found)"),
         PAIRS,
         option("--labels", choices=("frame", "animal"), help="a label for each frame (default), or for each animal"),
         FPS,
-        option("--workers", type=int, default=1, help="processes (default: 1)"),
+        option("--workers", type=WORKERS, default=1, help="processes (default: 1)"),
     ),
     run_setup,
     "motionbook.data.setup_tracks:setup_lines",

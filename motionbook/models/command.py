@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TRAIN', 'EVALUATE', 'EXPORT', 'run_evaluate', 'run_export', 'plan_export', 'say_export']
 
-# %% ../../nbs/models/command.ipynb #28130915
+# %% ../../nbs/models/command.ipynb #537ff0b3
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
@@ -70,7 +70,7 @@ def say_train(made: dict) -> Iterator[str]:
         yield f"note:     {made['doubt']}"
     yield f"use it:   {made['use']}"
 
-# %% ../../nbs/models/command.ipynb #b3c93abd
+# %% ../../nbs/models/command.ipynb #3bcd22e9
 TRAIN = Command(
     "train",
     "train a model on your recordings; the same line goes on with a run that was interrupted",
@@ -88,7 +88,13 @@ TRAIN = Command(
         option(
             "--motion_file", "--motion-file", role="input", help="a recording, as one more of DATA"
         ),
-        option("-o", "--out", role="planned", help="the checkpoint's folder (default: NAME.model)"),
+        option(
+            "-o",
+            "--out",
+            role="planned",
+            folder=True,
+            help="the checkpoint's folder (default: NAME.model)",
+        ),
         option("--config", role="input", help="a YAML file with any of the settings"),
         option("--fresh", action="store_true", help="refuse a folder that holds a run already"),
     ),
@@ -135,7 +141,7 @@ def plan_evaluate(args: Namespace) -> Files:
         )
     return option_files(judgement.options, args) if judgement else Files()
 
-# %% ../../nbs/models/command.ipynb #78d72438
+# %% ../../nbs/models/command.ipynb #2e6927e7
 EVALUATE = Command(
     "evaluate",
     "say what a trained model or a repair is worth",

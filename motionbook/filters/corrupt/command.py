@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['MODES', 'BODY_LABELS', 'LABELS', 'CORRUPT', 'plan_corrupt', 'run_corrupt', 'say_corrupt']
 
-# %% ../../../nbs/filters/corrupt/command.ipynb #c23ccce5
+# %% ../../../nbs/filters/corrupt/command.ipynb #277ec813
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...core.command import READING, Command, Files, one_of, option, reading_options
+from ...core.command import READING, SEED, Command, Files, one_of, option, reading_options
 from ...formats.at_once import files_beside, name_after, name_beside
 
-# %% ../../../nbs/filters/corrupt/command.ipynb #f284f88b
+# %% ../../../nbs/filters/corrupt/command.ipynb #e78b116e
 MODES = ("train", "test")
 BODY_LABELS = ("changed", "published")
 LABELS = ".labels.npz"  # behind the name of a broken recording
@@ -69,7 +69,7 @@ def say_corrupt(made: dict) -> Iterator[str]:
 def _count_broken(count: dict[str, int]) -> int:
     return sum(n for kind, n in count.items() if kind != "as it was")
 
-# %% ../../../nbs/filters/corrupt/command.ipynb #15dc2171
+# %% ../../../nbs/filters/corrupt/command.ipynb #b0abf55f
 CORRUPT = Command(
     "corrupt",
     "break recordings on purpose, for training and for tests, with a label for every point or frame",
@@ -80,7 +80,7 @@ CORRUPT = Command(
         option("--mode", default="train", type=one_of("mode", MODES), metavar="{" + ",".join(MODES) + "}",
                help="train: some kinds of failure, weak or strong, of bodies in long windows (default); test: every kind at its usual strength, of bodies in short windows"),
         option("--kinds", metavar="A,B", help="kinds of failure, such as jitter,drift; of bodies also published: those of BrokenAMASS (default: all that a recording can show)"),
-        option("--seed", type=int, default=0, help="another number, other failures (default: 0)"),
+        option("--seed", type=SEED, default=0, help="another number, other failures (default: 0)"),
         option("--labels", type=one_of("rule for labels", BODY_LABELS), metavar="{" + ",".join(BODY_LABELS) + "}",
                help="of bodies: changed: frames that differ (default); published: whole windows and feet that slide, as in BrokenAMASS"),
         option("--compatible", action="store_true", help="of bodies: repeat the two mistakes of the published code"),

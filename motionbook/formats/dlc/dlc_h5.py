@@ -6,7 +6,7 @@
 __all__ = ['H5_SUFFIXES', 'read_dlc_h5', 'write_dlc_h5', 'table_keys', 'has_tables', 'Block', 'Layout', 'fixed_blocks',
            'table_blocks', 'Piece', 'H5File', 'parse_h5', 'fresh_h5']
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #e9e56596
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #2a691772
 import contextlib
 import io
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ from motionbook.formats.dlc.dlc_table import (
 from ..kit.hdf5 import Cells, edit_cells, groups_below, needed, opened, text_of
 from ..original import Change, file_functions
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #ae3dd6a2
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #c9218d2b
 H5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 
 
@@ -54,7 +54,7 @@ def has_tables(
         return bool(table_keys(f))
     return False
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #a459cdbf
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #f74e6570
 class Block(NamedTuple):
     "A part of the table that lies in one dataset."
 
@@ -84,7 +84,7 @@ def fixed_blocks(group, path) -> Layout:  # an h5py group
             blocks.append(Block(values.name, "", kind, by_row, _axis(group, names_of, path)[0]))
     return Layout(blocks, order, names)
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #b9eda35a
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #c5687af0
 def table_blocks(group, path) -> Layout:  # an h5py group
     "Where the numbers of a table layout lie."
     unpickled = lambda data: load_pickle(bytes(data), name=Path(path).name)
@@ -99,7 +99,7 @@ def table_blocks(group, path) -> Layout:  # an h5py group
             blocks.append(Block(table.name, field, kind, True, _tuples(unpickled(columns))))
     return Layout(blocks, _tuples(axes[0][1]), [str(n) for n in names or ()])
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #5911a9fd
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #8bc34314
 def _tuples(columns) -> list[tuple[str, ...]]:
     return [tuple(map(str, c)) if isinstance(c, (tuple, list)) else (str(c),) for c in columns]
 
@@ -130,7 +130,7 @@ def _axis(group, name: str, path) -> tuple[list[tuple[str, ...]], list[str]]:
         names.append(text_of(level.attrs.get("name")))
     return list(zip(*columns, strict=True)), names
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #93ab28b5
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #9bf11291
 class Piece(NamedTuple):
     "A block, and which columns of the table it holds."
 
@@ -163,7 +163,7 @@ class H5File(TableFile):
     def put(self, changes: Sequence[Change]) -> bytes:
         return edit_cells(self.data, (p.cells(changes[0]) for p in self.pieces))
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #0e94da52
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #59ac393e
 def parse_h5(
     raw: bytes,  # the file's content
     path="tracks.h5",  # for messages
@@ -177,7 +177,12 @@ def parse_h5(
         chosen = keys if key is None else [k for k in keys if k == "/" + key.strip("/")]
         if not chosen:
             want = "a table saved by pandas" if key is None else f"the key {key!r}"
-            raise bad_file(path, want, ", ".join(keys) or "none", "keys")
+            raise bad_file(
+                path,
+                want,
+                ", ".join(keys) or f"none among {', '.join(f)[:80] or 'nothing'}",
+                "keys",
+            )
         errors = []
         for k in chosen:
             try:
@@ -190,12 +195,12 @@ def parse_h5(
                 return table_file(H5File, raw, table, path, fps, pieces=pieces, options=told)
         raise errors[0]
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #b3672269
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #4b1cec50
 read_dlc_h5, write_dlc_h5 = file_functions(
     "dlc", H5File, parse_h5, lambda scene, path: fresh_h5(scene, path)
 )
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #099d0efb
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #2cfa421c
 def _read_table(f, key: str, path) -> tuple[Table, tuple[Piece, ...]]:
     group, values, pieces = f[key], None, []
     by_rows = text_of(group.attrs.get("pandas_type")) == "frame_table"
@@ -228,7 +233,7 @@ def _block_values(f, b: Block, path) -> np.ndarray:
         raise bad_file(path, f"{len(b.columns)} columns", f"{list(x.shape)}", b.dataset)
     return x
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #9ae1657f
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #39bf83cf
 def _labels(group, frames: int, path) -> tuple[str, ...]:
     "The index, unless it counts the frames."
     try:
@@ -241,7 +246,7 @@ def _labels(group, frames: int, path) -> tuple[str, ...]:
         return ()
     return tuple(words) if len(words) == frames and words != [str(i) for i in range(frames)] else ()
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #c7e75b15
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #e28c77d7
 _GROUP = {"CLASS": "GROUP", "TITLE": "", "VERSION": "1.0"}
 _PANDAS = {"encoding": "UTF-8", "errors": "strict", "pandas_type": "frame", "pandas_version": "0.15.2"}  # fmt: skip
 
@@ -266,7 +271,7 @@ def fresh_h5(
         _array(g, "block0_values", table.values)
     return file.getvalue()
 
-# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #7d795b5a
+# %% ../../../nbs/formats/dlc/dlc_h5.ipynb #d838ff08
 def _mark(node, /, **attributes: str):
     "Text attributes as PyTables writes them: fixed length, UTF-8."
     import h5py

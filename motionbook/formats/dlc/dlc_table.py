@@ -212,7 +212,7 @@ def _in_time(x: np.ndarray | None, rows: np.ndarray, empty: float) -> np.ndarray
     full[rows] = x
     return full
 
-# %% ../../../nbs/formats/dlc/dlc_table.ipynb #e061eb15
+# %% ../../../nbs/formats/dlc/dlc_table.ipynb #f3c194d8
 def with_scale(
     tracks: tuple[Track, ...],
     values: np.ndarray,  # [t k]
@@ -228,8 +228,13 @@ def with_scale(
 def _table_notes(table: Table) -> tuple[str, ...]:
     "What a reader of the table should know."
     notes, rows = [], table.rows
-    if any(t.certain == 100 for t in table.tracks):
+    certain, p = max(t.certain for t in table.tracks), table.values[:, sorted(table.scores - {-1})]
+    if certain == 100:
         notes.append("likelihoods are percent: divided by 100")
+    if (odd := int((p > 1.5 * certain).sum())) or (p < 0).any():
+        notes.append(
+            f"{odd + int((p < 0).sum())} likelihoods are no shares: taken as 1 where above, as 0 where below"
+        )
     if hole := int(rows[-1]) + 1 - len(rows):
         note = "they are missing, and have no row to write"
         notes.append(f"the index leaves out {hole} frames: {note}")
@@ -237,7 +242,7 @@ def _table_notes(table: Table) -> tuple[str, ...]:
         notes.append("the index names images: labels by hand, not a track")
     return (*notes, *index_notes(table.labels))
 
-# %% ../../../nbs/formats/dlc/dlc_table.ipynb #x85470f90
+# %% ../../../nbs/formats/dlc/dlc_table.ipynb #0b691324
 def split_by_prefix(
     tracks: tuple[Track, ...],
     prefixes: Sequence[str],  # such as ("B_", "W_"); () = as they are
@@ -277,7 +282,7 @@ def split_by_prefix(
                 )
     return tuple(out) or tracks
 
-# %% ../../../nbs/formats/dlc/dlc_table.ipynb #0d007717
+# %% ../../../nbs/formats/dlc/dlc_table.ipynb #eb443716
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TableFile(Original):
     "A DeepLabCut table, and the file that holds it."
@@ -406,7 +411,7 @@ def _keep_apart(values, track: Track, there, places: int | None):
     t, j = bad.nonzero()
     values[t, track.at[j, 0]] += 10.0 ** -(3 if places is None else places)
 
-# %% ../../../nbs/formats/dlc/dlc_table.ipynb #b998ba18
+# %% ../../../nbs/formats/dlc/dlc_table.ipynb #9ab183c9
 SCORER = "motionbook"
 _FOUR = ("scorer", "individuals", "bodyparts", "coords")
 LEVEL_NAMES = {3: ("scorer", "bodyparts", "coords"), 4: _FOUR}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAX_HOLES', 'read', 'write', 'number_pictures', 'find_entries', 'ResultsFile', 'picture_words', 'parse', 'sniff']
 
-# %% ../../../nbs/formats/keypoints/coco_results.ipynb #3411e84a
+# %% ../../../nbs/formats/keypoints/coco_results.ipynb #74dc8a03
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from .people_text import PeopleText, Person, list_ends, people_text
 from ..kit.tokens import Tokens, json_tokens
 from ..original import file_functions
 
-# %% ../../../nbs/formats/keypoints/coco_results.ipynb #b65763cc
+# %% ../../../nbs/formats/keypoints/coco_results.ipynb #b47d4f36
 _NUMBER = re.compile(r"\d+(?=\D*$)")
 MAX_HOLES = 20  # frames for each picture, from the first number to the last
 _WHO = ("track_id", "idx", "person_id")
@@ -40,16 +40,21 @@ def number_pictures(
     order = {p: t for t, p in enumerate(dict.fromkeys(pictures))}
     return [order[p] for p in pictures], ("pictures have no frame numbers: taken in their order",)
 
-# %% ../../../nbs/formats/keypoints/coco_results.ipynb #7783deee
+# %% ../../../nbs/formats/keypoints/coco_results.ipynb #cbaf3c6b
 def _plain(node: Any, tokens: Tokens) -> Any:
     "A name, or the whole number behind an ordinal; None for anything else."
     node = node[0] if isinstance(node, list) and node else node
     if isinstance(node, str):
         return node
-    x = tokens.values[node] if isinstance(node, int) else np.nan
-    return int(x) if np.isfinite(x) and x == np.rint(x) and abs(x) < 1e15 else None
+    if type(node) is not int:
+        return None
+    word = str(tokens.words([node])[0])
+    if re.fullmatch(r"-?\d{1,400}", word):
+        return int(word)  # exact, however long
+    x = tokens.values[node]
+    return int(x) if np.isfinite(x) and x == np.rint(x) else None
 
-# %% ../../../nbs/formats/keypoints/coco_results.ipynb #58f9cf95
+# %% ../../../nbs/formats/keypoints/coco_results.ipynb #1544c023
 def find_entries(
     tree: Any,  # of `json_tokens`
     path,  # for messages
@@ -89,7 +94,7 @@ def picture_words(
         named.setdefault(t, made)
     return [named[t] for t in range(max(named) + 1)]
 
-# %% ../../../nbs/formats/keypoints/coco_results.ipynb #0b0a40bb
+# %% ../../../nbs/formats/keypoints/coco_results.ipynb #99ec2ee4
 def parse(
     data: bytes,  # the file
     path="results.json",  # for messages
@@ -99,11 +104,15 @@ def parse(
     tree, tokens = json_tokens(data, path)
     entries, names = find_entries(tree, path)
     pictures = [_plain(e["image_id"], tokens) for e in entries]
+    if None in pictures:
+        raise bad_file(path, 'an "image_id" that is a name or a whole number', "another")
     frames, notes = number_pictures(pictures)
     tells = lambda k: all(_plain(e.get(k), tokens) is not None for e in entries)
     key = next(filter(tells, _WHO), None)
     who = [None if key is None else _plain(e[key], tokens) for e in entries]
     people = [Person(t, w, e["keypoints"]) for t, w, e in zip(frames, who, entries)]
+    if not all(type(k) is int for p in people for k in p.at):
+        raise bad_file(path, "keypoints as numbers", "something else")
     scores = tokens.values[[p.at[2::3] for p in people]] if len({len(p.at) for p in people}) == 1 else np.zeros(1)  # fmt: skip
     flags = bool(np.isin(scores, (0, 1, 2)).all() and (scores == 2).any())
     meta = {"pictures": picture_words(tokens, pictures, frames), "who": key}
@@ -121,11 +130,15 @@ def _list_key(tree: dict) -> str:
 
 read, write = file_functions("coco_results", ResultsFile, parse)
 
-# %% ../../../nbs/formats/keypoints/coco_results.ipynb #d6a1b2b4
+# %% ../../../nbs/formats/keypoints/coco_results.ipynb #30c814e5
+_NESTED = re.compile(rb'"keypoints"\s*:\s*\[\s*\[')  # COCO's stand in one flat list
+
+
 def sniff(path: Path, head: bytes) -> bool:
     "Whether it is a list of people in pictures."
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     entries = b'"image_id"' in head and b'"keypoints"' in head
     return start in (b"{", b"[") and (
-        entries or (b'"annotations"' in head and b'"keypoints"' in head)
+        entries
+        or (b'"annotations"' in head and b'"keypoints"' in head and not _NESTED.search(head))
     )

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MAX_HOLES', 'BETWEEN', 'NOBODY', 'BLOCK', 'frame_files', 'number_frames', 'FrameTexts', 'join_files', 'split_files',
-           'find_people', 'people_in_blocks', 'parse', 'read', 'write', 'sniff']
+           'find_people', 'people_in_blocks', 'parse', 'read', 'refuse_first_odd', 'write', 'sniff']
 
 # %% ../../../nbs/formats/keypoints/openpose.ipynb #f60f4762
 import re
@@ -146,7 +146,7 @@ def list_frames(
     kind = next((k for k in _LISTS if k in first), "people")
     return [f if isinstance(f, dict) else {kind: f} if isinstance(f, list) else {} for f in frames]
 
-# %% ../../../nbs/formats/keypoints/openpose.ipynb #c38e7b3e
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #2f41f7b5
 def find_people(
     tree,  # of `json_tokens`: a frame or a list of them
     values: np.ndarray,  # of the tokens
@@ -161,7 +161,7 @@ def find_people(
     points, who = _WORDS[kind]
     found = []
     for t, frame in enumerate(frames):
-        for p in frame.get(kind) or frame.get("people") or []:
+        for p in _listed(frame.get(kind) or frame.get("people"), values, path, t):
             at = p.get(points) if isinstance(p, dict) else None
             if not isinstance(at, list):
                 raise bad_file(path, f"a person's {points!r}", "none", f"frame {t}")
@@ -171,6 +171,15 @@ def find_people(
             found.append(Person(t, _track(p.get(who), values), at)) if at else None
     known = all(p.who is not None for p in found)
     return kind, found if known else [p._replace(who=None) for p in found], len(frames)
+
+
+def _listed(node, values: np.ndarray, path, t: int) -> list:
+    "The people of a frame; null is nobody."
+    if node is None or (type(node) is int and np.isnan(values[node])):
+        return []
+    if not isinstance(node, list):
+        raise bad_file(path, "a list of people", "something else", f"frame {t}")
+    return node
 
 
 def _track(node, values: np.ndarray) -> int | None:
@@ -260,7 +269,7 @@ def parse(
         return people_text(data, tokens, people, frames, path, fps, **about)
     return in_space(people_text(data, tokens, people, frames, path, fps, 4, **about), units, up)
 
-# %% ../../../nbs/formats/keypoints/openpose.ipynb #d6f3fb97
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #2f697826
 _read_file, _write_file = file_functions("openpose", FrameTexts, parse)
 
 
@@ -273,7 +282,28 @@ def read(
         return _read_file(path, **options)
     with reading(path):
         data, fields, notes = join_files(Path(path))
-        return original_scene(parse(data, path, notes=notes, **fields, **options), path, "openpose")
+        try:
+            doc = parse(data, path, notes=notes, **fields, **options)
+        except Exception:
+            refuse_first_odd(Path(path), _kind_of(data))
+            raise
+        return original_scene(doc, path, "openpose")
+
+
+def refuse_first_odd(
+    folder: Path,  # that could not be read
+    kind: str,  # of _WORDS
+):
+    "BadFile for the first file that is to blame."
+    for p in frame_files(folder):
+        data, name = (
+            b"[" + read_bytes(p).removeprefix(b"\xef\xbb\xbf") + b"]",
+            f"{folder.name}/{p.name}",
+        )
+        tree, tokens = json_tokens(data, name)
+        _, people, _ = find_people(tree, tokens.values, name, kind)
+        if not all(type(k) is int for q in people for k in q.at):
+            raise bad_file(name, "joints as numbers", "something else")
 
 # %% ../../../nbs/formats/keypoints/openpose.ipynb #1f11a2bb
 def write(
@@ -296,7 +326,7 @@ def write(
     write_together({path / n: x for n, x in split_files(body, original).items()})
     return path
 
-# %% ../../../nbs/formats/keypoints/openpose.ipynb #ec1f0e85
+# %% ../../../nbs/formats/keypoints/openpose.ipynb #a89e40cb
 def sniff(path: Path, head: bytes) -> bool:
     "Whether it holds frames of people."
     if path.is_dir():
@@ -309,6 +339,7 @@ def sniff(path: Path, head: bytes) -> bool:
         b'"pose_keypoints_2d"' in head
         or (b'"annots"' in head and b'"keypoints"' in head)
         or (b'"bodies"' in head and b'"joints"' in head)
-        or (start == b"[" and (b'"keypoints3d"' in head or b'"keypoint_scores"' in head))
+        or (start == b"[" and b'"keypoints3d"' in head)
+        or (start == b"[" and b'"keypoint_scores"' in head and b'"instances"' not in head)
         or re.match(rb'\s*[{]\s*"version"\s*:\s*[\d.]+\s*,\s*"people"\s*:\s*\[', head)
     )

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MARS7', 'read', 'write', 'PoseFile', 'mmpose_people', 'mice_people', 'find_sequences', 'parse', 'sniff']
 
-# %% ../../../nbs/formats/keypoints/other_people.ipynb #309b77e3
+# %% ../../../nbs/formats/keypoints/other_people.ipynb #5b9bb2c8
 import re
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def find_sequences(
     inside = ((k, find_sequences(v, depth - 1)) for k, v in tree.items() if depth)
     return {f"{k}/{n}".strip("/"): s for k, found in inside for n, s in found.items()}
 
-# %% ../../../nbs/formats/keypoints/other_people.ipynb #af013e59
+# %% ../../../nbs/formats/keypoints/other_people.ipynb #d045f95f
 def parse(
     data: bytes,  # the file
     path="people.json",  # for messages
@@ -87,15 +87,19 @@ def parse(
     "Read people of MMPose, or mice of CalMS21 and MARS."
     tree, tokens = json_tokens(data, path)
     more = {"kind": PoseFile, "options": {"sequence": sequence} | ({"fps": fps} if fps else {})}
-    if isinstance(tree, dict) and isinstance(frames := tree.get("instance_info"), list):
+    if (frames := _mmpose_frames(tree)) is not None:
         people, width = mmpose_people(frames, path)
+        numbers = [tokens.values[k] for f in frames if type(k := f.get("frame_id")) is int]
+        odd = len(numbers) > 1 and not (np.diff(numbers) == 1).all()
+        more["notes"] = ("the frames' numbers leave some out: taken in their order",) * odd
         people = [
             p._replace(who=None if p.who is None else int(tokens.values[p.who])) for p in people
         ]
         rooms = list_ends(tokens.body, "instances")
         count = max(len(rooms), 1)
         rooms = rooms if len(rooms) == len(frames) else None
-        return people_text(data, tokens, people, count, path, fps, width, _joint_names(tree), rooms=rooms, **more)  # fmt: skip
+        joints = _joint_names(tree) if isinstance(tree, dict) else ()
+        return people_text(data, tokens, people, count, path, fps, width, joints, rooms=rooms, **more)  # fmt: skip
     every = find_sequences(tree)
     names = list(every)
     name = names[sequence] if isinstance(sequence, int) and sequence < len(names) else sequence
@@ -108,21 +112,34 @@ def parse(
     joints = MARS7 if len(people[0].at) == 21 else ()
     return people_text(data, tokens, people, people[-1].frame + 1, path, fps, names=joints, notes=notes, **more)  # fmt: skip
 
-# %% ../../../nbs/formats/keypoints/other_people.ipynb #ea88acc5
+# %% ../../../nbs/formats/keypoints/other_people.ipynb #fc5bbef2
+def _mmpose_frames(tree: Any) -> list | None:
+    "The frames of MMPose, with what is said of them or as a bare list; None for anything else."
+    frames = tree.get("instance_info") if isinstance(tree, dict) else tree
+    whole = isinstance(frames, list) and all(isinstance(f, dict) for f in frames)
+    return (
+        frames
+        if whole and (isinstance(tree, dict) or all("instances" in f for f in frames))
+        else None
+    )
+
+
 def _joint_names(tree: dict) -> list[str]:
     about = tree.get("meta_info")
     named = about.get("keypoint_id2name") if isinstance(about, dict) else None
     named = list(named.values()) if isinstance(named, dict) else named
     return named if isinstance(named, list) else []
 
-# %% ../../../nbs/formats/keypoints/other_people.ipynb #033c810a
+# %% ../../../nbs/formats/keypoints/other_people.ipynb #ddbf2bb3
 read, write = file_functions("people_json", PoseFile, parse)
 
-# %% ../../../nbs/formats/keypoints/other_people.ipynb #11e18fea
+# %% ../../../nbs/formats/keypoints/other_people.ipynb #7fed97e4
 _FOUR = re.compile(rb'"keypoints"\s*:\s*\[\s*\[\s*\[\s*\[\s*[-\dN]')
 
 
 def sniff(path: Path, head: bytes) -> bool:
     "Whether it is a file of MMPose, CalMS21 or MARS."
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if start == b"[":
+        return b'"instances"' in head and b'"frame_id"' in head
     return start == b"{" and (b'"instance_info"' in head or _FOUR.search(head) is not None)

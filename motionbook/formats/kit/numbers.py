@@ -27,7 +27,7 @@ def is_missing(
     "Whether a word stands for a missing number; an empty one does."
     return _MISSING.fullmatch(word) is not None
 
-# %% ../../../nbs/formats/kit/numbers.ipynb #11311b66
+# %% ../../../nbs/formats/kit/numbers.ipynb #9eb451c6
 FEW_CELLS = 100_000  # of a table that is read without pandas
 
 
@@ -128,8 +128,25 @@ def printf_habit(
     digits = [len(re.sub(r"[eE].*|\D", "", w).lstrip("0")) for w in words]
     return f"%.{min(max([6, *digits]), 9)}g"
 
-# %% ../../../nbs/formats/kit/numbers.ipynb #f92c4341
-USUAL_RATES = (24, 25, 30, 48, 50, 60, 90, 100, 120, 144, 150, 200, 240)  # frames per second
+# %% ../../../nbs/formats/kit/numbers.ipynb #abd541c4
+USUAL_RATES = (
+    15,
+    24,
+    25,
+    30,
+    48,
+    50,
+    60,
+    72,
+    75,
+    90,
+    100,
+    120,
+    144,
+    150,
+    200,
+    240,
+)  # frames per second
 RATES = (1e-3, 1e6)  # frames per second that a recording can have
 _NTSC = tuple(r / 1.001 for r in (24, 30, 60, 120))
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['read', 'write', 'C3dFile', 'calibrated_analogs', 'patch_points', 'parse', 'fresh', 'sniff']
 
-# %% ../../../nbs/formats/markers/c3d.ipynb #eea99702
+# %% ../../../nbs/formats/markers/c3d.ipynb #b80362ab
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,7 +136,7 @@ def _cast_points(values: np.ndarray, layout: Layout) -> np.ndarray:
         raise ValueError(f"expected points within {far}; got one further away")
     return np.round(values).astype(np.int16)
 
-# %% ../../../nbs/formats/markers/c3d.ipynb #4fd1314e
+# %% ../../../nbs/formats/markers/c3d.ipynb #1b60cca1
 def parse(
     data: bytes,  # the file
     path="markers.c3d",  # for messages
@@ -154,10 +154,11 @@ def parse(
     with np.errstate(all="ignore"):  # some files' own numbers are no numbers
         places = _places(layout.records()[:, kept], layout.scale, zeros)
     some = places[:: max(1, layout.frames // 1000)]
-    said = unit_named("".join(layout.texts("POINT:UNITS")[:1]))
+    word = "".join(layout.texts("POINT:UNITS")[:1])
+    said = unit_named(word)
     units = units or infer_units(said, some, "mm")
     up, assumed = (up, ()) if up else _up(layout, names, some)
-    wrong = (f"POINT:UNITS says {said or 'nothing'}, the body says {units}",) * (said != units)
+    wrong = (f"POINT:UNITS says {word or 'nothing'}, the body says {units}",) * (said != units)
     parts, columns = point_parts(places, names, path)
     rate = layout.rate if fps is None else float(fps)
     return C3dFile(
@@ -166,7 +167,7 @@ def parse(
         columns=columns, meta={"events": _events(layout), "first_frame": layout.first},
     )  # fmt: skip
 
-# %% ../../../nbs/formats/markers/c3d.ipynb #0af6a62a
+# %% ../../../nbs/formats/markers/c3d.ipynb #4698182c
 def _labels(scene: Scene, path) -> list[str]:
     "Names that a C3D file can hold."
     names = point_names(scene)
@@ -180,7 +181,7 @@ def _frame(scene: Scene) -> dict[str, str]:
     "Unit and up axis of a new file."
     return own_frame(scene, C3dFile, "mm", "z")
 
-# %% ../../../nbs/formats/markers/c3d.ipynb #f9742c74
+# %% ../../../nbs/formats/markers/c3d.ipynb #b2d7cfc9
 def fresh(
     scene: Scene,
     path: str | Path = "markers.c3d",  # for messages
@@ -210,7 +211,7 @@ read, write = file_functions(
     "c3d", C3dFile, parse, fresh, lambda s: {"fps": s.fps, "zeros": "keep"} | _frame(s)
 )
 
-# %% ../../../nbs/formats/markers/c3d.ipynb #1f11c08a
+# %% ../../../nbs/formats/markers/c3d.ipynb #86fd89a1
 def sniff(path: Path, head: bytes) -> bool:
     "Whether the content is this format's."
     if len(head) < 1024 or head[0] < 2 or head[1] != 0x50:

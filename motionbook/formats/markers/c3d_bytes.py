@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PROCESSORS', 'Value', 'decode_numbers', 'encode_numbers', 'Parameter', 'parse_parameters', 'Parameters', 'Layout',
-           'parse_c3d']
+           'word_of', 'parse_c3d']
 
 # %% ../../../nbs/formats/markers/c3d_bytes.ipynb #1df62b1b
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ import numpy as np
 
 from ...core.files import bad_file, decode
 
-# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #2aae4d33
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #811074f1
 PROCESSORS = {84: "intel", 85: "dec", 86: "sgi"}
 
 
@@ -59,7 +59,7 @@ class Parameter:
     value: Value = field(repr=False)
     start: int  # byte of the file where its data begins
 
-# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #d66dfef7
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #9c9d76f2
 _KINDS = {-1: "S1", 1: "i1", 2: "i2", 4: "f4"}
 
 
@@ -97,7 +97,7 @@ class _Records:
             return _texts(data, dims), start
         return decode_numbers(data, kind, self.processor).reshape(dims, order="F"), start
 
-# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #a15bef8d
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #27f74b02
 def _take_record(r: _Records) -> bool:
     "One group or parameter; whether another one follows."
     if r.at + 2 > r.end or r.data[r.at] == 0:
@@ -129,7 +129,7 @@ def _section_end(data: bytes, start: int, processor: str) -> int:
     stated = start + (data[start + 2] or 255) * 512
     return min(begin if begin > start + 4 else stated, len(data))
 
-# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #b7dedb75
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #962066aa
 def parse_parameters(
     data: bytes,  # the file
     path: str = "recording.c3d",  # for the messages
@@ -157,7 +157,7 @@ def parse_parameters(
     found = {full(g, n): Parameter(full(g, n), value, at) for g, n, value, at in records.found}
     return found, processor
 
-# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #a782e012
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #aa5bc562
 @dataclass(frozen=True, eq=False)
 class Parameters:
     "What a C3D file says of itself, by GROUP:NAME."
@@ -180,7 +180,7 @@ class Parameters:
         there = p is not None and not isinstance(p.value, tuple)
         return p.value.astype(np.float64).ravel(order="F") if there else np.zeros(0)
 
-# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #75a848a6
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #290b2622
 @dataclass(frozen=True, eq=False)
 class Layout(Parameters):
     "Where a C3D file's numbers stand."
@@ -219,7 +219,7 @@ class Layout(Parameters):
         part = self.table()[:, 4 * self.points * self.word :]
         return decode_numbers(part, self.kind, self.processor).reshape(-1, self.analogs)
 
-# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #0fa02eb8
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #36584661
 def _words(data: bytes, processor: str) -> dict[str, float]:
     "The header's words that matter."
     names = ("points", "samples", "first", "last")
@@ -245,15 +245,15 @@ def _frame_count(head: dict[str, float], look) -> int:
     return max(counts) if head["last"] >= 65535 or counts[0] <= 0 else counts[0]
 
 
-def _scaling(head: dict[str, float], look, path) -> float:
-    "The scale, by the parameters first."
+def _scaling(head: dict[str, float], look, path) -> list[float]:
+    "The scales that the file states, that of the parameters first."
     stated = [*look("POINT:SCALE")[:1], head["scale"]]
-    scale = next((float(s) for s in stated if np.isfinite(s) and s != 0), 0.0)
-    if not scale:
+    scales = [float(s) for s in stated if np.isfinite(s) and s != 0]
+    if not scales:
         raise bad_file(path, "a POINT:SCALE other than 0", "none", fix="the file is damaged")
-    return scale
+    return scales
 
-# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #ddc5efd4
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #8227a949
 def _samples(head: dict[str, float], look, room: int, frames: int, word: int, path):
     "Analog channels, and samples of each in a frame."
     subframes, stated = max(int(head["subframes"]), 1), int(head["samples"])
@@ -279,7 +279,14 @@ def _check_counts(points: int, frames: int, parameters: Mapping[str, Parameter],
     fix = "export the markers as well" if points < 1 else ""
     raise bad_file(path, "at least one point and one frame", f"no {what}", fix=fix)
 
-# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #ea1abf80
+# %% ../../../nbs/formats/markers/c3d_bytes.ipynb #8bcfae3c
+def word_of(
+    scale: float,
+) -> int:  # bytes
+    "The size of one number: a negative scale says that numbers are floats."
+    return 4 if scale < 0 else 2
+
+
 def parse_c3d(
     data: bytes,  # the file
     path: str = "recording.c3d",  # for the messages
@@ -290,10 +297,13 @@ def parse_c3d(
     look = Parameters(parameters).numbers
     points, frames = int(head["points"]), _frame_count(head, look)
     _check_counts(points, frames, parameters, path)
-    scale, start = _scaling(head, look, path), (int(head["start"]) - 1) * 512
-    word, room = 4 if scale < 0 else 2, len(data) - start
-    analogs, subframes = _samples(head, look, room, frames, word, path)
-    size = (4 * points + analogs * subframes) * word
+    scales, start = _scaling(head, look, path), (int(head["start"]) - 1) * 512
+    room = len(data) - start
+    plan = lambda scale: (scale, *_samples(head, look, room, frames, word_of(scale), path))
+    size_of = lambda scale, analogs, sub: (4 * points + analogs * sub) * word_of(scale)
+    fills = lambda p: 0 <= room - frames * size_of(*p) < 512  # the last block's rest is empty
+    scale, analogs, subframes = max(map(plan, scales), key=fills)
+    size = size_of(scale, analogs, subframes)
     if start < 512 or frames * size > room:
         there = f"bytes for {max(0, room) // size if start >= 512 else 0:,}"
         want = f"{frames:,} frames of {points:,} points"

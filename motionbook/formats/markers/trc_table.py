@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Table', 'parse_table', 'replace_values']
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #f90d224e
+# %% ../../../nbs/formats/markers/trc_table.ipynb #20fb9780
 import io
 import re
 from collections.abc import Callable, Sequence
@@ -57,7 +57,7 @@ def _key_values(keys: str, values: str) -> dict[str, str]:
             return dict(zip(k[:at], v[:unit])) | dict(zip(k[at:], v[unit:]))
     return dict(zip(k, v))
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #0816f772
+# %% ../../../nbs/formats/markers/trc_table.ipynb #e24a858f
 _AXIS = re.compile(r"^(.*?)[\s_.:\-]?([xyz])$", re.I)
 _LEAD = re.compile(r"^(frame|time|sub.?frame|#|sec|item)", re.I)
 
@@ -91,7 +91,7 @@ def _marker_names(cells: list[str]) -> list[str]:
     spaced = not any(c for i, c in enumerate(cells) if i % 3)
     return cells[::3] if spaced else [c for c in cells if c]
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #8bc306b4
+# %% ../../../nbs/formats/markers/trc_table.ipynb #702bd104
 _NOTHING = " \t\r\x1a\0"  # what an empty line may hold; DOS programs end files with 0x1A
 
 
@@ -127,7 +127,7 @@ def _find_parts(text: str, path) -> _Parts:
         raise bad_file(path, "at least one frame", "none", where, fix)
     return _Parts(newline, lines, keys, at, first)
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #b4aa2e47
+# %% ../../../nbs/formats/markers/trc_table.ipynb #af268f38
 def _numbers(rows: list[str], width: int, tabbed: bool, comma: bool, gone=()) -> np.ndarray:
     "Rows of text as float64 [t width], NaN for blanks; ValueError where a field is no number."
     decimal = (lambda w: w.replace(",", ".")) if comma else str
@@ -164,7 +164,7 @@ def _explain(rows: list[str], at: list[int], tabbed: bool, comma: bool, path):
                 raise bad_file(path, "a number", repr(cell[:40]), where)
     raise bad_file(path, "rows of numbers", "something else", f"line {at[0] + 1} and on")
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #00a7b740
+# %% ../../../nbs/formats/markers/trc_table.ipynb #15309889
 def _separators(row: str) -> tuple[bool, bool]:
     "Tabs? Decimal commas?"
     tabbed = "\t" in row.strip() and not any(re.search(r"\S\s+\S", c) for c in row.split("\t"))
@@ -199,7 +199,7 @@ def _find_lead(there: np.ndarray, stated: int, named: int, tracks: int) -> int:
     leads = range(max(named, 1), max(stated, named) + 4)
     return min(leads, key=lambda k: (_misfit(some, k, named, tracks), abs(k - stated)))
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #4269f6cc
+# %% ../../../nbs/formats/markers/trc_table.ipynb #223aab2c
 MARKERS = 10_000  # in one file; more is a damaged header
 
 
@@ -231,8 +231,21 @@ def _columns(
         names = [n for n in names if n]  # names that stand further apart than their numbers
     lead = _find_lead(there, stated, named, max(tracks, len(names)))
     tracks = max((width - lead) // 3, len(names))
+    behind = _behind(there, lead, tracks, path, p.first)
     note = f"the numbers begin in column {lead + 1}, the names in column {stated + 1}: the numbers are believed"
-    return lead, tuple(names) + ("",) * (tracks - len(names)), (note,) * (lead != stated)
+    return lead, tuple(names) + ("",) * (tracks - len(names)), (note,) * (lead != stated) + behind
+
+
+def _behind(there: np.ndarray, lead: int, tracks: int, path, line: int) -> tuple[str, ...]:
+    "A note on numbers behind the last marker; BadFile where most rows do not go in threes."
+    late = there[:, lead + 3 * tracks :].any(1)
+    if not late.any():
+        return ()
+    fits = there[:, lead : lead + 3 * tracks].reshape(len(there), -1, 3)
+    if (late & (fits.any(-1) & ~fits.all(-1)).any(1)).mean() > 0.5:
+        want, got = f"three columns for each of {tracks} markers", f"{there.shape[1] - lead} in all"
+        raise bad_file(path, want, got, f"line {line + 1}", "export the markers alone")
+    return (f"{late.sum()} rows hold numbers behind the last marker: left out",)
 
 # %% ../../../nbs/formats/markers/trc_table.ipynb #93b4355a
 def parse_table(
@@ -276,7 +289,7 @@ def _fill_names(names: Sequence[str]) -> tuple[str, ...]:
     unique = iter(unique_names([n for n in names if n]))
     return tuple(next(unique) if n else "" for n in names)
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #0cebd3c1
+# %% ../../../nbs/formats/markers/trc_table.ipynb #8da80101
 def _check_last(rows: list[str], widths: np.ndarray, full: int, where: str, path):
     "Raise where a last row without a line end that stops early, be it within its last number."
     usual = int(widths[:-1].min()) if len(widths) > 1 else full
@@ -322,7 +335,7 @@ def _edit_line(line: str, columns: list[int], tokens: list[str], tabbed: bool) -
         cells[c] = cells[c].replace(old, token) if old else token
     return ("\t" if tabbed else "").join(cells) + end
 
-# %% ../../../nbs/formats/markers/trc_table.ipynb #ab2a031f
+# %% ../../../nbs/formats/markers/trc_table.ipynb #b243e4a5
 def replace_values(
     table: Table,
     values: np.ndarray,  # [t m 3] in the file's units; NaN = missing

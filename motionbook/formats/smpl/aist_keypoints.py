@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['AIST_FPS', 'read', 'write', 'AistKeypoints', 'parse_keypoints', 'sniff']
 
-# %% ../../../nbs/formats/smpl/aist_keypoints.ipynb #b2deb48b
+# %% ../../../nbs/formats/smpl/aist_keypoints.ipynb #68546590
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from ...core.files import bad_file
-from ...core.pickles import load_pickle
 from ...core.skeletons import COCO17
+from ...core.tensors import load_tensors
 from ..original import Change, Original, Part, file_functions
 from .smpl_arrays import exchange_arrays
 
@@ -54,7 +54,7 @@ def _array(content, optim: bool, path) -> tuple[str, np.ndarray]:
         raise bad_file(path, want, f"{x.dtype} {list(x.shape)}", key)
     return key, x
 
-# %% ../../../nbs/formats/smpl/aist_keypoints.ipynb #04f2ac22
+# %% ../../../nbs/formats/smpl/aist_keypoints.ipynb #41d8ecc1
 def parse_keypoints(
     raw: bytes,  # the file's content
     path="keypoints.pkl",  # for messages
@@ -63,7 +63,7 @@ def parse_keypoints(
     optim: bool = False,  # the filled and smoothed points, for those in space
 ) -> AistKeypoints:  # one part on COCO17: pixels with scores, or metres
     "A dancer's keypoints."
-    key, x = _array(load_pickle(raw, name=Path(path).name), optim, path)
+    key, x = _array(load_tensors(raw, Path(path).name), optim, path)
     about = {"data": raw, "array": key, "stored": x, "fps": fps or AIST_FPS}
     about |= {"fps_stated": fps is not None, "timed": False, "suffixes": (".pkl",)}
     if key != "keypoints2d":
@@ -80,7 +80,7 @@ def parse_keypoints(
     note = (f"camera {view} of {len(x)}; view=… chooses another",)
     return AistKeypoints(parts=(part,), view=view, options={"view": view}, notes=note, **about)
 
-# %% ../../../nbs/formats/smpl/aist_keypoints.ipynb #2b54699b
+# %% ../../../nbs/formats/smpl/aist_keypoints.ipynb #58713c4e
 read, write = file_functions("aist_keypoints", AistKeypoints, parse_keypoints)
 
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SmplFile', 'parse', 'nearest_rotvec', 'stored_numbers']
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #f1d8294c
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #5a3030cc
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,13 @@ from ...core.motion import Motion, Scene, fk, pose_motion
 from ...core.rotation import matrix_to_rotvec
 from ...core.skeleton import Skeleton
 from ..original import Change, Original
-from .smpl_arrays import SmplArrays, parse_smpl, smpl_members, with_numbers
+from motionbook.formats.smpl.smpl_arrays import (
+    SmplArrays,
+    is_npz,
+    parse_smpl,
+    smpl_members,
+    with_numbers,
+)
 
 # %% ../../../nbs/formats/smpl/smpl_document.ipynb #df98b848
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -99,7 +105,7 @@ def _up(a: SmplArrays, rest: Tensor, usual: str) -> str:
     middle = way.median(0).values
     return next((axis for axis, k in (("y", 1), ("z", 2)) if middle[k] > 0.7), usual)
 
-# %% ../../../nbs/formats/smpl/smpl_document.ipynb #7eabecde
+# %% ../../../nbs/formats/smpl/smpl_document.ipynb #75808e94
 def parse(
     data: bytes,  # a .npz of AMASS or of other SMPL-family recordings, or a .pkl of AIST++
     path="poses.npz",  # for messages
@@ -112,7 +118,7 @@ def parse(
         raise ValueError(f"expected up 'y' or 'z', got {up!r}")
     if fps is not None and not 0 < fps < 1e5:
         raise ValueError(f"expected a frame rate above 0, got {fps}")
-    arrays, pickled = parse_smpl(*smpl_members(data, path), path, fps), not data.startswith(b"PK")
+    arrays, pickled = parse_smpl(*smpl_members(data, path), path, fps), not is_npz(data, path)
     rate = arrays.fps or (_AIST_FPS if pickled else None)
     if rate is None:
         want = "a frame rate under mocap_framerate or mocap_frame_rate"

@@ -7,16 +7,16 @@ __all__ = ['SHIPPED', 'REFINER', 'PACKAGED', 'TRAIN_SOME', 'ENDINGS', 'OPTIONS',
            'unheard_words', 'camera_view', 'asked_style', 'refiner_folder', 'refined_sample', 'plan_generate',
            'run_generate', 'say_generate']
 
-# %% ../../../nbs/models/stickgen/command.ipynb #e528cb36
+# %% ../../../nbs/models/stickgen/command.ipynb #8a080c50
 from argparse import Namespace
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ...core.command import Command, Files, option
+from ...core.command import SEED, Command, Files, option
 
-# %% ../../../nbs/models/stickgen/command.ipynb #71b5b836
+# %% ../../../nbs/models/stickgen/command.ipynb #54711398
 SHIPPED = "assets/stickgen"  # in the package
 REFINER = "assets/refiner"
 PACKAGED = "package"  # the package's
@@ -83,7 +83,7 @@ def unheard_words(
         w for w in dict.fromkeys(split(text)) if w not in heard | small and not sentence_mood(w)
     ]
 
-# %% ../../../nbs/models/stickgen/command.ipynb #251c6737
+# %% ../../../nbs/models/stickgen/command.ipynb #f587d233
 ENDINGS = (".html", ".gif", ".mp4", ".png")  # that are shown; any other is a file of motion
 
 
@@ -98,7 +98,7 @@ OPTIONS = (
     option("-o", "--out", role="planned", help=".html, .gif, .mp4, .png, .motion, .npz, .pt (a canonical sample), … (default: generated.html)"),
     option("--checkpoint", role="input", help="the folder that `train stickgen` wrote (default: the package's weights, if it has some)"),
     option("--seconds", type=float, default=4.0, help="how long (default: 4)"),
-    option("--seed", type=int, default=0, help="another seed, another motion (default: 0)"),
+    option("--seed", type=SEED, default=0, help="another seed, another motion (default: 0)"),
     option("--guidance", type=float, default=2.5, help="how strongly the style is followed; 1 = as the data do (default: 2.5)"),
     option("--text-guidance", type=float, default=1.0, help="how strongly the sentence is followed (default: 1)"),
     option("--temperature", type=float, default=1.0, help="how much chance; 0 = none (default: 1)"),
@@ -115,7 +115,7 @@ OPTIONS = (
     option("--strength", type=float, default=0.1, help="of the refining; 0 = none, 1 = anew (default: 0.1)"),
 )  # fmt: skip
 
-# %% ../../../nbs/models/stickgen/command.ipynb #284ce25d
+# %% ../../../nbs/models/stickgen/command.ipynb #1167ead9
 def camera_view(args: Namespace) -> str | float | None:
     "The view that was asked for: a name, or degrees."
     from motionbook.schema.stick import VIEWS
