@@ -4,9 +4,10 @@
 
 DATA_DIR holds bvh/bandai.tar.gz, bvh/cmu.tar.gz and aistpp. Clips become 263 numbers a frame at 30 fps. A fifth of the groups of
 each dataset is held out: content × style of Bandai-Namco, recordings of CMU, dances of AIST++. `--fold dev` holds out a fourth
-of the others, for choosing settings. Every model trains for the same time, or the same number of
-steps, and keeps its last weights. Errors are around the root, in mm, over all
-frames of the held-out clips. `--step` measures a training step (64 windows of 120 frames) beside matrix products instead.
+of the others, for choosing settings. Models of one rate train for the same number of steps and keep their last weights;
+the prior of the first rate gets PRIOR_STEPS more. Errors are around the root, in mm, over all frames of the held-out clips.
+Samples are two seconds long and stand beside the middles of held-out clips. `--step` measures a training step (64 windows of
+120 frames) beside matrix products instead.
 """
 
 import argparse
@@ -29,13 +30,21 @@ from motionbook.models.vae.evaluate import (
     model_labels,
     rivals,
 )
-from motionbook.models.vae.judge import generation_figures, judge_clips, swap_figures, train_judge
+from motionbook.models.vae.judge import (
+    generation_figures,
+    judge_clips,
+    middles,
+    sampled_like,
+    swap_figures,
+    train_judge,
+)
 from motionbook.models.vae.loss import LOSS_WEIGHTS
 from motionbook.models.vae.motion_vae import MotionVAE, joint_decoder
 from motionbook.models.vae.network import VAEConfig, measure_weights
 from motionbook.models.vae.recipe import Sides, VAETraining, even_windows, train_on_sides, vae_loss
 from motionbook.training.loop import weigh_terms
 
+PRIOR_STEPS = 1000
 SHOWN = {
     "mpjpe_mm": 7.2,
     "mpjpe_global_mm": 7.2,
@@ -105,7 +114,12 @@ def patches(sides: Sides, model: MotionVAE, size: int, stride: int, weighed: boo
 def at_rate(sides: Sides, rate: int, limit: dict, everything: bool, beside: bool) -> dict:
     "All rivals at one rate."
     d_z, out = rate * 4 // 30, {}
+    limit = limit | {"prior_steps": PRIOR_STEPS if everything else 0}
     model = train(sides, limit, d_z=d_z)
+    limit |= {
+        "steps": model.about["steps"],
+        "minutes": None,
+    }  # the twin has as many steps, on the same clips
     twin = train(sides, limit, size="twin", d_z=d_z) if beside else model
     other = rivals(model)
     rows = {"vae": other.pop("vae"), "twin, causal convolutions": rivals(twin)["vae"], **other}
@@ -144,13 +158,13 @@ def made_of_nothing(sides: Sides, model: MotionVAE, twin: MotionVAE) -> dict:
     for how in ("move", "label"):
         out[f"swap_{how}"] = swap_figures(model, sides.valid, judge, how)
     long = [c for c in sides.valid if len(c) >= 60]
-    x, styles = torch.stack([c.features[:60] for c in long]), [c.style for c in long]
-    for name, m, t in (
-        ("vae", model, 1.0),
-        ("vae, temperature 0.7", model, 0.7),
-        ("twin", twin, 1.0),
-    ):
-        out[f"samples, {name}"] = generation_figures(m, x, styles, judge, t)
+    rows = (("vae", model, 1.0), ("vae, temperature 0.7", model, 0.7), ("twin", twin, 1.0))
+    bank = around_root(model, middles([c for c in sides.train if len(c) >= 60], 60))
+    for name, m, t in rows[: 2 if twin is model else 3]:
+        out[f"samples, {name}"] = generation_figures(m, long, judge, 60, t)
+        made = around_root(m, sampled_like(m, long, 60, t))
+        out[f"samples, {name}"]["nearest_mm"] = nearest(made, bank)
+    out["held-out windows, nearest_mm"] = nearest(around_root(model, middles(long, 60)), bank)
     for k, v in out.items():
         print(
             f"{k:26}",
@@ -158,6 +172,18 @@ def made_of_nothing(sides: Sides, model: MotionVAE, twin: MotionVAE) -> dict:
             flush=True,
         )
     return out
+
+
+def around_root(model: MotionVAE, x: torch.Tensor) -> torch.Tensor:
+    "Joints of windows around their root, [n numbers] in mm a joint and frame."
+    joints = joint_decoder(model.representation)(x)
+    local = (joints - joints[:, :, :1]).flatten(1)
+    return 1000 * local / (local.shape[1] / 3) ** 0.5
+
+
+def nearest(x: torch.Tensor, bank: torch.Tensor) -> float:
+    "How far windows are from the nearest one that was learned from: near nothing if they are copies."
+    return float(torch.cdist(x, bank).amin(1).mean())
 
 
 def best_time(f, rounds: int = 5) -> float:

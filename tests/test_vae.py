@@ -7,6 +7,7 @@ import torch
 
 from motionbook.converters.aist import aist_name
 from motionbook.core.motion import Scene
+from motionbook.core.size import bone_variation
 from motionbook.data.to_features import features_command
 from motionbook.data.windows import (
     FeatureClip,
@@ -24,6 +25,7 @@ from motionbook.formats.registry import read, write
 from motionbook.models.layers import count_parameters
 from motionbook.models.vae.clips import load_clips, style_of
 from motionbook.models.vae.evaluate import evaluate_vae
+from motionbook.models.vae.latents import fit_prior
 from motionbook.models.vae.loss import LOSS_WEIGHTS, vae_losses
 from motionbook.models.vae.motion_vae import MotionVAE, with_representation
 from motionbook.models.vae.network import SIZES, VAEConfig, start_linear
@@ -149,6 +151,22 @@ def test_the_folder_gives_the_same_model(tmp_path):
         MotionVAE.from_pretrained(tmp_path / "m")
 
 
+def test_bones_of_samples_keep_their_length():
+    model = model_of()
+    codes = [model.encode(c.features) for c in CLIPS]
+    styles = [STYLES.number(c.style) for c in CLIPS]
+    fit_prior(model, codes, styles, [DOMAINS.number(c.domain) for c in CLIPS], None, 4)
+    edges = FLOWMIMIC.decode(X[0]).skeleton.edges
+    vary = lambda x: max(float(bone_variation(j, edges).max()) for j in ik263_to_joints(x))
+    for frames in (7, 60, 150):  # within the prior's window, and a chain of windows
+        made, loose = (model.sample(3, frames, "a", "walk", hold=h) for h in (True, False))
+        assert made.shape == (3, frames, 263) and made.isfinite().all()
+        assert vary(made) < 1e-3 < vary(loose)
+    assert torch.equal(made, model.sample(3, 150, "a", "walk"))
+    assert not torch.equal(made, model.sample(3, 150, "a", "jump"))
+    assert not torch.equal(made[0], made[1])
+
+
 REFUSED = {
     "an unknown style": (lambda m: m.encode(X[0], style="wlk"), "did you mean walk"),
     "an unknown domain": (lambda m: m.encode(X[0], "c"), "expected a domain: unknown, a, b"),
@@ -247,6 +265,7 @@ SMALL = VAETraining(
     valid_share=0.2,
     style_pattern=r"(?P<style>[a-z]+)_\d",
     save_steps=2,
+    prior_steps=4,
 )
 
 

@@ -6,7 +6,7 @@
 __all__ = ['Rebuild', 'model_labels', 'rivals', 'clip_figures', 'feet_of', 'mean_figures', 'group_rows', 'code_figures',
            'evaluate_vae', 'evaluation_lines']
 
-# %% ../../../nbs/models/vae/evaluate.ipynb #d6269b5d
+# %% ../../../nbs/models/vae/evaluate.ipynb #9ee3fd05
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from .latents import latent_statistics
 from .motion_vae import MotionVAE, joint_decoder
 from .network import floats_a_second
 
-# %% ../../../nbs/models/vae/evaluate.ipynb #3a2a4e91
+# %% ../../../nbs/models/vae/evaluate.ipynb #b5da4c4b
 Rebuild = Callable[[FeatureClip], Tensor]  # a clip -> features [t d]
 
 
@@ -51,7 +51,7 @@ def rivals(
         "mean pose": lambda c: model.mean.expand_as(c.features),
     }
 
-# %% ../../../nbs/models/vae/evaluate.ipynb #52add819
+# %% ../../../nbs/models/vae/evaluate.ipynb #3e9735f2
 def clip_figures(
     model: MotionVAE,
     clip: FeatureClip,
@@ -77,7 +77,7 @@ def feet_of(model: MotionVAE) -> list[int]:
     feet = ("left_ankle", "left_foot", "right_ankle", "right_foot")
     return [names.index(f) for f in feet] if set(feet) <= set(names) else []
 
-# %% ../../../nbs/models/vae/evaluate.ipynb #5d4caa8b
+# %% ../../../nbs/models/vae/evaluate.ipynb #0e1cda80
 def mean_figures(
     each: Iterable[dict[str, Tensor]],
 ) -> dict[str, float]:
@@ -89,7 +89,7 @@ def mean_figures(
     means = {k: float(torch.cat(v).nanmean()) for k, v in parts.items()}
     return means | {k: means[k] ** 0.5 for k in means if k.endswith("rmse")}
 
-# %% ../../../nbs/models/vae/evaluate.ipynb #de5acfc3
+# %% ../../../nbs/models/vae/evaluate.ipynb #f59ac6a7
 def group_rows(
     model: MotionVAE,
     clips: Sequence[FeatureClip],
@@ -120,13 +120,13 @@ def group_rows(
             )
     return rows
 
-# %% ../../../nbs/models/vae/evaluate.ipynb #b47bb82b
+# %% ../../../nbs/models/vae/evaluate.ipynb #875059ec
 def _decoder(model: MotionVAE):
     from motionbook.models.vae.recipe import decodes
 
     return joint_decoder(model.representation) if decodes(model.representation) else None
 
-# %% ../../../nbs/models/vae/evaluate.ipynb #5683a6b5
+# %% ../../../nbs/models/vae/evaluate.ipynb #6f0299e5
 @torch.no_grad()
 def code_figures(
     model: MotionVAE,
@@ -153,7 +153,7 @@ def code_figures(
         "style_chance": 1 / max(1, len(model.styles.names) - 1), "style_clips": len(hits),
     }  # fmt: skip
 
-# %% ../../../nbs/models/vae/evaluate.ipynb #663f8dd8
+# %% ../../../nbs/models/vae/evaluate.ipynb #bbf02d4c
 def evaluate_vae(
     folder: str | Path,  # a checkpoint, or a run's folder
     paths: Sequence[str | Path],  # recordings that it was not trained on
@@ -170,7 +170,7 @@ def evaluate_vae(
         facts["samples"] = made
     return facts | {"lines": list(evaluation_lines(facts))}
 
-# %% ../../../nbs/models/vae/evaluate.ipynb #bc1747c8
+# %% ../../../nbs/models/vae/evaluate.ipynb #1adade94
 def _judge_samples(model: MotionVAE, clips: Sequence[FeatureClip]) -> dict[str, Any]:
     "What samples are worth, where there are clips enough to say it."
     if _decoder(model) is None:
@@ -182,11 +182,9 @@ def _judge_samples(model: MotionVAE, clips: Sequence[FeatureClip]) -> dict[str, 
     if len(known) < 4 or len(look) < 8:  # too few to say anything
         return {}
     judge = train_judge(known, model.mean, model.std, model.styles, t, 150)
-    return generation_figures(
-        model, torch.stack([c.features[:t] for c in look]), [c.style for c in look], judge
-    )
+    return generation_figures(model, look, judge, t)
 
-# %% ../../../nbs/models/vae/evaluate.ipynb #eec6c99a
+# %% ../../../nbs/models/vae/evaluate.ipynb #db000ded
 def evaluation_lines(
     facts: dict[str, Any],  # of `evaluate_vae`
 ) -> Iterator[str]:
@@ -210,4 +208,5 @@ def evaluation_lines(
     if c["style_clips"]:
         yield f"style: {c['style_accuracy']:.0%} of {c['style_clips']} clips, by chance {c['style_chance']:.0%}"
     if s := facts.get("samples"):
-        yield f"samples: Fréchet {s['frechet']:.1f} (halves of the real ones {s['frechet_real_halves']:.1f}), told apart {s['told_apart']:.0%} ({s['told_apart_real_halves']:.0%}), bones vary {s['bone_variation']:.1%} ({s['bone_variation_real']:.1%}), jerk {s['jerk_ratio']:.2f} of life's"
+        yield f"samples: Fréchet {s['frechet']:.1f} (halves of the real ones {s['frechet_real_halves']:.1f}), told apart {s['told_apart']:.0%} ({s['told_apart_real_halves']:.0%}), jerk {s['jerk_ratio']:.2f} of life's"
+        yield f"  bones vary {s['bone_variation']:.1%}, {s['bone_variation_loose']:.1%} before they are held; real windows through the code: told apart {s['told_apart_reconstructed']:.0%}, jerk {s['jerk_reconstructed']:.2f}"

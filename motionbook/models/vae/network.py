@@ -7,7 +7,7 @@ __all__ = ['SIZES', 'CONTACTS', 'ROOTS', 'STEADY', 'VAEConfig', 'floats_a_second
            'to_patches', 'to_frames', 'AttentionIn', 'AttentionOut', 'make_coders', 'Coded', 'Layers', 'add_buffers',
            'start_small', 'look_at', 'bring_back', 'Network', 'measure_weights', 'start_linear']
 
-# %% ../../../nbs/models/vae/network.ipynb #a79d5633
+# %% ../../../nbs/models/vae/network.ipynb #9f7348eb
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -21,8 +21,9 @@ from ...features.representation import Layout
 from ..attention import who_sees_whom
 from .blocks import Condition, Stack
 from .convolution import ConvolutionIn, ConvolutionOut
+from .prior import WindowPrior
 
-# %% ../../../nbs/models/vae/network.ipynb #b47b9be3
+# %% ../../../nbs/models/vae/network.ipynb #8f51e4c2
 SIZES = {
     "cpu": {},
     "seed": dict(
@@ -41,7 +42,7 @@ SIZES = {
     "twin": dict(d_z=16, causal=True, form="convolution", linear=False),
 }
 
-# %% ../../../nbs/models/vae/network.ipynb #29d5f4fe
+# %% ../../../nbs/models/vae/network.ipynb #2cce7570
 class VAEConfig(FrozenConfig):
     "What a motion VAE is made of."
 
@@ -69,7 +70,7 @@ class VAEConfig(FrozenConfig):
     encoder_style: bool = Field(
         False, description="tell the encoder the style too; its guess of the style is then none"
     )
-    prior_order: int = Field(2, ge=1, le=4, description="tokens that the prior looks back")
+    prior_frames: int = Field(60, ge=8, description="frames that the prior draws at once")
 
     @model_validator(mode="before")
     @classmethod
@@ -80,7 +81,7 @@ class VAEConfig(FrozenConfig):
             else values
         )
 
-# %% ../../../nbs/models/vae/network.ipynb #f7f581a5
+# %% ../../../nbs/models/vae/network.ipynb #0fb5251a
 def floats_a_second(
     config: VAEConfig,
     fps: float,
@@ -88,7 +89,7 @@ def floats_a_second(
     "Numbers of the code that a second of motion takes."
     return config.d_z / config.stride * fps
 
-# %% ../../../nbs/models/vae/network.ipynb #b73b1c03
+# %% ../../../nbs/models/vae/network.ipynb #a438d89c
 CONTACTS = ("contacts", "feet_contact", "contact", "foot_contact")
 ROOTS = (
     "yaw",
@@ -130,7 +131,7 @@ def parts_of(layout: Layout) -> FeatureParts:
         *(torch.tensor(v, dtype=torch.long) for v in (contacts, values, at(ROOTS), smooth))
     )
 
-# %% ../../../nbs/models/vae/network.ipynb #f3e34c1c
+# %% ../../../nbs/models/vae/network.ipynb #9e9fc5ac
 def hold_frames(
     x: Tensor,  # [b t d]
     mask: Tensor,  # [b t] bool, the frames that are there
@@ -144,7 +145,7 @@ def hold_frames(
     y = x.gather(1, torch.where(last < 0, first, last)[..., None].expand_as(x))
     return torch.where(mask.any(1)[:, None, None], y, 0.0)
 
-# %% ../../../nbs/models/vae/network.ipynb #8ce47b66
+# %% ../../../nbs/models/vae/network.ipynb #d86bbc85
 def to_patches(x: Tensor, stride: int) -> Tensor:  # [b t d] -> [b n stride·d]
     "Frames side by side; the last frame is repeated until the patch is full."
     if extra := -x.shape[1] % stride:
@@ -158,7 +159,7 @@ def to_frames(
     "The way back."
     return x.unflatten(-1, (stride, -1)).flatten(1, 2)[:, :frames]
 
-# %% ../../../nbs/models/vae/network.ipynb #360243af
+# %% ../../../nbs/models/vae/network.ipynb #9cc747ee
 class AttentionIn(nn.Module):
     "Frames to tokens."
 
@@ -188,7 +189,7 @@ class AttentionOut(nn.Module):
         "Frames side by side."
         return self.leave(self.stack(h, c, sees))
 
-# %% ../../../nbs/models/vae/network.ipynb #9749c459
+# %% ../../../nbs/models/vae/network.ipynb #d530ac7a
 def make_coders(
     c: VAEConfig,
     width: int,  # numbers of a frame
@@ -202,7 +203,7 @@ def make_coders(
     stack = lambda: Stack(c.layers, c.d_model, c.heads, c.d_cond, c.dropout, c.gated, learned)
     return AttentionIn(c, width, stack()), AttentionOut(c, width, stack())
 
-# %% ../../../nbs/models/vae/network.ipynb #e0996932
+# %% ../../../nbs/models/vae/network.ipynb #45a92325
 class Coded(NamedTuple):
     "What training looks at."
 
@@ -214,7 +215,7 @@ class Coded(NamedTuple):
     mask: Tensor  # [b t] bool
     styles: Tensor | None  # [b s] logits
 
-# %% ../../../nbs/models/vae/network.ipynb #8b75a3f4
+# %% ../../../nbs/models/vae/network.ipynb #114830d8
 class Layers(nn.Module):
     "The weights of a motion VAE."
 
@@ -243,32 +244,25 @@ class Layers(nn.Module):
         for layer in filter(None, (self.code, self.decode_linear)):
             layer.requires_grad_(False)
 
-# %% ../../../nbs/models/vae/network.ipynb #229be08e
+# %% ../../../nbs/models/vae/network.ipynb #2cef0994
 def add_buffers(
     model: Layers,
 ):
     "Statistics and prior, as a checkpoint keeps them."
-    d, z, s, p = (
-        model.layout.width,
-        model.config.d_z,
-        len(model.styles.names),
-        model.config.prior_order,
-    )
+    d, z, s = model.layout.width, model.config.d_z, len(model.styles.names)
     shapes = {"std": (d,), "prior_scale": (s, z)}
     empty = {
         "mean": (d,),
         "frame_cov": (d, d),
         "warm": (),
         "prior_center": (s, z),
-        "prior_steps": (p, z, z),
-        "prior_noise": (z, z),
     }
     for name, shape in shapes.items():
         model.register_buffer(name, torch.ones(shape))
     for name, shape in empty.items():
         model.register_buffer(name, torch.zeros(shape))
-    for name in ("prior_white", "prior_color"):
-        model.register_buffer(name, torch.eye(z))
+    tokens = max(2, -(-model.config.prior_frames // model.config.stride))
+    model.prior = WindowPrior(tokens, z, len(model.domains.names), s).requires_grad_(False)
 
 
 def start_small(model: Layers):
@@ -280,7 +274,7 @@ def start_small(model: Layers):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-# %% ../../../nbs/models/vae/network.ipynb #16fa3530
+# %% ../../../nbs/models/vae/network.ipynb #400237e6
 def look_at(
     model: Layers,
     normal: Tensor,  # [b t d], frames that are not there held
@@ -298,7 +292,7 @@ def look_at(
         mean = mean + model.code(patches)
     return mean, model.to_spread(h).clamp(-14, 4), tokens, h
 
-# %% ../../../nbs/models/vae/network.ipynb #f5d2a39c
+# %% ../../../nbs/models/vae/network.ipynb #64e8a1f1
 def bring_back(
     model: Layers,
     z: Tensor,  # [b n z]
@@ -312,7 +306,7 @@ def bring_back(
         y = y + model.decode_linear(z)
     return to_frames(y, model.config.stride, frames)
 
-# %% ../../../nbs/models/vae/network.ipynb #1a600073
+# %% ../../../nbs/models/vae/network.ipynb #66f78c0a
 class Network(Layers):
     "Frames through a code and back."
 
@@ -346,7 +340,7 @@ class Network(Layers):
         guess = None if self.judge is None else self.judge(pooled)
         return Coded(normal, y, mean, spread, tokens, mask, guess)
 
-# %% ../../../nbs/models/vae/network.ipynb #8f64fdaf
+# %% ../../../nbs/models/vae/network.ipynb #1534973f
 @torch.no_grad()
 def measure_weights(
     x: Tensor,  # [n t d] a few windows
@@ -364,7 +358,7 @@ def measure_weights(
         moved[k] = (decode(y) - there).square().sum(-1).mean().sqrt() / 0.1
     return moved.clamp_min(least * float(moved.mean())) / std
 
-# %% ../../../nbs/models/vae/network.ipynb #99935df7
+# %% ../../../nbs/models/vae/network.ipynb #63337235
 @torch.no_grad()
 def start_linear(
     model: Network,

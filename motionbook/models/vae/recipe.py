@@ -7,7 +7,7 @@ __all__ = ['VAELoop', 'SEED', 'OLD_NAMES', 'VAE', 'translate_names', 'VAEPlaces'
            'data_statistics', 'start_model', 'vae_loss', 'warm_up', 'finish_model', 'train_vae', 'loop_for',
            'train_on_sides']
 
-# %% ../../../nbs/models/vae/recipe.ipynb #2c8baf01
+# %% ../../../nbs/models/vae/recipe.ipynb #2f7a8455
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +32,7 @@ from ...training.command import Recipe, TrainedModel
 from ...training.config import TrainConfig
 from ...training.loop import fit
 
-# %% ../../../nbs/models/vae/recipe.ipynb #d04e9644
+# %% ../../../nbs/models/vae/recipe.ipynb #5d5a21b3
 VAELoop = with_defaults(
     TrainConfig, "VAELoop",
     epochs=60, batch_size=32, lr=5e-4, warmup_steps=50, ema=0.99, weights=LOSS_WEIGHTS,
@@ -49,7 +49,7 @@ OLD_NAMES = {
     "num_styles": None,
 }  # fmt: skip
 
-# %% ../../../nbs/models/vae/recipe.ipynb #e5c841d5
+# %% ../../../nbs/models/vae/recipe.ipynb #62b7b414
 def translate_names(
     values: dict[str, Any],
 ) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def translate_names(
             out[new] = value
     return out
 
-# %% ../../../nbs/models/vae/recipe.ipynb #59eb8ec8
+# %% ../../../nbs/models/vae/recipe.ipynb #53119a6c
 class VAEPlaces(Parts):
     "Where a motion VAE finds data, besides the recordings that it is given."
 
@@ -82,7 +82,7 @@ class VAEPlaces(Parts):
         None, description="mean and spread (.npz) instead of those of the data"
     )
 
-# %% ../../../nbs/models/vae/recipe.ipynb #7025c530
+# %% ../../../nbs/models/vae/recipe.ipynb #86ae37d8
 class VAEData(VAEPlaces):
     "What a motion VAE is trained on."
 
@@ -115,8 +115,13 @@ class VAEData(VAEPlaces):
         1000, ge=0, description="steps in which the weight of the divergence rises"
     )
     val_every_epochs: int = Field(1, ge=1, description="epochs between validations")
+    prior_steps: int | None = Field(
+        None,
+        ge=0,
+        description="steps of the prior after the run; null = as many as the run's, up to 1000",
+    )
 
-# %% ../../../nbs/models/vae/recipe.ipynb #84a42427
+# %% ../../../nbs/models/vae/recipe.ipynb #da77e86a
 class VAETraining(VAEData):
     "How to train a motion VAE."
 
@@ -146,7 +151,7 @@ class VAETraining(VAEData):
             self.representation, **({"fps": self.fps} if "fps" in known else {}), **more
         )
 
-# %% ../../../nbs/models/vae/recipe.ipynb #f826ed6b
+# %% ../../../nbs/models/vae/recipe.ipynb #f777d8d5
 def gather_clips(
     paths: Sequence[str | Path],
     r: Representation,
@@ -172,7 +177,7 @@ def gather_clips(
     (a, short), (b, more) = fits([*train, *learn]), fits([*valid, *held])
     return Sides(a, b), [*left, *short, *more]
 
-# %% ../../../nbs/models/vae/recipe.ipynb #5bd357c7
+# %% ../../../nbs/models/vae/recipe.ipynb #f3227227
 def data_statistics(
     clips: Sequence[FeatureClip],
     r: Representation,
@@ -188,7 +193,7 @@ def data_statistics(
             raise
         return public_statistics(c.stats_path, r)
 
-# %% ../../../nbs/models/vae/recipe.ipynb #7da14625
+# %% ../../../nbs/models/vae/recipe.ipynb #04a2fa7f
 def start_model(
     sides: Sides,
     r: Representation,
@@ -210,7 +215,7 @@ def start_model(
         start_linear(model, x, None if decode is None else measure_weights(few, decode, model.std))
     return model
 
-# %% ../../../nbs/models/vae/recipe.ipynb #96696914
+# %% ../../../nbs/models/vae/recipe.ipynb #f53f09c8
 def even_windows(clips: Sequence[FeatureClip], window: int, most: int = 1500) -> Tensor:  # [n t d]
     "Windows side by side, evenly over all clips; from a short clip one that begins and ends with it, its end held."
     cut = [(x.features, i) for x in clips for i in range(0, max(1, len(x) - window + 1), window)]
@@ -227,7 +232,7 @@ def decodes(r: Representation) -> bool:
     except (ValueError, RuntimeError, AttributeError):
         return False
 
-# %% ../../../nbs/models/vae/recipe.ipynb #e94766f3
+# %% ../../../nbs/models/vae/recipe.ipynb #9f3be7bb
 def vae_loss(
     model: MotionVAE,  # whose parts it uses
     decode=None,  # [b t d] -> [b t j 3]; None = no joints
@@ -252,13 +257,14 @@ def warm_up(
 
     return hook
 
-# %% ../../../nbs/models/vae/recipe.ipynb #1ac51ed7
+# %% ../../../nbs/models/vae/recipe.ipynb #a7f742b3
 @torch.no_grad()
 def finish_model(
     model: MotionVAE,
     sides: Sides,
     folder: Path,
     about: dict[str, Any],
+    prior_steps: int = 0,
 ) -> MotionVAE:
     "The model in FOLDER/model, ready to use."
     if (folder / "best").is_dir():
@@ -266,13 +272,20 @@ def finish_model(
     model.eval()
     known = lambda kind, name: name if name in getattr(model, kind).names else None
     labels = [(known("domains", x.domain), known("styles", x.style)) for x in sides.train]
-    codes = [model.encode(x.features, d, s) for x, (d, s) in zip(sides.train, labels)]
-    fit_prior(model, codes, [model.styles.number(s) for _, s in labels])
+    begin = sorted({0, model.config.stride // 2})  # tokens may begin at any frame
+    each = [(x.features[k:], *y) for x, y in zip(sides.train, labels) for k in begin]
+    codes = [model.encode(x, d, s) for x, d, s in each]
+    styles, domains = (
+        [m.number(y[k]) for y in each] for m, k in ((model.styles, 2), (model.domains, 1))
+    )
+    r = model.representation
+    decode = joint_decoder(r) if decodes(r) else None
+    fit_prior(model, codes, styles, domains, decode, prior_steps)
     model.about |= about
     model.save_pretrained(folder / MODEL)
     return model
 
-# %% ../../../nbs/models/vae/recipe.ipynb #435310a3
+# %% ../../../nbs/models/vae/recipe.ipynb #930dd4a0
 def train_vae(
     paths: Sequence[str | Path],  # recordings, datasets, caches of features
     folder: str | Path,  # the checkpoint
@@ -284,7 +297,7 @@ def train_vae(
     sides, left = gather_clips(paths, r, config)
     return train_on_sides(sides, r, folder, config, resume, left)
 
-# %% ../../../nbs/models/vae/recipe.ipynb #92e77324
+# %% ../../../nbs/models/vae/recipe.ipynb #9792ec4b
 def loop_for(
     c: VAETraining,
     draws: int,  # windows an epoch
@@ -298,7 +311,7 @@ def loop_for(
         more["validate_steps"] = c.val_every_epochs * -(-draws // c.loop.batch_size)
     return c.loop.model_copy(update=more)
 
-# %% ../../../nbs/models/vae/recipe.ipynb #a4d023be
+# %% ../../../nbs/models/vae/recipe.ipynb #56c92a78
 def train_on_sides(
     sides: Sides,
     r: Representation,
@@ -323,15 +336,16 @@ def train_on_sides(
     fitted = fit(*what, [warm_up(c.kl_warmup), *hooks], meta=meta, settings=c.flat())
     about = {"training": c.flat(), "steps": fitted.step}
     about |= {"clips": len(sides.train), "held_out": len(sides.valid)}
-    best = finish_model(fitted.model, sides, Path(folder), about)
+    more = min(1000, fitted.step) if c.prior_steps is None else c.prior_steps
+    best = finish_model(fitted.model, sides, Path(folder), about, more)
     return TrainedModel(best, fitted, sides, Found(list(sides.train), list(left_out)))
 
-# %% ../../../nbs/models/vae/recipe.ipynb #710391f0
+# %% ../../../nbs/models/vae/recipe.ipynb #3c19d0cc
 def _drop_style(clip: FeatureClip) -> FeatureClip:
     "A clip whose style training does not know."
     return FeatureClip(clip.features, clip.name, clip.domain, "", clip.group)
 
-# %% ../../../nbs/models/vae/recipe.ipynb #ce8d7a8c
+# %% ../../../nbs/models/vae/recipe.ipynb #df8ea2db
 VAE = Recipe(
     VAETraining,
     train_vae,
