@@ -315,7 +315,7 @@ def refuse_empty(options: Iterable[Option], args: Namespace):
         given = o.given(args)
         words = given if isinstance(given, list) else [given]
         if "" in words and "" not in (o.settings.get("const"), o.settings.get("default")):
-            raise ValueError(f"{o.name() or o.flags[0]}: expected a name, got an empty word")
+            raise ValueError(f"{o.name() or o.flags[0]}: expected a value, got an empty word")
 
 
 def check_room(outputs: Iterable[tuple[str, Path]]):
