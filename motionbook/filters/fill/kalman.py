@@ -83,7 +83,7 @@ def sandwich(f: np.ndarray, p: np.ndarray, half: np.ndarray):
             for c in range(s):
                 p[a, b] += half[a, c] * f[b, c]
 
-# %% ../../../nbs/filters/fill/kalman.ipynb #10c7ff61
+# %% ../../../nbs/filters/fill/kalman.ipynb #1dcb3f1a
 @compiled
 def predict_covariances(
     known: np.ndarray, ratio: np.ndarray, f: np.ndarray, q: np.ndarray, start: np.ndarray
@@ -104,7 +104,7 @@ def predict_covariances(
             cov[:, :, w] = left + q * ratio[w]
     return row, inv
 
-
+# %% ../../../nbs/filters/fill/kalman.ipynb #55b40082
 @compiled
 def predict_means(
     z: np.ndarray,
@@ -128,7 +128,7 @@ def predict_means(
                     mean[a, n] += f[a, b] * state[b]
     return out
 
-# %% ../../../nbs/filters/fill/kalman.ipynb #80e2c85b
+# %% ../../../nbs/filters/fill/kalman.ipynb #edffb5d6
 @compiled
 def smooth_means(
     z: np.ndarray,
@@ -154,7 +154,7 @@ def smooth_means(
                 out[k, n] += row[k, a, of[n]] * back[a]
     return out
 
-
+# %% ../../../nbs/filters/fill/kalman.ipynb #efcb1cdf
 @compiled
 def smooth_variances(row: np.ndarray, inv: np.ndarray, f: np.ndarray) -> np.ndarray:
     "[t u] variances of the smoothed positions."

@@ -128,7 +128,7 @@ def printf_habit(
     digits = [len(re.sub(r"[eE].*|\D", "", w).lstrip("0")) for w in words]
     return f"%.{min(max([6, *digits]), 9)}g"
 
-# %% ../../../nbs/formats/kit/numbers.ipynb #abd541c4
+# %% ../../../nbs/formats/kit/numbers.ipynb #2dcfa92f
 USUAL_RATES = (
     15,
     24,
@@ -150,7 +150,7 @@ USUAL_RATES = (
 RATES = (1e-3, 1e6)  # frames per second that a recording can have
 _NTSC = tuple(r / 1.001 for r in (24, 30, 60, 120))
 
-
+# %% ../../../nbs/formats/kit/numbers.ipynb #605e0a81
 def printed_rate(
     frame_time: str,  # as printed, seconds
 ) -> float:  # frames per second; nan if it is no positive number that a camera could have

@@ -191,7 +191,7 @@ def evaluation_lines(
     "Tables for people."
     c = facts["code"]
     yield f"{facts['clips']} clips; {c['floats_a_second']:g} numbers and {c['bits_a_second']:.0f} bits a second, {c['active']} of {c['numbers']} numbers in use"
-    yield f"{'':26}{'mm root':>9}{'global':>9}{'PA':>7}{'acc m/s²':>10}{'F1':>6}{'skate':>7}"
+    yield f"{'':29}{'mm root':>9}{'global':>9}{'PA':>7}{'acc m/s²':>10}{'F1':>6}{'skate':>7}"
     keys = (
         ("mpjpe_mm", 9, 1),
         ("mpjpe_global_mm", 9, 1),
@@ -202,7 +202,7 @@ def evaluation_lines(
     )
     for r in facts["rows"]:
         if r["of"] != "style":
-            yield f"{r['name'] or r['of']:12.12} {r['by']:13.13}" + "".join(
+            yield f"{r['name'] or r['of']:12.12} {r['by']:16.16}" + "".join(
                 f"{r.get(k, float('nan')):{w}.{p}f}" for k, w, p in keys
             )
     if c["style_clips"]:
