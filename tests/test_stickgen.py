@@ -159,7 +159,7 @@ def other_models(tmp_path_factory):
 @pytest.mark.parametrize(
     "words, told",
     [
-        (("",), "sentence: expected a value"),
+        (("",), "expected a sentence"),
         (("   ",), "expected a sentence"),
         (("walks " * 500,), "at most 2,000 letters"),
         (("walks", "--tempo", "nan"), "expected tempo from 0 to 1"),

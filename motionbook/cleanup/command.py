@@ -45,7 +45,7 @@ def _field_reader(f: Field) -> Callable[[str], Any]:
     def check(text: str) -> Any:
         try:
             if not text:
-                raise ValueError("expected a value, got an empty word")
+                raise ValueError("expected a name, got an empty word")
             return f.metadata["check"](text)
         except ValueError as err:
             raise ArgumentTypeError(str(err)) from None

@@ -54,7 +54,7 @@ class Option(NamedTuple):
     "An option of a command."
 
     flags: tuple[str, ...]
-    role: str  # "input": it must exist; "maybe": a name, or a path that is read; "output"; "planned": an output that `plan` names; "" = no path
+    role: str  # "input": it must exist; "maybe": a name, or a path that is read; "output"; "planned": an output that `plan` names; "text": a sentence, which the command judges; "" = no path
     settings: dict[str, Any]  # of `ArgumentParser.add_argument`
     folder: bool = False  # whether the output is a folder
 
@@ -312,10 +312,10 @@ def check_files(command: Command, args: Namespace) -> None:
 def refuse_empty(options: Iterable[Option], args: Namespace):
     "ValueError for an empty word where something has to be named."
     for o in options:
-        given = o.given(args)
+        given = None if o.role == "text" else o.given(args)
         words = given if isinstance(given, list) else [given]
         if "" in words and "" not in (o.settings.get("const"), o.settings.get("default")):
-            raise ValueError(f"{o.name() or o.flags[0]}: expected a value, got an empty word")
+            raise ValueError(f"{o.name() or o.flags[0]}: expected a name, got an empty word")
 
 
 def check_room(outputs: Iterable[tuple[str, Path]]):

@@ -94,7 +94,7 @@ def _signal(flag: str, low: int, about: str):
 
 
 OPTIONS = (
-    option("sentence", help="what happens, in a sentence"),
+    option("sentence", role="text", help="what happens, in a sentence"),
     option("-o", "--out", role="planned", help=".html, .gif, .mp4, .png, .motion, .npz, .pt (a canonical sample), … (default: generated.html)"),
     option("--checkpoint", role="input", help="the folder that `train stickgen` wrote (default: the package's weights, if it has some)"),
     option("--seconds", type=float, default=4.0, help="how long (default: 4)"),
