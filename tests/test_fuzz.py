@@ -19,7 +19,8 @@ from helpers import survives
 from hostile import MUTATORS, change_text
 from recordings import examples, put
 
-from motionbook.formats.registry import format_named, formats, read, write
+from motionbook.core.files import BadFile
+from motionbook.formats.registry import find_format, format_named, formats, read, write
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MUTATIONS = int(os.environ.get("MOTIONBOOK_MUTATIONS", 120))
@@ -131,3 +132,33 @@ def test_mutants_that_once_failed(name, number, tmp_path):
 def test_a_type_of_more_bits_than_bytes_is_refused(tmp_path):
     "HDF5 reads it, and dies in writing."
     assert not check("sleap", 1672, tmp_path)
+
+
+def test_looking_into_a_file_never_fails(tmp_path):
+    "Any head under any name: a format, or the one error."
+    rng = random.Random(0)
+    suffixes = sorted({s for f in formats() for s in f.suffixes})
+    heads = [h for n in NAMES for f in examples(n).values() for h in f.values()]
+    for suffix in suffixes:
+        for n in range(20):
+            path = tmp_path / f"x{suffix}"
+            start = rng.choice(heads)[: rng.randint(0, 500)] if n % 2 else b""
+            path.write_bytes(start + rng.randbytes(rng.randint(1, 200)))
+            try:
+                assert find_format(path) in formats()
+            except BadFile as err:
+                assert "\n" not in str(err)
+
+
+def test_the_walk_sees_a_fault(tmp_path, monkeypatch):
+    "A reader that raises something else is caught, with the number that shows it again."
+
+    def broken(path, **_):
+        raise KeyError("format_id")
+
+    import test_fuzz
+
+    monkeypatch.setattr(test_fuzz, "read", broken)
+    with pytest.raises(KeyError) as caught:
+        check("npz", 0, tmp_path)
+    assert "mutant npz 0" in caught.value.__notes__[0]
