@@ -296,3 +296,16 @@ def test_a_table_of_tracks_has_no_labels_of_actions(tmp_path):
     scene = read(path)
     assert scene.meta["frame_labels"] == ("40", "41")
     assert labels_of(scene).plain() == {}
+
+
+def test_a_conversion_without_a_sample_has_failed(tmp_path, capsys):
+    from motionbook.cli import main
+
+    (tmp_path / "x.bvh").write_text("junk")
+    assert (
+        main(["convert", "recordings", str(tmp_path / "x.bvh"), "-o", str(tmp_path / "out")]) == 2
+    )
+    said = capsys.readouterr().err
+    assert "none of 1 (unreadable 1)" in said and said.count("\n") == 1
+    assert (tmp_path / "out" / "quarantine.jsonl").read_text().count("\n") == 1
+    assert not (tmp_path / "out" / "canonical.pt").exists()

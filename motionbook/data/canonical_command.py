@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['CONVERT_OPTIONS', 'CONVERT', 'DOCTOR', 'EXPORT', 'given_dataset', 'given_view', 'given_frames', 'given_workers',
-           'run_convert', 'say_convert', 'run_doctor', 'plan_export', 'run_export', 'say_export']
+           'count_rules', 'check_made', 'run_convert', 'say_convert', 'run_doctor', 'plan_export', 'run_export',
+           'say_export']
 
 # %% ../../nbs/data/canonical_command.ipynb #502fb32a
 from argparse import ArgumentTypeError, Namespace
@@ -55,7 +56,21 @@ def given_workers(word: str) -> int | str:
         raise ArgumentTypeError(f"expected a number of processes or tcp://host:port, got {word!r}")
     return int(word)
 
-# %% ../../nbs/data/canonical_command.ipynb #c1b105c1
+# %% ../../nbs/data/canonical_command.ipynb #b9f9588c
+def count_rules(made: dict) -> str:
+    "By which rule how many recordings were left out."
+    return ", ".join(f"{k} {v:,}" for k, v in sorted(made["rules"].items()))
+
+
+def check_made(made: dict) -> dict:
+    "What was made; ValueError where every recording was left out."
+    if made["samples"]:
+        return made
+    raise ValueError(
+        f"expected a recording that becomes a sample, got none of {made['recordings']:,} ({count_rules(made)}), listed in quarantine.jsonl; the first: {made['first']}"
+    )
+
+# %% ../../nbs/data/canonical_command.ipynb #f198f097
 def run_convert(args: Namespace) -> dict:
     "A dataset as canonical.pt."
     from motionbook.data.canonical import CanonicalOptions, convert_dataset
@@ -70,7 +85,7 @@ def run_convert(args: Namespace) -> dict:
         max_gap=args.max_gap,
         validate=not args.no_validate,
     )
-    return convert_dataset(
+    made = convert_dataset(
         args.src,
         args.out,
         given_dataset(args.dataset),
@@ -80,14 +95,14 @@ def run_convert(args: Namespace) -> dict:
         args.split,
         args.progress,
     )
+    return check_made(made)
 
-
+# %% ../../nbs/data/canonical_command.ipynb #f75e5ded
 def say_convert(made: dict) -> Iterator[str]:
     "What was made, and what was left out by which rule."
-    yield f"{made['out'] or 'no sample'}: {made['samples']:,} samples of {made['recordings']:,} recordings ({made['dataset']})"
+    yield f"{made['out']}: {made['samples']:,} samples of {made['recordings']:,} recordings ({made['dataset']})"
     if made["left_out"]:
-        rules = ", ".join(f"{k} {v:,}" for k, v in sorted(made["rules"].items()))
-        yield f"  left out {made['left_out']:,} ({rules}), listed in quarantine.jsonl; the first: {made['first']}"
+        yield f"  left out {made['left_out']:,} ({count_rules(made)}), listed in quarantine.jsonl; the first: {made['first']}"
 
 # %% ../../nbs/data/canonical_command.ipynb #6d7d80bb
 CONVERT_OPTIONS = (
