@@ -17,10 +17,11 @@ from torch import Tensor
 from ..core.inverse import joints_below
 from ..core.kinematics import fill_rotations
 from ..core.motion import Motion, fk
+from ..core.quantiles import nan_quantile
 from .cleaner import REASON, TOLERANCE, Detector, Found, body_size
 from .detect.outliers import standstills
 from .detect.paths import believed_points
-from .detect.steps import learn_steps, local_scale, nan_quantile
+from .detect.steps import learn_steps, local_scale
 from .detect.swaps import PENALTY, RARE, trade_evidence, two_state_margin
 from .fill.classical import pchip
 from .fill.lowrank import GOLDEN

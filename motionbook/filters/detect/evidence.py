@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from ...core.gaps import fill_straight_lines, neighbours, run_lengths
+from ...core.quantiles import nan_quantile
 from ...core.size import body_size
 from .outliers import body_evidence
-from .steps import NAN, nan_quantile
+from .steps import NAN
 from .straight import border_steps, off_the_line, run_means, step_ratios
 
 # %% ../../../nbs/filters/detect/evidence.ipynb #03515fff

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from ...core.motion import Motion
+from ...core.quantiles import nan_quantile
 from ..cleaner import REASON, Detector, Found
 from .crossings import Crossings, find_crossings
 from .outliers import low_points
-from .steps import NAN, nan_quantile
+from .steps import NAN
 from .swaps import LONGEST, PENALTY, RARE, side_evidence
 
 # %% ../../../nbs/filters/detect/exchanges.ipynb #4ea06426

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from ...core.gaps import gap_ends
 from ...core.motion import Motion
+from ...core.quantiles import nan_quantile, rolling_quantile
 from ..cleaner import NUMBERS, REASON, Detector, Found, run_lengths
-from .steps import NAN, nan_quantile, rolling_quantile, stable_neighbours
+from .steps import NAN, stable_neighbours
 
 # %% ../../../nbs/filters/detect/outliers.ipynb #bb665f6b
 def _flag_points(motion: Motion, wrong: Tensor, score: Tensor, reason: str) -> Found:

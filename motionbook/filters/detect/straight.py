@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from ...core.gaps import fill_straight_lines, neighbours, run_lengths
+from ...core.quantiles import nan_quantile
 from ...core.size import body_size
-from .steps import NAN, TREMOR, nan_quantile
+from .steps import NAN, TREMOR
 
 # %% ../../../nbs/filters/detect/straight.ipynb #59e150c3
 SPANS = tuple(sorted({round(1.6**k) for k in range(1, 13)}))  # frames between the two neighbours

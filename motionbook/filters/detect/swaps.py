@@ -15,12 +15,12 @@ from torch import Tensor
 
 from ...core.gaps import fill_held_values, neighbours
 from ...core.motion import Motion, Scene
+from ...core.quantiles import nan_quantile
 from ..cleaner import REASON, Found
 from motionbook.filters.detect.steps import (
     NAN,
     forecast_error,
     local_scale,
-    nan_quantile,
     reach_of,
     shifted,
 )

@@ -12,13 +12,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ...core.quantiles import nan_quantile, rolling_median
 from ...core.size import body_size
 from ...filters.detect.evidence import body_ratios
 from motionbook.filters.detect.steps import (
     TREMOR,
     local_scale,
-    nan_quantile,
-    rolling_median,
     shifted,
 )
 from ...filters.fill.classical import pchip
