@@ -135,8 +135,8 @@ def _undo_numbers(names):
     "Undo the `.1`, `.2` that pandas adds to repeated names when it reads one header row."
     for level in range(3):
         count = Counter(n[level] for n in names if n)
-        once = lambda word: level == 0 or count[word] == 1  # a body part has two columns at least
-        bare = {w: re.sub(r"\.\d+$", "", w) for w in count if once(w)}
+        most = 1 if level else len(names)  # a body part has two columns at least
+        bare = {w: re.sub(r"\.\d+$", "", w) for w, n in count.items() if n <= most}
         base = {w: b for w, b in bare.items() if b in count}
         names = [n and (*n[:level], base.get(n[level], n[level]), *n[level + 1 :]) for n in names]
     return names
