@@ -236,7 +236,9 @@ def test_what_cannot_be_embedded_is_refused_at_once(tmp_path):
             [sys.executable, "-c", code, "embed", path, *more.split()],
             cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"HF_HOME": str(tmp_path)},
         )  # fmt: skip
-        assert run.returncode == 2 and says in run.stderr and run.stderr.count("\n") == 1, run.stderr
+        assert run.returncode == 2 and says in run.stderr and run.stderr.count("\n") == 1, (
+            run.stderr
+        )
 
 
 @pytest.fixture(scope="module")

@@ -83,7 +83,9 @@ def test_a_pt_with_the_keys_of_aist_is_read(tmp_path, kind, zipped):
         torch.save(new, tmp_path / f"{name}.pt", _use_new_zipfile_serialization=zipped)
     for name in ("motion", "points", *(["amass"] if zipped else [])):
         more = {"fps": 60} if name == "amass" else {}
-        format = "smpl_npz" if name == "amass" else None  # a pickle of AMASS is not told by its head
+        format = (
+            "smpl_npz" if name == "amass" else None
+        )  # a pickle of AMASS is not told by its head
         a = motionbook.read(tmp_path / f"{name}.pkl", format=format, **more)
         b = motionbook.read(tmp_path / f"{name}.pt", **more)
         assert torch.equal(a.actors[0].positions, b.actors[0].positions)

@@ -141,7 +141,7 @@ def load_torch_zip(
     storages = {k.removeprefix(home): v for k, v in members.items() if k.startswith(home)}
     return unpickler(io.BytesIO(members[top]), storages).load()
 
-# %% ../../nbs/core/tensors.ipynb #3fdbf133
+# %% ../../nbs/core/tensors.ipynb #48cb4e31
 def is_torch(
     head: bytes,  # how a file begins
 ) -> bool:

@@ -148,7 +148,10 @@ def archive_content(
 
 # %% ../../../nbs/formats/smpl/video_results.ipynb #8f404414
 MAX_FRAMES = 1_000_000  # of a video
-MAX_HOLES = 20_000, 100  # frames × people of any video; frames for each one in which somebody is seen
+MAX_HOLES = (
+    20_000,
+    100,
+)  # frames × people of any video; frames for each one in which somebody is seen
 
 
 def video_span(people: list[Person], path) -> tuple[int, int]:
@@ -201,7 +204,6 @@ def sniff(path: Path, head: bytes) -> bool:
     if not (packed or any(m in head for m in _MARKS)):
         return False
     return bool(people_in(load_tensors(path))[1])
-
 
 # %% ../../../nbs/formats/smpl/video_results.ipynb #414f7b1f
 _OF_VIDEOS = {"frame_ids", "trans_world", "pose_world", "poses_world", "pred_cam", "orig_cam"}
