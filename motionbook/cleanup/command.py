@@ -245,7 +245,7 @@ def clean_tree(args: Namespace, options: dict) -> dict:
     reports = args.report is not None
     outcomes = clean_folder(args.path, args.out, reports, args.progress, args.workers, **options)
     failed = sum(o.status == "failed" for o in outcomes)
-    if failed == len(outcomes):
+    if failed and not any(o.status in ("cleaned", "kept") for o in outcomes):
         why = Path(args.out) / "quarantine.jsonl"
         raise ValueError(
             f"{args.path}: none of {failed} recordings could be read; the reasons are in {why}"
@@ -281,7 +281,8 @@ def _say_tree(made: dict) -> Iterator[str]:
         yield f"{o['status']:8} {o['path']}" + (
             f": {o['detail']}" if o["detail"] else f", {o['changed']:,} points changed"
         )
-    count = {s: sum(o["status"] == s for o in made["files"]) for s in ("cleaned", "kept", "failed")}
+    count = {s: sum(o["status"] == s for o in made["files"]) for s in ("cleaned", "kept", "failed", "passed")}
+    count["passed over"] = count.pop("passed")
     yield "in all:   " + ", ".join(f"{n:,} {s}" for s, n in count.items() if n)
     yield f"out:      {made['out']}"
 
