@@ -328,9 +328,19 @@ def test_outputs_of_earlier_repairs_are_not_recordings(days, tmp_path):
     src = tmp_path / "raw"
     shutil.copytree(days, src)
     here = src / "d0"
-    line = ["clean", here / "m.csv", "--method", "hold", "--report", "--export-frames", here / "f.csv"]
+    line = [
+        "clean",
+        here / "m.csv",
+        "--method",
+        "hold",
+        "--report",
+        "--export-frames",
+        here / "f.csv",
+    ]
     assert main([str(w) for w in line]) == 0
-    assert main(["clean", str(here / "m.csv"), "-o", str(here / "fixed.csv"), "--method", "hold"]) == 0
+    assert (
+        main(["clean", str(here / "m.csv"), "-o", str(here / "fixed.csv"), "--method", "hold"]) == 0
+    )
     assert main(["clean", str(src / "d1"), "--method", "hold"]) == 0
     made = {p.relative_to(src).as_posix() for p in src.rglob("*.csv")}
     assert {"d0/m.clean.csv", "d0/fixed.csv", "d0/f.csv", "d1.clean/m.csv"} < made

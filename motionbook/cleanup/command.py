@@ -281,7 +281,10 @@ def _say_tree(made: dict) -> Iterator[str]:
         yield f"{o['status']:8} {o['path']}" + (
             f": {o['detail']}" if o["detail"] else f", {o['changed']:,} points changed"
         )
-    count = {s: sum(o["status"] == s for o in made["files"]) for s in ("cleaned", "kept", "failed", "passed")}
+    count = {
+        s: sum(o["status"] == s for o in made["files"])
+        for s in ("cleaned", "kept", "failed", "passed")
+    }
     count["passed over"] = count.pop("passed")
     yield "in all:   " + ", ".join(f"{n:,} {s}" for s, n in count.items() if n)
     yield f"out:      {made['out']}"

@@ -112,7 +112,9 @@ class Outcome:
     "What became of one file."
 
     path: str  # relative, with forward slashes
-    status: str  # "cleaned", "kept" (done by an earlier run), "passed" (itself an output) or "failed"
+    status: (
+        str  # "cleaned", "kept" (done by an earlier run), "passed" (itself an output) or "failed"
+    )
     detail: str = ""  # the reason of a failure
     flagged: int = 0
     changed: int = 0
@@ -157,7 +159,9 @@ def clean_folder(
         raise bad_file(src, "recordings to repair", got, fix="give one file by itself")
     tasks = [(src, out, n, reports, options) for n in names if n not in done]
     outcomes = do_all(clean_one, tasks, workers, progress)
-    passed = [Outcome(n.as_posix(), "passed", "an earlier repair made it") for n in names if n in done]
+    passed = [
+        Outcome(n.as_posix(), "passed", "an earlier repair made it") for n in names if n in done
+    ]
     failed = [{"path": o.path, "reason": o.detail} for o in outcomes if o.status == "failed"]
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in failed)
     atomic_write(out / "quarantine.jsonl", lines.encode("utf-8", "backslashreplace"))
