@@ -247,8 +247,9 @@ def clean_tree(args: Namespace, options: dict) -> dict:
     failed = sum(o.status == "failed" for o in outcomes)
     if failed and not any(o.status in ("cleaned", "kept") for o in outcomes):
         why = Path(args.out) / "quarantine.jsonl"
+        first = next(o.detail for o in outcomes if o.status == "failed")
         raise ValueError(
-            f"{args.path}: none of {failed} recordings could be read; the reasons are in {why}"
+            f"{args.path}: none of {failed} recordings could be repaired ({first}); all reasons are in {why}"
         )
     return {"out": str(args.out), "failed": failed, "files": [vars(o) for o in outcomes]}
 
