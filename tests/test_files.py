@@ -395,4 +395,6 @@ def test_a_full_disk_is_told_behind_the_error_of_a_library_that_closes_its_file(
         atomic_write(tmp_path / "x.pt", put)
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]
     with pytest.raises(RuntimeError, match="something else"):
-        atomic_write(tmp_path / "x.pt", lambda temp: (_ for _ in ()).throw(RuntimeError("something else")))
+        atomic_write(
+            tmp_path / "x.pt", lambda temp: (_ for _ in ()).throw(RuntimeError("something else"))
+        )

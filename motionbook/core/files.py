@@ -100,7 +100,7 @@ def _os_error(path, err: OSError | ValueError, doing: str) -> BadFile:
         )
     return bad_file(path, f"a file that can be {doing}", getattr(err, "strerror", None) or str(err))
 
-# %% ../../nbs/core/files.ipynb #d102c98a
+# %% ../../nbs/core/files.ipynb #f11d3875
 def _says_full(err: BaseException) -> bool:
     "Whether an error means that there is no room."
     full = getattr(err, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
