@@ -319,3 +319,33 @@ def test_several_processes_leave_the_same(days, tmp_path):
         assert p.read_bytes() == (tmp_path / "two" / p.relative_to(tmp_path / "one")).read_bytes()
     again = clean_folder(days, tmp_path / "two", method="hold", workers=2)
     assert {o.status for o in again} == {"kept"}
+
+
+def test_outputs_of_earlier_repairs_are_not_recordings(days, tmp_path):
+    "NAME.clean.SUFFIX, any name with a table beside it, frames to label, and whole folders."
+    src = tmp_path / "raw"
+    shutil.copytree(days, src)
+    here = src / "d0"
+    line = [
+        "clean",
+        here / "m.csv",
+        "--method",
+        "hold",
+        "--report",
+        "--export-frames",
+        here / "f.csv",
+    ]
+    assert main([str(w) for w in line]) == 0
+    assert (
+        main(["clean", str(here / "m.csv"), "-o", str(here / "fixed.csv"), "--method", "hold"]) == 0
+    )
+    assert main(["clean", str(src / "d1"), "--method", "hold"]) == 0
+    made = {p.relative_to(src).as_posix() for p in src.rglob("*.csv")}
+    assert {"d0/m.clean.csv", "d0/fixed.csv", "d0/f.csv", "d1.clean/m.csv"} < made
+    found = {o.path: o.status for o in clean_folder(src, tmp_path / "out", method="hold")}
+    assert {p for p, s in found.items() if s == "cleaned"} == {f"d{k}/m.csv" for k in range(3)}
+    assert set(found.values()) == {"cleaned", "passed"}
+    again = clean_folder(tmp_path / "out", tmp_path / "again", method="hold")  # all have tables
+    assert [o.status for o in again] == ["cleaned"] * 3
+    (tmp_path / "house.clean.csv").write_bytes((here / "m.csv").read_bytes())  # nothing beside it
+    assert main(["clean", str(tmp_path / "house.clean.csv"), "--method", "hold"]) == 0

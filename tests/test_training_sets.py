@@ -12,6 +12,7 @@ from copies import finish, start_copy
 
 from motionbook.cli import main
 from motionbook.core.files import sha256
+from motionbook.core.motion import Scene
 from motionbook.data.canonical import convert_dataset
 from motionbook.data.datasets import StickFigureDataset, collate_with_metadata
 from motionbook.data.text import (
@@ -21,7 +22,8 @@ from motionbook.data.text import (
     load_encoder,
     model_digest,
 )
-from motionbook.schema.sample import load_canonical
+from motionbook.schema.sample import load_canonical, make_sample, save_canonical
+from motionbook.synthetic.people import person
 from motionbook.synthetic.raw_style100 import write_style100
 
 
@@ -210,6 +212,32 @@ def test_without_a_network_the_offline_encoder_is_named(converted, tmp_path, mon
     assert main([*map(str, line)]) == 2
     said = capsys.readouterr().err
     assert "--encoder minilm" in said and said.count("\n") == 1 and not (tmp_path / "t.pt").exists()
+
+
+def test_what_cannot_be_embedded_is_refused_at_once(tmp_path):
+    "Before libraries of models are loaded: an unknown name, a model that only a network has, a recording."
+    (tmp_path / "m.csv").write_text("scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n1,2,3\n")
+    lines = {
+        "--encoder minilmm": "did you mean minilm?",
+        "--encoder nobody/no-such-model": "--encoder minilm",
+        "--encoder hash": "expected a canonical file of motionbook, got another kind of file",
+    }
+    code = (
+        "import sys, socket; socket.socket.connect = socket.socket.connect_ex = lambda *_: 1/0\n"
+        "from motionbook.cli import main; code = main(sys.argv[1:])\n"
+        "sys.exit(9 if 'sentence_transformers' in sys.modules else code)"
+    )
+    for more, says in lines.items():
+        path = "m.csv" if "hash" in more else "canonical.pt"
+        if path == "canonical.pt":
+            save_canonical(tmp_path / path, [make_sample(Scene((person("walk", seconds=1),)), "x")])
+        run = subprocess.run(
+            [sys.executable, "-c", code, "embed", path, *more.split()],
+            cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"HF_HOME": str(tmp_path)},
+        )  # fmt: skip
+        assert run.returncode == 2 and says in run.stderr and run.stderr.count("\n") == 1, (
+            run.stderr
+        )
 
 
 @pytest.fixture(scope="module")
