@@ -9,6 +9,7 @@ import ezc3d
 import numpy as np
 import pytest
 import torch
+from helpers import edited
 
 from motionbook.core.files import BadFile
 from motionbook.core.motion import Motion, Scene
@@ -670,3 +671,23 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     with pytest.raises(ValueError):
         write(Scene((Motion(torch.zeros(3, 17, 2), COCO17, 30),)), tmp_path / "old.c3d")
     assert (tmp_path / "old.c3d").read_text() == "precious"
+
+
+def test_tracks_with_an_empty_label_that_come_and_go_are_left_out_and_stay(tmp_path):
+    "As in TRC, nothing is invented for what has no name; where nothing has a name, all are markers."
+    path, gone = tmp_path / "a.c3d", np.zeros((len(POINTS), 6), bool)
+    gone[3:9, 4:] = True
+    path.write_bytes(by_hand(POINTS[:, :6], labels=[*LABELS[:4], "", " "], missing=gone))
+    scene = read(path)
+    assert scene.actors[0].skeleton.joints == tuple(LABELS[:4])
+    assert "2 tracks without a name: left out of the scene" in scene.meta["notes"]
+    out = write(edited(scene, joint=2), tmp_path / "b.c3d")
+    old, new = contents(path)[0], contents(out)[0]
+    assert np.array_equal(old[:, 4:], new[:, 4:], equal_nan=True)
+    assert not np.array_equal(old[:, 2], new[:, 2])
+    path.write_bytes(by_hand(POINTS[:, :6], labels=[*LABELS[:4]], missing=gone))  # fewer labels
+    assert read(path).actors[0].skeleton.joints == tuple(LABELS[:4])
+    path.write_bytes(by_hand(POINTS[:, :6], labels=[""] * 6, missing=gone))
+    scene = read(path)
+    assert scene.actors[0].skeleton.joints == tuple(f"marker{k}" for k in range(1, 7))
+    assert not any("left out" in n for n in scene.meta["notes"])

@@ -828,3 +828,53 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 def test_header_is_found_in_the_beginning_alone():
     raw = table(4).to_csv().encode()
     assert find_header(raw[:400]).columns == parse_csv(raw).header.columns
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "bodyparts,nose,nose.1,nose.2,tail,tail.1,tail.2\ncoords,x,y,likelihood,x,y,likelihood",
+        "scorer,net,net.1,net.2,net.3,net.4,net.5\nbodyparts,nose,nose,nose,tail,tail,tail\n"
+        "coords,x,y,likelihood,x,y,likelihood",
+        ",nose,nose.1,nose.2,tail,tail.1,tail.2\n0,x,y,likelihood,x,y,likelihood",
+        "individuals,m,m.1,m.2,m.3,m.4,m.5\nbodyparts,nose,nose,nose,tail,tail,tail\n"
+        "coords,x,y,likelihood,x,y,likelihood",
+    ],
+)
+def test_names_that_pandas_numbered(head, tmp_path):
+    "One header row was read as names: `nose`, `nose.1`, `nose.2` are one body part."
+    path = tmp_path / "a.csv"
+    rows = [f"{t},{t}.25,20,0.9,{30 + t},40,0.8" for t in range(12)]
+    path.write_text("\n".join([head, *rows]) + "\n")
+    scene = motionbook.read(path)
+    (m,) = scene.actors
+    assert m.skeleton.joints == ("nose", "tail")
+    assert m.positions[3].tolist() == [[3.25, 20], [33, 40]]
+    assert m.confidence[3].tolist() == pytest.approx([0.9, 0.8])
+    out = motionbook.write(edited(scene, frame=3, joint=0), tmp_path / "b.csv").read_text()
+    assert out.startswith(head) and motionbook.write(scene, path).read_text() == "\n".join(
+        [head, *rows, ""]
+    )
+
+
+def test_numbered_body_parts_stay_apart(tmp_path):
+    "`tail` and `tail.1` with two columns each are two body parts."
+    (tmp_path / "a.csv").write_text(
+        "bodyparts,tail,tail,tail.1,tail.1\ncoords,x,y,x,y\n" + "0,1,2,3,4\n1,2,3,4,5\n"
+    )
+    assert motionbook.read(tmp_path / "a.csv").actors[0].skeleton.joints == ("tail", "tail.1")
+
+
+def test_one_odd_word_in_a_large_table_costs_seconds(tmp_path):
+    frame = table(levels=3, frames=20_000)
+    path = tmp_path / "a.csv"
+    frame.to_csv(path)
+    text = path.read_text()
+    at = text.rindex(",", 0, len(text) - 100)
+    path.write_text(text[: at + 1] + " n/a " + text[text.index(",", at + 1) :])
+    began = time.process_time()
+    motionbook.read(path)
+    assert time.process_time() - began < 4
+    path.write_text(text[: at + 1] + "odd" + text[text.index(",", at + 1) :])
+    with pytest.raises(BadFile, match="expected a number or an empty cell, got 'odd'"):
+        motionbook.read(path)

@@ -381,3 +381,20 @@ def test_real_archive(real_data, tmp_path):
     with tarfile.open(real_data / "asf_amc" / "cmu_subjects_01_02.tar.gz") as t:
         assert len(got) == sum(m.isreg() for m in t)
     assert all(p.stat().st_size for p in got)
+
+
+def test_a_full_disk_is_told_behind_the_error_of_a_library_that_closes_its_file(tmp_path):
+    def put(temp):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        finally:
+            raise RuntimeError("failed writing central directory")
+
+    (tmp_path / "x.pt").write_bytes(b"old")
+    with pytest.raises(BadFile, match="room on the disk, got a full disk"):
+        atomic_write(tmp_path / "x.pt", put)
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]
+    with pytest.raises(RuntimeError, match="something else"):
+        atomic_write(
+            tmp_path / "x.pt", lambda temp: (_ for _ in ()).throw(RuntimeError("something else"))
+        )

@@ -521,3 +521,31 @@ def test_one_of_several_videos(tmp_path):
     assert same(motionbook.read(back).actors[0].positions, first.actors[0].positions)
     with pytest.raises(BadFile, match="in video 0, got animals in 1, 2"):
         motionbook.read(path, video=0)
+
+
+@pytest.mark.parametrize("kind", ["analysis", "project"])
+def test_soft_links_of_a_file_are_followed_and_stay(kind, request, tmp_path):
+    old = request.getfixturevalue(kind)
+    path, moved = tmp_path / old.name, []
+    path.write_bytes(old.read_bytes())
+    with h5py.File(path, "r+") as f:
+        for k in set(f) & {"tracks", "node_names", "track_names", "frames", "pred_points"}:
+            f.move(k, f"data/{k}")
+            f[k] = h5py.SoftLink(f"/data/{k}")
+            moved.append(k)
+    scene = motionbook.read(path)
+    for a, b in zip(scene.actors, motionbook.read(old).actors, strict=True):
+        assert same(a.positions, b.positions) and a.skeleton == b.skeleton
+    assert motionbook.write(scene, tmp_path / "same" / path.name).read_bytes() == path.read_bytes()
+    new = edited(scene, frame=5, joint=3, to=[12.5, 13.5])
+    out = motionbook.write(new, tmp_path / "new" / path.name)
+    assert motionbook.read(out).actors[0].positions[5, 3].tolist() == [12.5, 13.5]
+    with h5py.File(out) as f:
+        assert {type(f.get(k, getlink=True)) for k in moved} == {h5py.SoftLink}
+        f_tracks = f.get("tracks", getlink=True)
+        assert f_tracks is None or f_tracks.path == "/data/tracks"
+    with h5py.File(path, "r+") as f:
+        del f[moved[0]]
+        f[moved[0]] = h5py.ExternalLink("other.h5", "/data")
+    with pytest.raises(BadFile):
+        motionbook.read(path, format=scene.meta["format"])

@@ -10,9 +10,11 @@ import time
 
 import pytest
 import torch
+from copies import finish, start_copy
 
 from motionbook.cli import main
 from motionbook.core.files import sha256
+from motionbook.core.motion import Scene
 from motionbook.data.canonical import convert_dataset
 from motionbook.data.datasets import StickFigureDataset, collate_with_metadata
 from motionbook.data.text import (
@@ -22,7 +24,8 @@ from motionbook.data.text import (
     load_encoder,
     model_digest,
 )
-from motionbook.schema.sample import load_canonical
+from motionbook.schema.sample import load_canonical, make_sample, save_canonical
+from motionbook.synthetic.people import person
 from motionbook.synthetic.raw_style100 import write_style100
 
 
@@ -213,6 +216,32 @@ def test_without_a_network_the_offline_encoder_is_named(converted, tmp_path, mon
     assert "--encoder minilm" in said and said.count("\n") == 1 and not (tmp_path / "t.pt").exists()
 
 
+def test_what_cannot_be_embedded_is_refused_at_once(tmp_path):
+    "Before libraries of models are loaded: an unknown name, a model that only a network has, a recording."
+    (tmp_path / "m.csv").write_text("scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n1,2,3\n")
+    lines = {
+        "--encoder minilmm": "did you mean minilm?",
+        "--encoder nobody/no-such-model": "--encoder minilm",
+        "--encoder hash": "expected a canonical file of motionbook, got another kind of file",
+    }
+    code = (
+        "import sys, socket; socket.socket.connect = socket.socket.connect_ex = lambda *_: 1/0\n"
+        "from motionbook.cli import main; code = main(sys.argv[1:])\n"
+        "sys.exit(9 if 'sentence_transformers' in sys.modules else code)"
+    )
+    for more, says in lines.items():
+        path = "m.csv" if "hash" in more else "canonical.pt"
+        if path == "canonical.pt":
+            save_canonical(tmp_path / path, [make_sample(Scene((person("walk", seconds=1),)), "x")])
+        run = subprocess.run(
+            [sys.executable, "-c", code, "embed", path, *more.split()],
+            cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"HF_HOME": str(tmp_path)},
+        )  # fmt: skip
+        assert run.returncode == 2 and says in run.stderr and run.stderr.count("\n") == 1, (
+            run.stderr
+        )
+
+
 @pytest.fixture(scope="module")
 def minilm():
     "The offline encoder with its published weights."
@@ -284,24 +313,25 @@ def test_a_store_that_was_killed_goes_on_to_the_same_bytes(train, tmp_path):
         "made, _ = embed_samples(open_samples(sys.argv[1]), hash_encoder(), sys.argv[3]); "
         "write_store(sys.argv[2], made, rows=1000); print('done', flush=True)"
     )
-    line = [sys.executable, "-c", code, str(many)]
-    subprocess.run([*line, str(tmp_path / "whole"), str(tmp_path / "c0")], check=True)
+    began = time.monotonic()
+    p = start_copy(code, many, tmp_path / "whole", tmp_path / "c0")
+    assert finish(p).endswith("done\n") and p.returncode == 0
+    took = time.monotonic() - began
     whole = contents(tmp_path / "whole")
     assert len(whole) > 5
     pick, killed = random.Random(3), 0
     for _ in range(int(os.environ.get("MOTIONBOOK_KILLS", "3"))):
-        p = subprocess.Popen(
-            [*line, str(tmp_path / "out"), str(tmp_path / "c1")], stdout=subprocess.PIPE
-        )
+        p = start_copy(code, many, tmp_path / "out", tmp_path / "c1")
         p.stdout.readline()
-        time.sleep(pick.uniform(0, 0.4))
+        time.sleep(pick.uniform(0, took))
         killed += p.poll() is None
         p.send_signal(signal.SIGKILL)
         p.wait()
         p.stdout.close()
     (tmp_path / "out").mkdir(exist_ok=True)
     (tmp_path / "out" / f".shard-00000.{p.pid}-0123456789ab.tmp").write_bytes(b"half")
-    subprocess.run([*line, str(tmp_path / "out"), str(tmp_path / "c1")], check=True, timeout=300)
+    p = start_copy(code, many, tmp_path / "out", tmp_path / "c1")
+    assert finish(p).endswith("done\n") and p.returncode == 0
     assert contents(tmp_path / "out") == whole
     assert killed
 

@@ -67,3 +67,36 @@ def test_arrays_of_a_video_have_no_rate(tmp_path):
     assert names == ["video_smpl", "smpl_npz"] and [s.fps for s in scenes] == [30, 120]
     assert [s.meta["fps_stated"] for s in scenes] == [False, True]
     assert "30 frames per second are assumed" in scenes[0].meta["notes"]
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("kind", ["tensors", "arrays"])
+def test_a_pt_with_the_keys_of_aist_is_read(tmp_path, kind, zipped):
+    rng, keep = np.random.default_rng(0), torch.from_numpy if kind == "tensors" else np.asarray
+    motion = {"smpl_poses": rng.normal(0, 0.1, (9, 72)), "smpl_trans": rng.normal(0, 90, (9, 3))}
+    motion["smpl_scaling"] = np.array([90.0])
+    points = {"keypoints3d": rng.normal(0, 50, (9, 17, 3))}
+    amass = {"poses": motion["smpl_poses"], "trans": motion["smpl_trans"] / 90}
+    for name, x in (("motion", motion), ("points", points), ("amass", amass)):
+        (tmp_path / f"{name}.pkl").write_bytes(pickle.dumps(x))
+        new = {k: keep(v) for k, v in x.items()}
+        torch.save(new, tmp_path / f"{name}.pt", _use_new_zipfile_serialization=zipped)
+    for name in ("motion", "points", *(["amass"] if zipped else [])):
+        more = {"fps": 60} if name == "amass" else {}
+        format = (
+            "smpl_npz" if name == "amass" else None
+        )  # a pickle of AMASS is not told by its head
+        a = motionbook.read(tmp_path / f"{name}.pkl", format=format, **more)
+        b = motionbook.read(tmp_path / f"{name}.pt", **more)
+        assert torch.equal(a.actors[0].positions, b.actors[0].positions)
+        assert a.meta["format"] == b.meta["format"]
+
+
+def test_people_far_apart_in_time_are_refused_at_once(tmp_path):
+    "Twenty frames that claim half a million take no gigabyte."
+    ((name, data),) = examples("video_smpl")["wham"].items()
+    people = load_tensors(data, name)
+    people[0]["frame_ids"] = people[0]["frame_ids"] * 25_000
+    (tmp_path / name).write_bytes(pickle.dumps(people))
+    with pytest.raises(BadFile, match="seen in a hundredth of the frames"):
+        motionbook.read(tmp_path / name)

@@ -245,10 +245,11 @@ def clean_tree(args: Namespace, options: dict) -> dict:
     reports = args.report is not None
     outcomes = clean_folder(args.path, args.out, reports, args.progress, args.workers, **options)
     failed = sum(o.status == "failed" for o in outcomes)
-    if failed == len(outcomes):
+    if failed and not any(o.status in ("cleaned", "kept") for o in outcomes):
         why = Path(args.out) / "quarantine.jsonl"
+        first = next(o.detail for o in outcomes if o.status == "failed")
         raise ValueError(
-            f"{args.path}: none of {failed} recordings could be read; the reasons are in {why}"
+            f"{args.path}: none of {failed} recordings could be repaired ({first}); all reasons are in {why}"
         )
     return {"out": str(args.out), "failed": failed, "files": [vars(o) for o in outcomes]}
 
@@ -281,7 +282,11 @@ def _say_tree(made: dict) -> Iterator[str]:
         yield f"{o['status']:8} {o['path']}" + (
             f": {o['detail']}" if o["detail"] else f", {o['changed']:,} points changed"
         )
-    count = {s: sum(o["status"] == s for o in made["files"]) for s in ("cleaned", "kept", "failed")}
+    count = {
+        s: sum(o["status"] == s for o in made["files"])
+        for s in ("cleaned", "kept", "failed", "passed")
+    }
+    count["passed over"] = count.pop("passed")
     yield "in all:   " + ", ".join(f"{n:,} {s}" for s, n in count.items() if n)
     yield f"out:      {made['out']}"
 

@@ -220,13 +220,13 @@ def item_key(
     return path.stem if path == root else path.relative_to(root).with_suffix("").as_posix()
 
 
-_COPY = re.compile(r"^M(?=\d{5,6}$)|[_-]?(mirror(ed)?|flip(ped)?|copy|aug\d*)$", re.I)
+_COPY = re.compile(r"^M(?=\d{5,6}$)|[_-]?(mirror(ed)?|flip(ped)?|copy|aug\d*)$|\.clean$", re.I)
 
 
 def clip_of(
     key: str,  # of a recording
 ) -> str:
-    "The clip that a recording shows: its key without what says that it is a mirror image or a copy."
+    "The clip that a recording shows: its key without what says that it is a mirror image, a copy or repaired."
     folder, _, name = key.rpartition("/")
     return f"{folder}/{_COPY.sub('', name) or name}".strip("/")
 

@@ -82,8 +82,7 @@ _NOT_TEXT = "a text file"
 
 def _os_error(path, err: OSError | ValueError, doing: str) -> BadFile:
     "The operating system's refusal in one line."
-    full = getattr(err, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    if full or "No space left" in str(err):
+    if _says_full(err):
         return bad_file(
             path,
             "room on the disk",
@@ -100,6 +99,19 @@ def _os_error(path, err: OSError | ValueError, doing: str) -> BadFile:
             fix="check its permissions, and that no program holds it open",
         )
     return bad_file(path, f"a file that can be {doing}", getattr(err, "strerror", None) or str(err))
+
+# %% ../../nbs/core/files.ipynb #f11d3875
+def _says_full(err: BaseException) -> bool:
+    "Whether an error means that there is no room."
+    full = getattr(err, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return full or "No space left" in str(err)
+
+
+def _chain(err: BaseException | None) -> Iterator[BaseException]:
+    "An error, and those during whose handling it was raised."
+    while err is not None:
+        yield err
+        err = err.__cause__ or err.__context__
 
 # %% ../../nbs/core/files.ipynb #8b05a809
 def _size(path, limit: int) -> int:
@@ -195,7 +207,7 @@ def atomic_write(
     except OSError as err:
         raise _os_error(path, err, "written") from err
     except Exception as err:
-        if "No space left" in str(err):  # HDF5 says so in words
+        if any(map(_says_full, _chain(err))):
             raise _os_error(path, OSError(errno.ENOSPC, str(err)), "written") from err
         raise
     finally:

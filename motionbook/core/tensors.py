@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STORAGES', 'TORCH', 'LEGACY', 'storage_numbers', 'view_numbers', 'JoblibArray', 'TensorUnpickler', 'load_legacy',
-           'load_torch_zip', 'inflated', 'load_tensors']
+           'load_torch_zip', 'is_torch', 'inflated', 'load_tensors']
 
 # %% ../../nbs/core/tensors.ipynb #cb47485e
 import bz2
@@ -140,6 +140,13 @@ def load_torch_zip(
     home = top.removesuffix(".pkl") + "/"
     storages = {k.removeprefix(home): v for k, v in members.items() if k.startswith(home)}
     return unpickler(io.BytesIO(members[top]), storages).load()
+
+# %% ../../nbs/core/tensors.ipynb #48cb4e31
+def is_torch(
+    head: bytes,  # how a file begins
+) -> bool:
+    "Whether it is an archive of torch.save: its pickle comes first, not compressed."
+    return head.startswith(b"PK") and b"/data.pkl" in head[:400]
 
 # %% ../../nbs/core/tensors.ipynb #b390a591
 _PACKED = {

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.command import Command, Files, option
-from .encoder_names import DEFAULT_ENCODER, ENCODERS
+from .encoder_names import DEFAULT_ENCODER, ENCODERS, check_encoder
 from ..formats.at_once import name_beside
 
 # %% ../../nbs/data/embed_command.ipynb #e4f686eb
@@ -31,6 +31,7 @@ def counted(shown: bool) -> Iterator[Callable[[int], Any]]:
 
 def plan_embed(args: Namespace) -> Files:
     "A name for the output, where none is given; a cache is never a file that was given."
+    check_encoder(args.encoder)
     args.out = args.out or str(name_beside(args.path, "embedded", ".pt"))
     cache = Path(args.cache) if args.cache else None
     return Files((), (("--cache", cache),) if cache and not cache.is_dir() else ())

@@ -25,8 +25,7 @@ import torch
 from torch import Tensor
 
 from ..core.files import bad_file, sha256
-from ..core.registry import unknown_name
-from .encoder_names import DEFAULT_ENCODER, ENCODERS
+from .encoder_names import DEFAULT_ENCODER, ENCODERS, check_encoder
 
 # %% ../../nbs/data/text.ipynb #4e6734ad
 EMBEDDING_WIDTH = 1024  # numbers of an embedding in a training file
@@ -168,6 +167,8 @@ def load_sentence_model(
     "A model from this machine, else from the hub; ValueError says what to do where there is neither."
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
+        if not (Path(source).is_dir() or _is_kept(str(source))):
+            _ask_for_network(str(source))  # before what takes seconds to load
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
     except ImportError as err:
@@ -183,10 +184,18 @@ def load_sentence_model(
     except (OSError, ValueError) as err:
         if Path(source).is_dir():
             raise bad_file(source, "a model of sentence-transformers", str(err)[:200]) from err
-        _ask_for_network(str(source))
+        _ask_for_network(str(source))  # what is kept may be a part
         return load(False)
 
 # %% ../../nbs/data/text.ipynb #f655a7ca
+def _is_kept(name: str) -> bool:
+    "Whether an earlier download left something of a model on this machine."
+    from huggingface_hub import constants
+
+    homes = (constants.HF_HUB_CACHE, os.environ.get("SENTENCE_TRANSFORMERS_HOME"))
+    return any(h and Path(h, f"models--{name.replace('/', '--')}").is_dir() for h in homes)
+
+
 def _ask_for_network(name: str):
     "ValueError where a model can only be fetched and there is no network."
     from huggingface_hub import constants
@@ -195,7 +204,7 @@ def _ask_for_network(name: str):
     try:
         if constants.HF_HUB_OFFLINE:
             raise OSError("HF_HUB_OFFLINE is set")
-        get_session().head(constants.ENDPOINT, timeout=5)
+        get_session().head(constants.ENDPOINT, timeout=2)
     except Exception as err:
         raise ValueError(
             f"{name}: expected the encoder on this machine or a network to fetch it from, got neither ({type(err).__name__}); {OFFLINE}"
@@ -250,10 +259,9 @@ def load_encoder(
     "An encoder by name."
     if name in ENCODERS:
         return ENCODERS[name]()
-    if not (folder := Path(name).is_dir()) and "/" not in name:
-        known = (*ENCODERS, "OWNER/MODEL of the hub", "a folder")
-        raise ValueError(unknown_name("text encoder", name, known))
-    return encoder_of_model(load_sentence_model(name), Path(name).name if folder else name)
+    check_encoder(name)
+    own = Path(name).name if Path(name).is_dir() else name
+    return encoder_of_model(load_sentence_model(name), own)
 
 # %% ../../nbs/data/text.ipynb #e8e3638c
 def examine_texts(

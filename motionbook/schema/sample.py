@@ -357,12 +357,9 @@ def load_canonical(path: str | Path) -> list[dict[str, Any]]:
     try:
         found = _load_list(path)
     except Exception as err:
-        raise bad_file(
-            path,
-            "a canonical file of motionbook",
-            f"{type(err).__name__}",
-            fix="make it with motionbook convert",
-        ) from err
+        got = "another kind of file, or a damaged one"
+        fix = "make one from recordings with motionbook convert"
+        raise bad_file(path, "a canonical file of motionbook", got, fix=fix) from err
     if not isinstance(found, list) or not all(isinstance(s, dict) for s in found):
         raise bad_file(path, "a list of samples", type(found).__name__)
     for k, s in enumerate(found):

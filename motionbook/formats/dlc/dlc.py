@@ -274,13 +274,17 @@ def _patiently(text: CsvText, width: int, path):
         frame = read_columns(text, width, columns, dtype=str, keep_default_na=False)
     except ValueError as err:
         raise bad_file(path, "rows of numbers", str(err)) from err
-    words = frame[cells].apply(lambda c: c.fillna("").str.strip().str.replace(text.decimal, "."))
-    values = words.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
-    for t, k in np.argwhere(np.isnan(values) & ~words.map(is_missing).to_numpy(bool))[:1]:
+    words = pd.Series(frame[cells].to_numpy(object).ravel()).fillna("")  # at once: columns cost
+    words = words.str.strip().str.replace(text.decimal, ".", regex=False)
+    values = pd.to_numeric(words, errors="coerce").to_numpy(np.float64)
+    empty = words[np.isnan(values)]
+    odd = empty.isin([w for w in empty.unique() if not is_missing(w)])
+    for k, word in empty[odd].head(1).items():
+        t, c = divmod(k, len(cells))
         line = line_number(text.body, text.rows[min(t, len(text.rows) - 1), 0])
-        where, got = f"line {line}, column {cells[k] + 1}", repr(words.iat[t, k][:40])
+        where, got = f"line {line}, column {cells[c] + 1}", repr(word[:40])
         raise bad_file(path, "a number or an empty cell", got, where)
-    return frame, values
+    return frame, values.reshape(len(frame), len(cells))
 
 # %% ../../../nbs/formats/dlc/dlc.ipynb #2db2cc72
 def _decimal(text: CsvText) -> str:

@@ -10,6 +10,7 @@ __all__ = ['SCORER', 'LEVEL_NAMES', 'Track', 'Table', 'coordinate_of', 'level_of
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #7a69fb4e
 import functools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -130,11 +131,15 @@ def _full_names(columns, names, path) -> list[tuple[str, str, str, str] | None]:
     return found
 
 
-def _same_scorer(names):
+def _undo_numbers(names):
     "Undo the `.1`, `.2` that pandas adds to repeated names when it reads one header row."
-    known = {n[0] for n in names if n}
-    base = {s: b if (b := re.sub(r"\.\d+$", "", s)) in known else s for s in known}
-    return [n and (base[n[0]], *n[1:]) for n in names]
+    for level in range(3):
+        count = Counter(n[level] for n in names if n)
+        most = 1 if level else len(names)  # a body part has two columns at least
+        bare = {w: re.sub(r"\.\d+$", "", w) for w, n in count.items() if n <= most}
+        base = {w: b for w, b in bare.items() if b in count}
+        names = [n and (*n[:level], base.get(n[level], n[level]), *n[level + 1 :]) for n in names]
+    return names
 
 # %% ../../../nbs/formats/dlc/dlc_table.ipynb #e6f60dec
 def find_tracks(
@@ -143,7 +148,7 @@ def find_tracks(
     path="",  # for messages
 ) -> tuple[tuple[Track, ...], str]:  # tracks in the file's order, the first scorer
     "Sort columns into actors and body parts."
-    full = _same_scorer(_full_names(columns, names, path))
+    full = _undo_numbers(_full_names(columns, names, path))
     spatial = [n[1:] for n in full if n and n[3] != "p"]
     several = len(set(spatial)) < len(spatial)
     groups: dict[str, dict[str, dict[str, int]]] = {}

@@ -36,12 +36,22 @@ def _markers(layout: Layout) -> tuple[list[int], tuple[str, ...], tuple[str, ...
     other = {t for k in _NO_PLACES for t in layout.texts(f"POINT:{k}") if t}
     model = [i for i, n in enumerate(labels) if n in other]
     unnamed = [i for i, n in enumerate(labels) if n.startswith("*") and n not in other]
+    unnamed += _ghosts(layout, labels) if any(n and n[0] != "*" for n in labels) else []
     some = [i for i in range(layout.points) if i not in {*model, *unnamed}]
     keep = some or list(range(layout.points))
     notes = [f"{len(model)} points are angles or forces ({labels[model[0]]}, …)"] if model else []
-    notes += [f"{len(unnamed)} tracks without a name ({labels[unnamed[0]]}, …)"] if unnamed else []
+    example = f" ({labels[unnamed[0]]}, …)" if unnamed and labels[unnamed[0]] else ""
+    notes += [f"{len(unnamed)} tracks without a name{example}"] if unnamed else []
     names = unique_names([labels[i] or f"marker{i + 1}" for i in keep])
-    return keep, names, tuple(f"{n}: left out of the scene" for n in notes)
+    return keep, names, tuple(f"{n}: left out of the scene" for n in notes if some)
+
+
+def _ghosts(layout: Layout, labels: list[str]) -> list[int]:
+    "Points without a label that are not seen in every frame."
+    empty = [i for i, n in enumerate(labels) if not n]
+    with np.errstate(all="ignore"):
+        places = _places(layout.records()[:, empty], layout.scale, "missing")
+    return [i for i, gaps in zip(empty, np.isnan(places).any((0, 2))) if gaps]
 
 # %% ../../../nbs/formats/markers/c3d.ipynb #832d39c6
 @dataclass(frozen=True, eq=False, kw_only=True)

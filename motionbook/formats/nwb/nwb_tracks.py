@@ -17,6 +17,7 @@ import torch
 from ...core.files import bad_file
 from ...core.skeleton import Skeleton
 from motionbook.formats.kit.hdf5 import (
+    LINKS,
     groups_below,
     needed,
     opened,
@@ -67,7 +68,7 @@ def _modules(f) -> dict[str, list[str]]:
 
 def _body(group, path) -> tuple[list[str], np.ndarray]:
     "The skeleton's nodes and edges, from wherever the file keeps them."
-    inside = (own_member(group, k, links=4) for k in list(group)[:5000])
+    inside = (own_member(group, k, LINKS) for k in list(group)[:5000])
     home = next((g for g in inside if hasattr(g, "keys") and _type(g) == "Skeleton"), group)
     d = own_dataset(home, "edges", path)
     ok = d is not None and d.dtype.kind in "iu" and d.ndim == 2 and d.shape[1] == 2
@@ -78,7 +79,7 @@ def _times(g, n: int, path) -> tuple[np.ndarray, int, bool]:
     "Seconds of a series' rows, the address of its timestamps, and whether they are a link."
     import h5py
 
-    if (d := own_dataset(g, "timestamps", path, links=4)) is not None:
+    if (d := own_dataset(g, "timestamps", path)) is not None:
         if d.shape != (n,) or d.dtype.kind not in "fiu":
             raise bad_file(path, f"timestamps [{n}]", f"{list(d.shape)}", g.name)
         linked = own_member(g, "timestamps") is None

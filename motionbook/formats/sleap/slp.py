@@ -19,7 +19,7 @@ import numpy as np
 from ...core.files import bad_file, need_package
 from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton, infer_mirror_pairs, joint_side
-from ..kit.hdf5 import hdf5_says, opened, own_dataset, own_member
+from ..kit.hdf5 import LINKS, hdf5_says, opened, own_dataset, own_member
 from ..original import file_functions
 from .slp_records import NEEDED, SlpOriginal, parse_slp
 
@@ -34,7 +34,7 @@ def slp_outline(
     out = io.BytesIO()
     with opened(io.BytesIO(raw), path) as f, h5py.File(out, "w") as g:
         for k in list(f)[:10_000]:
-            m = own_member(f, k)
+            m = own_member(f, k, LINKS)
             if k in NEEDED and isinstance(m, h5py.Dataset):
                 g.create_dataset(k, shape=(0, *m.shape[1:]), dtype=m.dtype).attrs.update(m.attrs)
             elif m is not None and not re.fullmatch(r"video\d+", k):

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...core.files import bad_file
 from ...core.skeletons import COCO17
-from ...core.tensors import load_tensors
+from ...core.tensors import is_torch, load_tensors
 from ..original import Change, Original, Part, file_functions
 from .smpl_arrays import exchange_arrays
 
@@ -86,4 +86,5 @@ read, write = file_functions("aist_keypoints", AistKeypoints, parse_keypoints)
 
 def sniff(path: Path, head: bytes) -> bool:
     "Whether it is a pickle of AIST++'s keypoints."
-    return head[:1] in (b"\x80", b"(", b"}") and (b"keypoints2d" in head or b"keypoints3d" in head)
+    pickled = head[:1] in (b"\x80", b"(", b"}") or is_torch(head)
+    return pickled and (b"keypoints2d" in head or b"keypoints3d" in head)

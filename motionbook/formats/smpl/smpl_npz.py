@@ -17,6 +17,7 @@ from ...core.archives import archive_names, npz_bytes
 from ...core.files import bad_file
 from ...core.motion import Motion, Scene
 from ...core.skeletons import SMPL22
+from ...core.tensors import is_torch
 from ..original import file_functions
 from .smpl_arrays import ARRAYS, SmplArrays
 from .smpl_document import SmplFile, parse, stored_numbers
@@ -96,8 +97,8 @@ def _new_body(scene: Scene, kind: str, poses: np.ndarray, trans: np.ndarray):
 # %% ../../../nbs/formats/smpl/smpl_npz.ipynb #7408a95d
 def sniff(path: Path, head: bytes) -> bool:
     "Whether the content is this format's."
-    if not head.startswith(b"PK"):
-        return b"smpl_poses" in head
+    if not head.startswith(b"PK") or is_torch(head):  # whose names stand in front, not packed
+        return b"smpl_poses" in head or (is_torch(head) and b"\5\0\0\0poses" in head)
     if not (names := archive_names(path)):
         return b"poses.npy" in head or b"pose_body.npy" in head
     return bool(names & set(ARRAYS)) and "positions" not in names
