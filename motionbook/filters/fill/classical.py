@@ -153,7 +153,7 @@ def noise_floor(
     usual = (1 - 2 / (9 * x.shape[-1])) ** 1.5  # median of the root mean square of c unit normals
     return float(size.median()) / (usual * math.sqrt(20)) if len(size) else 0.0
 
-# %% ../../../nbs/filters/fill/classical.ipynb #111f04d8
+# %% ../../../nbs/filters/fill/classical.ipynb #76f68744
 TRIED = 10_000  # frames that errors are tried on
 SEEN = 10  # known points that each joint must have in them
 
@@ -171,7 +171,7 @@ def fullest_stretch(
     start = int(starts[ok][seen.sum(1).argmin()]) if len(seen) else 0
     return start, start + TRIED if len(seen) else len(known)
 
-# %% ../../../nbs/filters/fill/classical.ipynb #571e42c1
+# %% ../../../nbs/filters/fill/classical.ipynb #92ffae38
 def gap_sigma(
     x: Tensor,  # [t j c], NaN = not known
     known: Tensor,  # [t j] bool

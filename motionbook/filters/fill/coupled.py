@@ -225,7 +225,10 @@ def coupled_positions(
 
 # %% ../../../nbs/filters/fill/coupled.ipynb #76a4404e
 RELEARN = 1000  # frames below which the coupling is learned anew for the errors
-SAMPLES, SAMPLE = 8, 1024  # stretches from which the coupling of a long recording is learned; frames of each
+SAMPLES, SAMPLE = (
+    8,
+    1024,
+)  # stretches from which the coupling of a long recording is learned; frames of each
 AGAIN = 2  # times that a long recording is solved with what was learned
 
 
