@@ -1,12 +1,17 @@
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 from helpers import find_real_data
 
+LONG = ("test_docs.py",)  # one process for minutes: last, it would leave the others idle
+
 
 def pytest_collection_modifyitems(config, items):
-    "Slow tests run where `-m` asks for them."
+    "Long files come first, so that processes end together; slow tests run where `-m` asks for them."
+    size = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path.name not in LONG, -size[item.path]))
     if "slow" not in config.getoption("-m"):
         skip = pytest.mark.skip(reason="takes minutes: pytest -m slow")
         for item in items:

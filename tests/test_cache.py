@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from copies import finish, start_copy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,7 +39,6 @@ from motionbook.formats.registry import read, write
 from motionbook.synthetic.people import ACTIONS, person, person_markers
 
 torch.set_num_threads(1)
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +74,14 @@ def test_any_number_of_workers_gives_the_same_bytes(takes, whole, tmp_path, monk
     assert contents(tmp_path) == whole
 
 
+COMMAND = "import sys; from motionbook.cli import main; sys.exit(main())"
+
+
 def test_two_workers_on_the_command_line_give_the_same_bytes(takes, whole, tmp_path):
     line = f"features markers {takes} --out {tmp_path} --workers 2 --validate --split make --stats"
-    run = [sys.executable, "-m", "motionbook.cli", *line.split()]
-    done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
+    run = start_copy(COMMAND, *line.split())
+    said = finish(run)
+    assert run.returncode == 0, said
     assert contents(tmp_path) == whole
 
 
@@ -97,9 +100,7 @@ to_features.features_command("markers", sys.argv[1], sys.argv[2], validate=True,
 
 
 def test_killed_and_started_again_ends_in_the_same_bytes(takes, whole, tmp_path):
-    p = subprocess.Popen(
-        [sys.executable, "-c", SLOW, takes, tmp_path], stdout=subprocess.PIPE, cwd=ROOT, text=True
-    )
+    p = start_copy(SLOW, takes, tmp_path)
     assert p.stdout.readline() == "go\n"
     while p.poll() is None and len(list((tmp_path / ".notes").glob("*.json"))) < 2:
         time.sleep(0.01)
@@ -197,9 +198,8 @@ def fragile(path: str) -> Scene:
 
 DIES = """
 import sys
-sys.path.insert(0, "tests")
 import test_cache as t
-from pathlib import Path
+t.FIRST = t.os.getpid()
 good = [i for i in t.dataset_items(sys.argv[1])[1] if "broken" not in i.key]
 if sys.argv[3] == "new":
     t.processes.threading.active_count = lambda: 2
@@ -214,11 +214,11 @@ print(len(index), all(e["files"] for e in index))
 
 @pytest.mark.parametrize("kind", ["copies", "new"])
 def test_a_worker_that_dies_is_an_error_and_not_the_end(takes, tmp_path, kind):
-    run = [sys.executable, "-c", DIES, takes, tmp_path, kind]
-    done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, timeout=120)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "stopped: A" in done.stdout and "terminated" in done.stdout
-    assert done.stdout.endswith("16 True\n")
+    run = start_copy(DIES, takes, tmp_path, kind)
+    said = finish(run)
+    assert run.returncode == 0, said[-2000:]
+    assert "stopped: A" in said and "terminated" in said
+    assert said.endswith("16 True\n")
 
 
 SLEEPS = """
@@ -243,10 +243,9 @@ except KeyboardInterrupt:
 """
 
 
-def start_sleeping(takes, out, kind: str, go: int) -> tuple[subprocess.Popen, set[int]]:
+def start_sleeping(takes, out, kind: str, go: int):
     "A run that is at work, and the processes that belong to it."
-    run = [sys.executable, "-c", SLEEPS, takes, out, kind]
-    p = subprocess.Popen(run, stdout=subprocess.PIPE, cwd=ROOT, text=True)
+    p = start_copy(SLEEPS, takes, out, kind)
     for _ in range(go):
         assert p.stdout.readline() == "go\n"
     deadline = time.time() + 60
@@ -328,11 +327,10 @@ def test_a_full_disk_names_the_file_and_keeps_what_is_done(takes, whole, tmp_pat
 
 def test_two_runs_on_one_folder_do_not_hurt_each_other(takes, whole, tmp_path):
     line = f"features markers {takes} --out {tmp_path} --validate --split make --stats"
-    run = [sys.executable, "-m", "motionbook.cli", *line.split()]
-    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    both = [subprocess.Popen(run, **pipes) for _ in range(2)]
+    both = [start_copy(COMMAND, *line.split()) for _ in range(2)]
     for p in both:
-        assert p.communicate(timeout=120) and p.returncode == 0
+        said = finish(p)
+        assert p.returncode == 0, said
     assert contents(tmp_path) == whole
 
 

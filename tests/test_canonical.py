@@ -5,7 +5,6 @@ import os
 import pickle
 import random
 import signal
-import subprocess
 import sys
 import time
 import zipfile
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from copies import start_copy
 
 from motionbook.converters.base import scenes
 from motionbook.converters.labels import labels_of
@@ -94,19 +94,20 @@ def test_killed_and_resumed_ends_in_the_same_bytes(raw, whole, tmp_path):
         "import sys; from motionbook.data.canonical import convert_dataset; "
         "print('go', flush=True); convert_dataset(sys.argv[1], sys.argv[2])"
     )
+    began = time.monotonic()
+    convert_dataset(raw, tmp_path / "unbroken")
+    took = time.monotonic() - began
     pick, killed = random.Random(5), 0
     for _ in range(int(os.environ.get("MOTIONBOOK_KILLS", "4"))):
-        p = subprocess.Popen(
-            [sys.executable, "-c", code, str(raw), str(tmp_path)], stdout=subprocess.PIPE
-        )
+        p = start_copy(code, raw, tmp_path / "killed")
         p.stdout.readline()
-        time.sleep(pick.uniform(0, 1.5))
+        time.sleep(pick.uniform(0, took / 3))  # the next one goes on from there
         killed += p.poll() is None
         p.send_signal(signal.SIGKILL)
         p.wait()
         p.stdout.close()
-    convert_dataset(raw, tmp_path)
-    assert contents(tmp_path) == whole
+    convert_dataset(raw, tmp_path / "killed")
+    assert contents(tmp_path / "killed") == whole
     assert killed
 
 

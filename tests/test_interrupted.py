@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+from copies import finish, start_copy
 
 from motionbook import write
 from motionbook.cleanup.folder import clean_folder
@@ -152,19 +153,16 @@ def test_a_rename_that_fails_brings_everything_back(tmp_path, monkeypatch, fails
     assert sorted(tmp_path.iterdir()) == sorted(names)
 
 
+COMMAND = "import sys; from motionbook.cli import main; sys.exit(main())"
+
+
 def test_two_runs_on_one_folder(days, tmp_path):
     out = tmp_path / "out"
-    runs = [
-        start("clean", days, "-o", out, "--method", m, "--report", cwd=tmp_path)
-        for m in ("hold", "linear")
-    ]
-    assert [p.communicate()[1] and p.returncode for p in runs] in (
-        [0, 0],
-        ["", ""],
-        [0, ""],
-        ["", 0],
-    )
-    assert [p.returncode for p in runs] == [0, 0]
+    words = ("clean", days, "-o", out, "--report", "--method")
+    runs = [start_copy(COMMAND, *words, m) for m in ("hold", "linear")]
+    for p in runs:
+        said = finish(p)
+        assert p.returncode == 0 and "Traceback" not in said, said
     assert not left(out)
     whole = {}
     for m in ("hold", "linear"):
@@ -207,10 +205,10 @@ time.sleep(60)
 
 @POSIX
 def test_no_worker_of_a_training_outlives_its_parent():
-    p = subprocess.Popen([sys.executable, "-c", TRAINS], stdout=subprocess.PIPE, text=True)
+    p = start_copy(TRAINS)
     worker = int(p.stdout.readline())
     assert is_alive(worker)
-    p.kill()
+    p.send_signal(signal.SIGKILL)
     p.wait()
     for _ in range(60):
         if not is_alive(worker):
@@ -229,7 +227,7 @@ def begin(words) -> int:
         os._exit(main([str(w) for w in words]))
 
 
-def finish(words):
+def seconds_of_a_run(words):
     "Seconds of a whole run."
     began = time.monotonic()
     assert os.waitpid(begin(words), 0)[1] == 0
@@ -257,7 +255,7 @@ def test_killed_at_random_moments(days, tmp_path, kind):
         shutil.rmtree(p) if p.is_dir() else p.unlink()
     seconds, whole, pairs = {}, {}, set()
     for m, line in lines.items():
-        seconds[m] = finish(line)
+        seconds[m] = seconds_of_a_run(line)
         whole[m] = seen(tmp_path)
         mains = [n for n in whole[m] if n.endswith("m.csv")]
         pairs |= {(whole[m][n], whole[m][f"{n}.corrections.csv"]) for n in mains}
@@ -269,7 +267,7 @@ def test_killed_at_random_moments(days, tmp_path, kind):
         os.kill(pid, signal.SIGKILL)
         early += os.waitpid(pid, 0)[1] == signal.SIGKILL
         check_pairs(seen(tmp_path), pairs)
-        finish(lines[m])
+        seconds_of_a_run(lines[m])
         assert not left(tmp_path) and seen(tmp_path) == whole[m]
     print(kind, "killed before the end:", early)
     assert early > 0

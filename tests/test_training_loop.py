@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from copies import finish, start_copy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -153,9 +154,9 @@ def script(tmp_path, text, **values):
 @pytest.mark.parametrize("how, code, left", [("SIGKILL", -9, 10), ("SIGTERM", 143, 13)])
 def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path, unbroken, how, code, left):
     run = tmp_path / "run"
-    path, env = script(tmp_path, SCRIPT, signal=how, folder=str(run))
-    died = subprocess.run([sys.executable, path], env=env, capture_output=True, text=True)
-    assert died.returncode == code and "came through" not in died.stdout, died.stderr
+    died = start_copy(SCRIPT.format(tests=str(ROOT / "tests"), signal=how, folder=str(run)))
+    said = finish(died)
+    assert died.returncode == code and "came through" not in said, said
     assert read_checkpoint(run / "last").state["step"] == left
     torch.manual_seed(99)  # another time, another place
     fit(net(seed=5), Noisy(), loss, config(), Noisy(9), run)
@@ -511,12 +512,13 @@ c.write_checkpoint({folder!r}, {{"model": {{"a": torch.ones(3)}}}}, {{"step": 2}
 def test_a_killed_write_leaves_the_old_checkpoint(tmp_path, at):
     last = tmp_path / "last"
     write_checkpoint(last, {"model": {"a": torch.zeros(3)}}, {"step": 1})
-    path, env = script(tmp_path, KILLER, at=at, folder=str(last))
-    assert subprocess.run([sys.executable, path], env=env).returncode == 7
+    died = start_copy(KILLER.format(tests=str(ROOT / "tests"), at=at, folder=str(last)))
+    said = finish(died)
+    assert died.returncode == 7, said
     assert read_checkpoint(last).state["step"] == 1
     write_checkpoint(last, {"model": {"a": torch.ones(3)}}, {"step": 3})
     assert read_checkpoint(last).state["step"] == 3
-    assert {p.name for p in tmp_path.iterdir()} == {"last", "script.py"}
+    assert {p.name for p in tmp_path.iterdir()} == {"last"}
 
 
 def test_a_full_disk_leaves_the_old_folder(tmp_path):
@@ -638,10 +640,9 @@ def test_two_processes_equal_one_with_the_doubled_batch(tmp_path):
     launch += ["--dynamo_backend", "no", str(path), "2", "two"]
     two = subprocess.run(launch, env=env, capture_output=True, text=True, timeout=240)
     assert two.returncode == 0, two.stderr[-3000:]
-    one = subprocess.run(
-        [sys.executable, path, "4", "one"], env=env, capture_output=True, text=True
-    )
-    assert one.returncode == 0, one.stderr[-3000:]
+    one = start_copy(path.read_text(), "4", "one")
+    said = finish(one)
+    assert one.returncode == 0, said[-3000:]
     (a, sa), (b, sb) = (read_checkpoint(tmp_path / k / "last") for k in ("onea", "twoa"))
     assert (sa["processes"], sb["processes"]) == (1, 2)
     for part in ("model", "live"):

@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+from copies import finish, start_copy
 
 from motionbook.cli import main
 from motionbook.core.files import sha256
@@ -312,24 +313,25 @@ def test_a_store_that_was_killed_goes_on_to_the_same_bytes(train, tmp_path):
         "made, _ = embed_samples(open_samples(sys.argv[1]), hash_encoder(), sys.argv[3]); "
         "write_store(sys.argv[2], made, rows=1000); print('done', flush=True)"
     )
-    line = [sys.executable, "-c", code, str(many)]
-    subprocess.run([*line, str(tmp_path / "whole"), str(tmp_path / "c0")], check=True)
+    began = time.monotonic()
+    p = start_copy(code, many, tmp_path / "whole", tmp_path / "c0")
+    assert finish(p).endswith("done\n") and p.returncode == 0
+    took = time.monotonic() - began
     whole = contents(tmp_path / "whole")
     assert len(whole) > 5
     pick, killed = random.Random(3), 0
     for _ in range(int(os.environ.get("MOTIONBOOK_KILLS", "3"))):
-        p = subprocess.Popen(
-            [*line, str(tmp_path / "out"), str(tmp_path / "c1")], stdout=subprocess.PIPE
-        )
+        p = start_copy(code, many, tmp_path / "out", tmp_path / "c1")
         p.stdout.readline()
-        time.sleep(pick.uniform(0, 0.4))
+        time.sleep(pick.uniform(0, took))
         killed += p.poll() is None
         p.send_signal(signal.SIGKILL)
         p.wait()
         p.stdout.close()
     (tmp_path / "out").mkdir(exist_ok=True)
     (tmp_path / "out" / f".shard-00000.{p.pid}-0123456789ab.tmp").write_bytes(b"half")
-    subprocess.run([*line, str(tmp_path / "out"), str(tmp_path / "c1")], check=True, timeout=300)
+    p = start_copy(code, many, tmp_path / "out", tmp_path / "c1")
+    assert finish(p).endswith("done\n") and p.returncode == 0
     assert contents(tmp_path / "out") == whole
     assert killed
 

@@ -1,15 +1,12 @@
 "Motion as codes: the first system's example, real robots, several processes, exact resume, hostile files."
 
-import os
 import runpy
-import subprocess
-import sys
 import textwrap
 
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT
+from copies import finish, start_copy
 
 from motionbook.core.files import BadFile
 from motionbook.models.vqvae.bodies import robot_to_read
@@ -191,14 +188,10 @@ PROCESS = textwrap.dedent("""
 
 
 def test_two_processes_have_one_codebook(tmp_path):
-    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    run = lambda r: subprocess.Popen(
-        [sys.executable, "-c", PROCESS, str(r), str(tmp_path)], env=env, stderr=subprocess.PIPE
-    )
-    both = [run(0), run(1)]
+    both = [start_copy(PROCESS, r, tmp_path) for r in (0, 1)]
     for p in both:
-        _, err = p.communicate(timeout=240)
-        assert p.returncode == 0, err.decode()[-2000:]
+        said = finish(p)
+        assert p.returncode == 0, said[-2000:]
     (a, tally_a, c), (b, tally_b, d) = (torch.load(tmp_path / f"{r}.pt") for r in (0, 1))
     assert all(torch.equal(a[k], b[k]) for k in a) and torch.equal(tally_a, tally_b)
     assert all(torch.equal(c[k], d[k]) for k in c)
