@@ -385,7 +385,10 @@ def _plain_words(name: str) -> Iterator[None]:
         if issubclass(category, UserWarning):
             print(f"motionbook {name}: note: {printable(message)}", file=sys.stderr)
 
-    libraries, logging.lastResort = logging.lastResort, logging.NullHandler()  # theirs are no words of ours
+    libraries, logging.lastResort = (
+        logging.lastResort,
+        logging.NullHandler(),
+    )  # theirs are no words of ours
     try:
         with warnings.catch_warnings():
             warnings.showwarning = note
