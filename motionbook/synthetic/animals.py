@@ -81,12 +81,13 @@ def bouts(
     ends = (walk + stop).cumsum(0)
     stops = ends - stop - walk[0] * u[3, 0]  # the first bout is already under way
     ends = ends - walk[0] * u[3, 0]
-    hold = _gate(t, stops, ends)
-    rear = hold * (u[2] < 1 / 3) * (stop > 1)
-    pace = (speed * (0.6 + 0.8 * u[3])) @ _gate(t, torch.cat([stops[:1] - 99, ends[:-1]]), stops).T
+    rears = ((u[2] < 1 / 3) & (stop > 1)).double()
+    hold, rear = _add_gates(t, stops, ends, torch.stack([torch.ones_like(stop), rears]))
+    begun = torch.cat([stops[:1] - 99, ends[:-1]])
+    pace = _add_gates(t, begun, stops, speed * (0.6 + 0.8 * u[3:]))[0]
     pace = pace * (1 + 0.2 * torch.sin(4.4 * t + 6.28 * u[3, 1]) + 0.1 * torch.sin(9.7 * t))
     distance = torch.cumulative_trapezoid(pace, t)
-    return Bouts(torch.nn.functional.pad(distance, (1, 0)), hold.sum(-1), rear.sum(-1))
+    return Bouts(torch.nn.functional.pad(distance, (1, 0)), hold, rear)
 
 # %% ../../nbs/synthetic/animals.ipynb #9f8d934f
 EASE = 0.35  # seconds from walking to standing
@@ -101,6 +102,15 @@ def _smooth(x: Tensor) -> Tensor:
 def _gate(t: Tensor, on: Tensor, off: Tensor) -> Tensor:
     "[t n] 1 inside each interval, eased at both ends."
     return _smooth((t[:, None] - on) / EASE) - _smooth((t[:, None] - off) / EASE)
+
+
+def _add_gates(t: Tensor, on: Tensor, off: Tensor, weight: Tensor) -> Tensor:
+    "[k t] weights [k n] of the intervals that each moment lies in; an hour has thousands, a moment two at most."
+    parts = []
+    for some in t.split(1024):
+        near = (off + EASE > some[0]) & (on < some[-1])
+        parts.append(weight[:, near] @ _gate(some, on[near], off[near]).T)
+    return torch.cat(parts, 1)
 
 # %% ../../nbs/synthetic/animals.ipynb #6c288237
 _BEHIND = torch.tensor(
