@@ -272,3 +272,57 @@ def test_no_returns_to_the_start_of_a_line_in_a_pipe(tmp_path):
 def test_a_table_read_back_is_the_recording(tmp_path):
     path = table(tmp_path / "m.csv", ODD, jumps=False)
     assert read(path).actors[0].skeleton.joints == ODD
+
+
+def test_what_libraries_log_does_not_reach_the_terminal(tmp_path):
+    "One line is what a person gets, whatever a library says while it is stopped or fails."
+    code = (
+        "import logging, sys; from motionbook.core.command import Command, execute; from argparse import Namespace\n"
+        "def run(args): logging.getLogger('a_library').warning('noise'); raise ValueError('reason')\n"
+        "execute(Command('info', '', '', (), run), Namespace(json=False))\n"
+        "logging.getLogger('a_library').warning('afterwards')"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert run.stderr.splitlines() == ["motionbook info: reason", "afterwards"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
+def test_every_command_takes_and_gives_names_that_are_no_utf8(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    odd = os.fsdecode(b"m\xe9us\xff")
+    for folder in ("tracks", "bodies"):
+        os.mkdir(odd + folder)
+    for k in range(2):
+        table(f"{odd}tracks/{odd}{k}.csv", ("nose", "left_ear", "right_ear", "tail"), frames=90)
+        walk = person("walk", seconds=2, fps=30.0, seed=k)
+        write(Scene((walk,)), f"{odd}bodies/{odd}{k}.bvh")
+    one, body = f"{odd}tracks/{odd}0.csv", f"{odd}bodies/{odd}0.bvh"
+    for line in (
+        ("info", one),
+        ("info", f"{odd}tracks"),
+        ("clean", one, "--method", "hold", "--report", "--export-frames", f"{odd}.csv"),
+        ("clean", f"{odd}bodies", "--method", "hold", "--report"),
+        (
+            "compare",
+            one,
+            "--report",
+            f"c{odd}.html",
+            "--methods",
+            "hold,linear",
+            "--minutes",
+            "0.01",
+        ),
+        ("view", body, "-o", f"v{odd}.html"),
+        ("view", body, "-o", f"v{odd}.png"),
+        ("corrupt", f"{odd}tracks", "-o", f"b{odd}"),
+        ("setup", "dlc", f"b{odd}", "--out", f"s{odd}"),
+        ("features", "dlc", f"b{odd}", "--out", f"f{odd}", "--split", "--stats"),
+        ("features", "ik263", f"{odd}bodies", "--out", f"i{odd}"),
+        ("convert", "auto", f"{odd}bodies", "--out", f"k{odd}"),
+        ("embed", f"k{odd}/canonical.pt", "--encoder", "hash", "--out", f"e{odd}.pt"),
+        ("mix", f"k{odd}", f"k{odd}/canonical.pt", "--out", f"x{odd}"),
+        ("export", body, "-o", f"e{odd}.motion"),
+    ):
+        assert main(list(line)) == 0, (line, capsys.readouterr().err)
+    assert not shown(capsys.readouterr())
+    assert any(n.startswith("m%E9us%FF0") for n in os.listdir(f"f{odd}"))

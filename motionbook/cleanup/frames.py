@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.files import bad_file
+from ..core.files import bad_file, plain_name
 from ..core.landing import landing
 from ..core.motion import Scene
 from ..filters.cleaner import Cleaned, body_size
@@ -86,7 +86,7 @@ def labels_table(
 
     table, columns = scene_to_table(cleaned.original)
     names = image_names(frames, len(cleaned.original))
-    index = pd.MultiIndex.from_tuples([("labeled-data", video, n) for n in names])
+    index = pd.MultiIndex.from_tuples([("labeled-data", plain_name(video), n) for n in names])
     head = pd.MultiIndex.from_tuples(columns, names=LEVEL_NAMES[table.levels])
     return pd.DataFrame(table.values[np.asarray(frames, dtype=int)], index, head)
 

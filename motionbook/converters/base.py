@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .split_lists import item_sides, side_name, split_items
-from ..core.files import BadFile, bad_file
+from ..core.files import BadFile, bad_file, plain_name
 from ..core.motion import Motion, Scene
 from ..core.registry import Registry
 from ..core.rotation import rotation_angle
@@ -217,7 +217,8 @@ def item_key(
     root: Path,  # of the dataset
 ) -> str:
     "A recording's name: its path below the root, without the ending."
-    return path.stem if path == root else path.relative_to(root).with_suffix("").as_posix()
+    name = path.stem if path == root else path.relative_to(root).with_suffix("").as_posix()
+    return plain_name(name)
 
 
 _COPY = re.compile(r"^M(?=\d{5,6}$)|[_-]?(mirror(ed)?|flip(ped)?|copy|aug\d*)$|\.clean$", re.I)

@@ -13,6 +13,7 @@ import argparse
 import atexit
 import contextlib
 import json
+import logging
 import math
 import os
 import re
@@ -384,9 +385,16 @@ def _plain_words(name: str) -> Iterator[None]:
         if issubclass(category, UserWarning):
             print(f"motionbook {name}: note: {printable(message)}", file=sys.stderr)
 
-    with warnings.catch_warnings():
-        warnings.showwarning = note
-        yield
+    libraries, logging.lastResort = (
+        logging.lastResort,
+        logging.NullHandler(),
+    )  # theirs are no words of ours
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = note
+            yield
+    finally:
+        logging.lastResort = libraries
 
 # %% ../../nbs/core/command.ipynb #dc3b5b9b
 def _print_all(lines: Iterable[str]) -> int:

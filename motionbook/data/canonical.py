@@ -25,7 +25,7 @@ import torch
 from .. import __version__
 from ..converters.base import Item, dataset_items
 from ..converters.labels import Labels, labels_of
-from ..core.files import atomic_write
+from ..core.files import atomic_write, plain_name
 from ..core.gaps import fill_straight_lines, run_lengths
 from ..core.mapped import map_arrays
 from ..core.motion import Motion, Scene, resample
@@ -315,7 +315,7 @@ def pack_samples(samples: Sequence[dict[str, Any]]) -> bytes:  # a safetensors f
         f"{k}.{name}": s[name].contiguous() for k, s in enumerate(samples) for name in _ARRAYS
     }
     rest = [{k: v for k, v in s.items() if k not in _ARRAYS} for s in samples]
-    return save(arrays, {"samples": json.dumps(rest, ensure_ascii=False)})
+    return save(arrays, {"samples": plain_name(json.dumps(rest, ensure_ascii=False))})
 
 
 def open_shard(path: str | Path) -> list[dict[str, Any]]:  # arrays that are mapped, not read

@@ -21,6 +21,7 @@ from ..converters.base import Item, files_below
 from ..core.config import settings
 from motionbook.core.files import (
     BadFile,
+    as_bytes,
     atomic_write,
     bad_file,
     read_bytes,
@@ -165,7 +166,7 @@ def source_sha(
     if not p.is_dir():
         return sha256(p)
     lines = "".join(f"{f.relative_to(p).as_posix()} {sha256(f)}\n" for f in files_below(p))
-    return hashlib.sha256(lines.encode()).hexdigest()
+    return hashlib.sha256(as_bytes(lines)).hexdigest()
 
 
 def item_sha(item: Item) -> str:  # hexadecimal
@@ -175,7 +176,7 @@ def item_sha(item: Item) -> str:  # hexadecimal
     if not beside:
         return own
     told = "".join(f"{Path(p).name} {_once(p, os.stat(p).st_mtime_ns)}\n" for p in beside)
-    return hashlib.sha256(f"{own}\n{told}".encode()).hexdigest()
+    return hashlib.sha256(as_bytes(f"{own}\n{told}")).hexdigest()
 
 # %% ../../nbs/data/engine.ipynb #cd2841cf
 @lru_cache(maxsize=64)
@@ -272,7 +273,7 @@ def _portion(tasks: list[tuple[Item, dict | None]], job: Job, out: Path, load: L
         for group in _groups(o for t in tasks if (o := _open_item(*t, job, out, load)) is not None):
             files = _make_files(group, job)
             entries += [o.entry for o in group]
-            note = hashlib.blake2b(entries[0]["key"].encode(), digest_size=12).hexdigest()
+            note = hashlib.blake2b(as_bytes(entries[0]["key"]), digest_size=12).hexdigest()
             files[f".notes/{note}.json"] = json.dumps(entries).encode()
             write_together({out / name: data for name, data in files.items()})
 

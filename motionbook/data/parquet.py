@@ -104,7 +104,7 @@ def write_parquet(
     schema, rows = _schema(any("embedding" in r for r in first)), chain(first, rows)
 
     def put(temp: Path):
-        with pq.ParquetWriter(temp, schema) as file:
+        with open(temp, "wb") as out, pq.ParquetWriter(out, schema) as file:  # any name
             while some := list(islice(rows, ROWS)):
                 file.write_table(pa.Table.from_pylist(some, schema))
 

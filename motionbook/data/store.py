@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..core.files import atomic_write, bad_file, read_text
+from ..core.files import as_bytes, atomic_write, bad_file, read_text
 from ..core.landing import clear_leftovers
 from ..core.mapped import map_arrays
 from .engine import one_run
@@ -64,7 +64,7 @@ def pack_shard(
     rows = [sample_rows(s) for s in samples]
     skip = {*COLUMNS, "embedding"}
     rest = [
-        json.dumps({k: v for k, v in s.items() if k not in skip}, ensure_ascii=False).encode()
+        as_bytes(json.dumps({k: v for k, v in s.items() if k not in skip}, ensure_ascii=False))
         for s in samples
     ]
     text = np.frombuffer(b"".join(rest), np.uint8).copy()

@@ -18,12 +18,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from torch import Tensor
 
 from ..body.stick import WIDTH
-from ..core.files import atomic_write, bad_file, read_bytes
+from ..core.files import atomic_write, bad_file, plain_name, read_bytes
 from ..core.motion import Scene
 from ..core.registry import unknown_name
 from .actions import NUM_ACTIONS, ActionType, action_index
@@ -261,7 +262,8 @@ def stored_sample(
     sample: dict[str, Any],  # that fits the schema
 ) -> dict[str, Any]:
     "The same sample with words and numbers of its own, so that equal samples are stored as equal bytes."
-    rest = json.loads(json.dumps({k: v for k, v in sample.items() if not isinstance(v, Tensor)}))
+    rest = {k: v for k, v in sample.items() if not isinstance(v, Tensor)}
+    rest = json.loads(plain_name(json.dumps(rest, ensure_ascii=False)))
     keys = [k for k in CanonicalSample.model_fields if k in sample]
     return {k: _own(sample[k]) if isinstance(sample[k], Tensor) else rest[k] for k in keys}
 
@@ -306,7 +308,7 @@ def write_samples(
             with tempfile.NamedTemporaryFile(dir=temp.parent, prefix=f"{temp.name}.") as words:
                 _write_words(words, parts)
                 size = os.path.getsize(words.name)
-                body = torch.from_file(words.name, size=size, dtype=torch.uint8)
+                body = torch.from_numpy(np.memmap(words.name, np.uint8, "r+"))  # any name
                 z.write_record("data.pkl", body.untyped_storage(), size)
                 del body  # a map keeps the file where Windows is to delete it
             z.write_record("byteorder", sys.byteorder, len(sys.byteorder))

@@ -18,7 +18,7 @@ import torch
 from ...converters.base import recording_files
 from ...core.archives import npz_bytes
 from ...core.command import Files, check_apart, lies_in
-from ...core.files import atomic_write, bad_file
+from ...core.files import as_bytes, atomic_write, bad_file
 from ...core.landing import landing
 from ...core.motion import Scene
 from .command import LABELS
@@ -39,7 +39,7 @@ def file_seed(
     name: str,  # of the file, with forward slashes
 ) -> int:
     "A seed of its own for each file."
-    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:6], "big")
+    return int.from_bytes(hashlib.sha256(as_bytes(f"{seed} {name}")).digest()[:6], "big")
 
 # %% ../../../nbs/filters/corrupt/corrupt_files.ipynb #0c753f36
 def corrupt_file(
