@@ -117,7 +117,7 @@ def step_error(
     others = (v.contiguous().numpy() for v in (x, near, path))
     return torch.from_numpy(step_along(e.numpy(), *others, gap))
 
-# %% ../../../nbs/filters/detect/steps.ipynb #2136b727
+# %% ../../../nbs/filters/detect/steps.ipynb #c705e497
 @compiled
 def forecast_squares(x: np.ndarray, gap: int, reach: np.ndarray) -> np.ndarray:
     "[t-gap j] the square of `forecast_error` for every step over `gap` frames of x [t j c]; reach is [1]."
@@ -140,7 +140,7 @@ def forecast_squares(x: np.ndarray, gap: int, reach: np.ndarray) -> np.ndarray:
             out[k, j] = e[3] if not first and not last and e[3] < best else best
     return out
 
-# %% ../../../nbs/filters/detect/steps.ipynb #e23c7774
+# %% ../../../nbs/filters/detect/steps.ipynb #6e100438
 @compiled
 def step_along(
     e: np.ndarray, x: np.ndarray, near: np.ndarray, body: np.ndarray, gap: int
