@@ -39,6 +39,7 @@ from motionbook.formats.registry import read, write
 from motionbook.synthetic.people import ACTIONS, person, person_markers
 
 torch.set_num_threads(1)
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -198,8 +199,9 @@ def fragile(path: str) -> Scene:
 
 DIES = """
 import sys
+sys.path.insert(0, "tests")
 import test_cache as t
-t.FIRST = t.os.getpid()
+from pathlib import Path
 good = [i for i in t.dataset_items(sys.argv[1])[1] if "broken" not in i.key]
 if sys.argv[3] == "new":
     t.processes.threading.active_count = lambda: 2
@@ -214,11 +216,11 @@ print(len(index), all(e["files"] for e in index))
 
 @pytest.mark.parametrize("kind", ["copies", "new"])
 def test_a_worker_that_dies_is_an_error_and_not_the_end(takes, tmp_path, kind):
-    run = start_copy(DIES, takes, tmp_path, kind)
-    said = finish(run)
-    assert run.returncode == 0, said[-2000:]
-    assert "stopped: A" in said and "terminated" in said
-    assert said.endswith("16 True\n")
+    run = [sys.executable, "-c", DIES, takes, tmp_path, kind]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "stopped: A" in done.stdout and "terminated" in done.stdout
+    assert done.stdout.endswith("16 True\n")
 
 
 SLEEPS = """

@@ -20,11 +20,12 @@ from ..core.motion import Motion, fk
 from ..core.quantiles import nan_quantile
 from .cleaner import REASON, TOLERANCE, Detector, Found, body_size
 from .detect.outliers import standstills
-from .detect.paths import believed_points
+from .detect.search import search_paths
 from .detect.steps import learn_steps, local_scale
 from .detect.swaps import PENALTY, RARE, trade_evidence, two_state_margin
-from .fill.classical import pchip
+from .fill.classical import fullest_stretch, pchip
 from .fill.lowrank import GOLDEN
+from .takes import cut_motion
 
 # %% ../../nbs/filters/together.ipynb #4c6193b9
 LONGEST_JUMP = 1.0  # seconds
@@ -53,7 +54,7 @@ def body_gate() -> Detector:
             steps = replace(
                 learn_steps(body_track(x)[:, None], motion.fps, longest), size=body_size(x)
             )
-            gone = ~believed_points(steps, torch.zeros(len(x), 1))[0][:, 0]
+            gone = ~search_paths(steps, torch.zeros(len(x), 1), worth=False)[0][:, 0]
         wrong = gone[:, None] & seen
         return Found(x, wrong.to(torch.uint8) * REASON["jump"], 0.9 * wrong)
 
@@ -131,7 +132,8 @@ def _leaps(motion: Motion) -> tuple[Tensor, Tensor]:
     longest = min(max(2, round(LONGEST_LEAP * motion.fps)), t - 1)
     steps = learn_steps(x, motion.fps, longest, neighbours=0)
     steps = replace(steps, size=body_size(motion.positions), body=torch.zeros_like(steps.body))
-    wrong = ~believed_points(steps, torch.zeros(x.shape[:2]))[0] & x.isfinite().all(-1) | stuck
+    believed = search_paths(steps, torch.zeros(x.shape[:2]), worth=False)[0]
+    wrong = ~believed & x.isfinite().all(-1) | stuck
     places = torch.zeros(t, j, dtype=torch.bool)
     places[:, [root, *placed]] = wrong[:, j:]
     return wrong[:, :j], places
@@ -154,7 +156,10 @@ def mend_rotations(
     if free is not None and not free.all():
         traded = traded & free & free[:, motion.skeleton.mirror]
         back = torch.where(traded[..., None, None], back, motion.rotations)
-    posed = motion if not traded.any() else _pose_again(motion, back, motion.offsets)
+    posed = motion
+    if traded.any():
+        again = _pose_again(motion, back, motion.offsets)
+        posed = motion.replace(positions=again, rotations=back, offsets=motion.offsets)
     turned, shifted = _leaps(posed)
     turned = turned & motion.rotations.isfinite().flatten(2).all(-1)
     if free is not None:
@@ -163,23 +168,35 @@ def mend_rotations(
         turned, shifted = torch.zeros_like(turned), torch.zeros_like(shifted)
     if not (turned | shifted | traded).any():
         return _mend_nothing(motion)
-    made, moved = _draw_anew(posed, motion, turned, shifted, turned | traded)
-    return Mended(made, moved, moved * mending_error(posed, turned, shifted))
+    drawn = _draw_anew(posed, motion, turned, shifted, turned | traded)
+    made = posed.replace(**{k: getattr(drawn, k) for k in ("positions", "rotations", "offsets")})
+    return Mended(made, drawn.moved, drawn.moved * mending_error(posed, turned, shifted))
 
 # %% ../../nbs/filters/together.ipynb #d0c207f5
-def _pose_again(motion: Motion, rotations: Tensor, offsets: Tensor | None, place=None) -> Motion:
-    "The motion with other rotations, and what hangs on them."
-    s = motion.skeleton
+def _pose_again(motion: Motion, rotations: Tensor, offsets: Tensor | None, place=None) -> Tensor:
+    "[t j 3] where the joints are with other rotations, and what hangs on them."
+    s, dtype = motion.skeleton, motion.positions.dtype
     local = s.rest_offsets if offsets is None else offsets
     place = motion.positions[:, s.parents.index(-1)] if place is None else place
-    positions, _ = fk(rotations.double(), local.double(), place.double(), s.parents)
-    positions = positions.to(motion.positions.dtype)
-    return motion.replace(positions=positions, rotations=rotations, offsets=offsets)
+    local = local.expand(*rotations.shape[:-2], 3)
+    parts = zip(*(v.split(AT_ONCE) for v in (rotations, local, place)))
+    posed = [fk(r.double(), o.double(), p.double(), s.parents)[0].to(dtype) for r, o, p in parts]
+    return torch.cat(posed)
+
+
+AT_ONCE = 4096  # frames; more need more memory and are no faster
+
+
+class _Drawn(NamedTuple):
+    positions: Tensor  # [t j 3]
+    rotations: Tensor  # [t j 3 3]
+    offsets: Tensor | None  # [t j 3]
+    moved: Tensor  # [t j] bool: points that this moves
 
 
 def _draw_anew(
     posed: Motion, given: Motion, turned: Tensor, shifted: Tensor, new: Tensor
-) -> tuple[Motion, Tensor]:  # and [t j] bool: points that this moves
+) -> _Drawn:
     "Drawn anew where not believed; points that no new number moves stay as they were given."
     s, root = posed.skeleton, posed.skeleton.parents.index(-1)
     known = posed.rotations.isfinite().flatten(2).all(-1)
@@ -193,8 +210,8 @@ def _draw_anew(
     below = joints_below(s.parents).bool()
     self_too = below | torch.eye(len(s), dtype=torch.bool)
     moved = (new.float() @ below.float() > 0) | (shifted.float() @ self_too.float() > 0)
-    positions = torch.where(moved[..., None], made.positions, given.positions)
-    return made.replace(positions=positions, rotations=rotations, offsets=offsets), moved
+    positions = torch.where(moved[..., None], made, given.positions)
+    return _Drawn(positions, rotations, offsets, moved)
 
 # %% ../../nbs/filters/together.ipynb #6576950f
 TRIES = 3  # times at which the same holes are tried
@@ -207,18 +224,21 @@ def mending_error(
     shifted: Tensor,  # [t j] bool: places that are
 ) -> Tensor:  # [j] metres, standard error of each joint per coordinate
     "The error that drawing anew makes where the same frames of other times are hidden."
+    start, stop = fullest_stretch(~(turned | shifted))
+    if stop - start < len(posed):
+        posed = cut_motion(posed, start, stop)
+        turned, shifted = turned[start:stop], shifted[start:stop]
+    size = body_size(posed.positions)
     errors, free = [], ~(turned | shifted).any(1, keepdim=True)
     for k in range(1, TRIES + 1):
         later = round(k * GOLDEN % 1 * len(free))
         hidden, away = turned.roll(later, 0) & free, shifted.roll(later, 0) & free
-        made, moved = _draw_anew(posed, posed, hidden, away, hidden)
+        made = _draw_anew(posed, posed, hidden, away, hidden)
         e = (made.positions - posed.positions).square().mean(-1).sqrt()
-        told = moved & (
-            e > 1e-5 * body_size(posed.positions)
-        )  # a place that never moves says nothing
+        told = made.moved & (e > 1e-5 * size)  # a place that never moves says nothing
         errors.append(e.masked_fill(~told, torch.nan))
     e = torch.cat(errors)
-    never = UNKNOWN * body_size(posed.positions) if (turned | shifted).any() else 0.0
+    never = UNKNOWN * size if (turned | shifted).any() else 0.0
     usual = nan_quantile(e.flatten(), 0.68).nan_to_num(never)
     return torch.maximum(nan_quantile(e, 0.68).nan_to_num(), usual)
 

@@ -85,12 +85,12 @@ def _search(motion: Motion, x: Tensor, context: bool, learn: bool) -> tuple[Tens
     "[t j] the points to believe, and how wrong each one looks."
     seen, longest = motion.observed, max(2, round(LONGEST * motion.fps))
     steps = learn_steps(x, motion.fps, min(longest, len(x) - 1))
-    believed, score = believed_points(steps, torch.zeros(seen.shape))
+    believed, _, _ = search_paths(steps, torch.zeros(seen.shape), worth=False)
     against = surroundings(x, motion.fps, believed) if context else torch.zeros(seen.shape)
     if learn and motion.confidence is not None:
         doubt = learned_doubt(motion.confidence, seen & ~believed, seen, motion.fps)
         against = torch.where(doubt < 0, torch.where(against > 0, against, doubt), against + doubt)
-    return believed_points(steps, against) if (against != 0).any() else (believed, score)
+    return believed_points(steps, against)
 
 # %% ../../../nbs/filters/detect/paths.ipynb #0b3b6c65
 def path_gate(

@@ -280,6 +280,7 @@ def worth_of_disbelief(
 def search_paths(
     steps: StepModel,
     against: Tensor,  # [t j] price of believing; below 0 it makes disbelieving dearer
+    worth: bool = True,  # ask what each point adds; else nothing is known of it
 ) -> tuple[
     Tensor, Tensor, int
 ]:  # [t j] bool, [t j] what each point adds, NaN where unknown; links priced
@@ -288,6 +289,8 @@ def search_paths(
     p = as_tracks(steps)
     m, doubt = price_points(p, each), np.ascontiguousarray(against.clamp_min(0).T.numpy())
     found, asked = cheapest_paths(p, m, doubt)
-    last, after = neighbours(torch.from_numpy(found), 1, others=True)
-    worth = worth_of_disbelief(p, m, doubt, last.contiguous().numpy(), after.contiguous().numpy())
-    return torch.from_numpy(found).T, torch.from_numpy(worth).T, asked
+    if not worth:
+        return torch.from_numpy(found).T, torch.full(against.shape, math.nan), asked
+    sides = neighbours(torch.from_numpy(found), 1, others=True)
+    adds = worth_of_disbelief(p, m, doubt, *(v.contiguous().numpy() for v in sides))
+    return torch.from_numpy(found).T, torch.from_numpy(adds).T, asked

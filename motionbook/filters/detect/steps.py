@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NAN', 'HORIZON', 'BODY', 'LOOSE', 'COST_CAP', 'LEVELS', 'PRIOR_FRAMES', 'TREMOR', 'SMOOTHED', 'shifted',
-           'forecast_error', 'reach_of', 'pair_spread', 'stable_neighbours', 'body_path', 'step_error', 'local_scale',
-           'StepModel', 'learn_steps']
+           'forecast_error', 'reach_of', 'pair_spread', 'stable_neighbours', 'body_path', 'step_error',
+           'forecast_squares', 'step_along', 'local_scale', 'StepModel', 'learn_steps']
 
 # %% ../../../nbs/filters/detect/steps.ipynb #7dcb1323
 import math
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...core.compiled import compiled
 from ...core.quantiles import nan_quantile, rolling_median, rolling_quantile
 from ..cleaner import body_size
 
@@ -104,35 +105,60 @@ def step_error(
     body: Tensor | None = None,  # [t c] the body's path; None = taken from x
 ) -> Tensor:  # [t-gap j] metres or pixels
     "The error of the step over `gap` frames that starts at each frame."
+    x, path = x.contiguous(), x.new_zeros(0, x.shape[-1])
+    near = torch.zeros(x.shape[1], 0).long() if neighbours is None else neighbours
     if x.shape[1] >= BODY:
-        body = body_path(x) if body is None else body
-    parts = []
-    for start in range(0, max(len(x) - gap, 1), FRAMES_AT_ONCE):
-        stop = min(start + FRAMES_AT_ONCE + gap, len(x))
-        first, last = max(start - 1, 0), min(stop + 1, len(x))
-        inside = slice(start - first, start - first + stop - start - gap)
-        path = body[first:last] if x.shape[1] >= BODY else None
-        parts.append(_errors_of(x[first:last], gap, fps, neighbours, path)[inside])
-    return torch.cat(parts)
-
-# %% ../../../nbs/filters/detect/steps.ipynb #8517c2ff
-FRAMES_AT_ONCE = 2048  # more need more memory and are no faster
-
-
-def _errors_of(x, gap: int, fps: float, neighbours, body) -> Tensor:
-    "`step_error`, of all frames at once."
-    a, b = x[:-gap], x[gap:]
-    d = b - a
+        path = body_path(x) if body is None else body.to(x.dtype)
     if gap > LOOSE * fps:
-        e = d.norm(dim=-1)
+        e = (x[gap:] - x[:-gap]).norm(dim=-1)
     else:
-        e = forecast_error(shifted(x, 1)[:-gap], a, b, shifted(x, -1)[gap:], reach_of(gap, fps))
-    others = [] if neighbours is None else [d[:, n] for n in neighbours.T]
-    if body is not None:
-        others.append((body[gap:] - body[:-gap])[:, None])
-    for o in others:
-        along = (d - o).norm(dim=-1)
-        e = torch.where(along < e, along, e)
+        reach = x.new_tensor([reach_of(gap, fps)]).numpy()
+        e = torch.from_numpy(forecast_squares(x.numpy(), gap, reach)).sqrt()
+    others = (v.contiguous().numpy() for v in (x, near, path))
+    return torch.from_numpy(step_along(e.numpy(), *others, gap))
+
+# %% ../../../nbs/filters/detect/steps.ipynb #c705e497
+@compiled
+def forecast_squares(x: np.ndarray, gap: int, reach: np.ndarray) -> np.ndarray:
+    "[t-gap j] the square of `forecast_error` for every step over `gap` frames of x [t j c]; reach is [1]."
+    out, e = np.empty((max(len(x) - gap, 0), x.shape[1]), x.dtype), np.empty(4, x.dtype)
+    for k in range(len(out)):
+        first, last = k == 0, k + gap + 1 == len(x)
+        for j in range(x.shape[1]):
+            e[:] = 0
+            for i in range(x.shape[2]):
+                d = x[k + gap, j, i] - x[k, j, i]
+                u = reach[0] if first else reach[0] * (x[k, j, i] - x[k - 1, j, i])
+                v = reach[0] if last else reach[0] * (x[k + gap + 1, j, i] - x[k + gap, j, i])
+                m = d - (u + v) / x.dtype.type(2)
+                e[0] += d * d
+                e[1] += (d - u) * (d - u)
+                e[2] += (d - v) * (d - v)
+                e[3] += m * m
+            best = e[1] if not first and e[1] < e[0] else e[0]
+            best = e[2] if not last and e[2] < best else best
+            out[k, j] = e[3] if not first and not last and e[3] < best else best
+    return out
+
+# %% ../../../nbs/filters/detect/steps.ipynb #6e100438
+@compiled
+def step_along(
+    e: np.ndarray, x: np.ndarray, near: np.ndarray, body: np.ndarray, gap: int
+) -> np.ndarray:
+    "Errors e [t-gap j], less where a step goes along with a joint of near [j k] or with the body's path [t c]."
+    for k in range(len(e)):
+        for j in range(e.shape[1]):
+            for m in range(near.shape[1] + (1 if len(body) else 0)):
+                total = x.dtype.type(0)
+                for i in range(x.shape[2]):
+                    d = x[k + gap, j, i] - x[k, j, i]
+                    if m < near.shape[1]:
+                        d -= x[k + gap, near[j, m], i] - x[k, near[j, m], i]
+                    else:
+                        d -= body[k + gap, i] - body[k, i]
+                    total = x.dtype.type(np.float64(total) + np.float64(d) * np.float64(d))
+                along = math.sqrt(total)
+                e[k, j] = along if along < e[k, j] else e[k, j]
     return e
 
 # %% ../../../nbs/filters/detect/steps.ipynb #073438a0
