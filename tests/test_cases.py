@@ -381,7 +381,11 @@ def test_long_names_many_joints_and_many_columns_are_refused_at_once(tmp_path):
     names = "\t\t\t".join(f"m{k}" for k in range(200_000))
     text = f"PathFileType\t4\t(X/Y/Z)\ta.trc\n{keys}Frame#\tTime\t{names}\n\t\t\n1\t0.0\t{cells}\n"
     (tmp_path / "wide.trc").write_text(text)
-    says = {"long.bvh": "1,000 characters", "deep.bvh": "10,000 joints", "wide.trc": "10,000 at most"}
+    says = {
+        "long.bvh": "1,000 characters",
+        "deep.bvh": "10,000 joints",
+        "wide.trc": "10,000 at most",
+    }
     for name, words in says.items():
         began = time.process_time()
         with pytest.raises(BadFile, match=words):
@@ -403,4 +407,6 @@ def test_a_table_of_blank_lines_costs_no_gigabytes(tmp_path):
         (tmp_path / "gaps.csv").write_bytes(head.replace(b"\n", eol) + eol.join(rows) + eol)
         scene = read(tmp_path / "gaps.csv")
         assert scene.actors[0].positions[:, 0].tolist() == [[1, 2], [3, 4], [5, 6]]
-        assert write(scene, tmp_path / "same.csv").read_bytes() == (tmp_path / "gaps.csv").read_bytes()
+        assert (
+            write(scene, tmp_path / "same.csv").read_bytes() == (tmp_path / "gaps.csv").read_bytes()
+        )

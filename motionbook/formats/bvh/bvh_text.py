@@ -98,7 +98,9 @@ def _take_word(h: _Header, m: re.Match):
     else:
         name, root = m["name"].strip(), m["kind"].upper() == "ROOT"
         h.expect(bool(name), f"a name after {m['kind']}")
-        h.expect(len(name) <= LONGEST, f"a name of at most {LONGEST:,} characters after {m['kind']}")
+        h.expect(
+            len(name) <= LONGEST, f"a name of at most {LONGEST:,} characters after {m['kind']}"
+        )
         h.expect(len(h.nodes) <= JOINTS, f"at most {JOINTS:,} joints")
         want = "JOINT inside a joint" if root else "ROOT for a joint without a parent"
         h.begin(name, top is None if root else bool(top), want)

@@ -179,7 +179,7 @@ def _names_index(cells: list[bytes], index: int) -> bool:
     empty = not b"".join(cells[index:]).strip(b' "')
     return 0 < index < len(cells) and empty and not re.search(rb"[\d./\\]", label)
 
-# %% ../../../nbs/formats/dlc/dlc.ipynb #999328d3
+# %% ../../../nbs/formats/dlc/dlc.ipynb #09bf1d64
 def _has_more(b: np.ndarray, blank: np.ndarray, first: np.ndarray) -> np.ndarray:
     "[t] bool: which of the pieces that begin at `first` hold more than blanks."
     if not len(first):
