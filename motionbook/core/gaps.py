@@ -36,7 +36,7 @@ def neighbours(
         after = torch.cat([after.narrow(dim, 1, t - 1), none + t], dim)
     return before, after
 
-# %% ../../nbs/core/gaps.ipynb #b70fc1a8
+# %% ../../nbs/core/gaps.ipynb #bcc0a8ae
 @compiled
 def nearest_frames(known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "[t n] the nearest known frame at or before, -1 where there is none, and at or after, t where there is none."
