@@ -9,6 +9,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 
 import h5py
@@ -363,3 +364,49 @@ def test_a_rate_that_is_none_is_not_taken_for_no_rate(tmp_path, suffix, fps):
     write(Scene((cloud,)), tmp_path / f"x{suffix}")
     with pytest.raises(ValueError, match="fps"):
         read(tmp_path / f"x{suffix}", fps=fps)
+
+
+def test_long_names_many_joints_and_many_columns_are_refused_at_once(tmp_path):
+    joint = "{}{} {}\n{{\nOFFSET 0 1 0\nCHANNELS 3 Zrotation Xrotation Yrotation\n"
+    head = lambda names: "".join(
+        joint.format("" if k else "HIERARCHY\n", "JOINT" if k else "ROOT", n)
+        for k, n in enumerate(names)
+    )
+    tail = lambda n: "}\n" * n + "MOTION\nFrames: 1\nFrame Time: 0.01\n" + "0 " * 3 * n + "\n"
+    long, deep = ["H" * 5_000_000], [f"j{k}" for k in range(10_010)]
+    (tmp_path / "long.bvh").write_text(head(long) + tail(1))
+    (tmp_path / "deep.bvh").write_text(head(deep) + tail(len(deep)))
+    cells = "1\t" * 600_000
+    keys = "DataRate\tNumMarkers\tUnits\n100\t200000\tmm\n"
+    names = "\t\t\t".join(f"m{k}" for k in range(200_000))
+    text = f"PathFileType\t4\t(X/Y/Z)\ta.trc\n{keys}Frame#\tTime\t{names}\n\t\t\n1\t0.0\t{cells}\n"
+    (tmp_path / "wide.trc").write_text(text)
+    says = {
+        "long.bvh": "1,000 characters",
+        "deep.bvh": "10,000 joints",
+        "wide.trc": "10,000 at most",
+    }
+    for name, words in says.items():
+        began = time.process_time()
+        with pytest.raises(BadFile, match=words):
+            read(tmp_path / name)
+        assert time.process_time() - began < 4, name
+
+
+def test_a_table_of_blank_lines_costs_no_gigabytes(tmp_path):
+    head = b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n"
+    (tmp_path / "blank.csv").write_bytes(head + b"\n" * 20_000_000)
+    (tmp_path / "quote.csv").write_bytes(head + b'0,1,"' + b"9\n" * 2_000_000)
+    for name in ("blank.csv", "quote.csv"):
+        began = time.process_time()
+        with pytest.raises(BadFile):
+            read(tmp_path / name)
+        assert time.process_time() - began < 4, name
+    rows = [b"", b"0,1,2", b",,", b"", b" ", b'"1","3",4', b"", b"2,5,6", b"\t"]
+    for eol in (b"\n", b"\r\n", b"\r"):
+        (tmp_path / "gaps.csv").write_bytes(head.replace(b"\n", eol) + eol.join(rows) + eol)
+        scene = read(tmp_path / "gaps.csv")
+        assert scene.actors[0].positions[:, 0].tolist() == [[1, 2], [3, 4], [5, 6]]
+        assert (
+            write(scene, tmp_path / "same.csv").read_bytes() == (tmp_path / "gaps.csv").read_bytes()
+        )

@@ -16,10 +16,12 @@ from motionbook.filters.corrupt.corruption import corrupt
 from motionbook.filters.settings import CleanSettings
 from motionbook.formats.marker_h5.marker_files import write_marker_h5
 from motionbook.formats.registry import read, write
+from motionbook.models.corrector import cleaner
 from motionbook.models.corrector.breaking import FAULTS, Breaking, damage_plan
 from motionbook.models.corrector.cleaner import (
     LearnedCleaner,
     correct_long,
+    corrected_at_own_rate,
     knowing,
     load_model,
     own_pairs,
@@ -162,6 +164,15 @@ def test_only_what_is_missing_changes_at_any_rate(run, fps):
     assert torch.equal(y[~gone], m.positions[~gone])
     assert y.isfinite().all() and (y - m.positions).norm(dim=-1)[gone].mean() < 0.15
     assert (done.confidence[0] >= 0).all() and (done.confidence[0] <= 1).all()
+
+
+def test_the_model_is_shown_the_last_frame_at_any_rate(run, monkeypatch):
+    model, shown = load_model(run), []
+    monkeypatch.setattr(cleaner, "correct_long", lambda m, x: shown.append(x) or correct_long(m, x))
+    x = plain().positions[:32]  # 31 / 18.6 s are 50 / 30 s
+    corrected_at_own_rate(model, x, 18.6)
+    assert model.config.fps == 30 and len(shown[0]) == 51
+    torch.testing.assert_close(shown[0][-1], x[-1])
 
 
 def test_long_recordings_have_no_seams(run):

@@ -7,7 +7,7 @@ __all__ = ['COVERAGE', 'USUAL_COVERAGE', 'CanonicalOptions', 'close_gaps', 'at_r
            'said_interaction', 'enrich_scene', 'scene_parts', 'aim_camera', 'with_frame_actions', 'canonical_samples',
            'pack_samples', 'open_shard', 'CanonicalJob', 'assemble_canonical', 'convert_dataset']
 
-# %% ../../nbs/data/canonical.ipynb #aa29e196
+# %% ../../nbs/data/canonical.ipynb #b9df6d65
 import json
 import math
 import platform
@@ -28,7 +28,7 @@ from ..converters.labels import Labels, labels_of
 from ..core.files import atomic_write, plain_name
 from ..core.gaps import fill_straight_lines, run_lengths
 from ..core.mapped import map_arrays
-from ..core.motion import Motion, Scene, resample
+from ..core.motion import Motion, Scene, frames_at_rate, resample
 from .engine import Made, Rejected, do_recordings
 from .workers import Workers
 from ..schema.actions import ActionType, action_index, infer_action
@@ -84,7 +84,7 @@ def close_gaps(
 
     return scene.map(closed)
 
-# %% ../../nbs/data/canonical.ipynb #6dc24a12
+# %% ../../nbs/data/canonical.ipynb #57e3d70a
 def at_rate(
     scene: Scene,
     fps: float,  # frames per second
@@ -93,7 +93,7 @@ def at_rate(
     if scene.fps == fps:
         return scene
     actors = tuple(resample(m, fps) for m in scene.actors)
-    at = (torch.arange(len(actors[0])) * scene.fps / fps).clamp(max=len(scene) - 1)
+    at = frames_at_rate(len(scene), scene.fps, fps)
     pick = lambda x: None if x is None else x[at.round().long()]
     return scene.replace(actors=actors, camera=pick(scene.camera), actions=pick(scene.actions))
 
@@ -129,7 +129,7 @@ def said_interaction(
     action = infer_action(scene.text) if len(scene.actors) > 1 else None
     return action.value if action else None
 
-# %% ../../nbs/data/canonical.ipynb #c4bcddb8
+# %% ../../nbs/data/canonical.ipynb #4c25f7a0
 COVERAGE: dict[str, str] = {  # dataset -> parts of the metadata
     "amass": "motion_style temporal quality subject emotion",
     "humanml3d": "motion_style temporal quality subject emotion",
@@ -142,7 +142,7 @@ COVERAGE: dict[str, str] = {  # dataset -> parts of the metadata
 }
 USUAL_COVERAGE = "motion_style temporal quality subject emotion interaction"
 
-# %% ../../nbs/data/canonical.ipynb #08ddba79
+# %% ../../nbs/data/canonical.ipynb #3658ecf2
 def enrich_scene(
     scene: Scene,  # at its own rate, metres, y up, without gaps
     dataset: str,  # its name
@@ -236,7 +236,7 @@ def with_frame_actions(
         made[a:b] = action_index(last)
     return scene.replace(actions=made[:, None].expand(-1, len(scene.actors)).clone())
 
-# %% ../../nbs/data/canonical.ipynb #e96a63e3
+# %% ../../nbs/data/canonical.ipynb #d394391b
 def canonical_samples(
     scene: Scene,  # of a converter: metres, y up
     dataset: str,  # its name
@@ -261,7 +261,7 @@ def canonical_samples(
     ]
     return [_validate_sample(s, validator) if options.validate else s for s in made]
 
-# %% ../../nbs/data/canonical.ipynb #10783907
+# %% ../../nbs/data/canonical.ipynb #ef5b6133
 def _view_samples(
     scene: Scene, dataset: str, options: CanonicalOptions, facts: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
@@ -285,7 +285,7 @@ def _metadata_of(scene: Scene, slow: Scene, dataset: str) -> EnhancedSampleMetad
     rate = slow.fps / scene.fps
     return EnhancedSampleMetadata(**move_frames(known, lambda f: f * rate, len(slow)))
 
-# %% ../../nbs/data/canonical.ipynb #615ca099
+# %% ../../nbs/data/canonical.ipynb #3a132369
 def _action(scene: Scene, told: Labels) -> str | ActionType | None:
     "The label's action, else the frames' own, else what the sentences say."
     if told.action:
@@ -303,7 +303,7 @@ def _validate_sample(sample: dict[str, Any], validator: DataValidator) -> dict[s
         enhanced = enhanced | {"quality": enhanced["quality"] | {"physics_score": score}}
     return sample | {"enhanced_meta": enhanced}
 
-# %% ../../nbs/data/canonical.ipynb #dbb068d4
+# %% ../../nbs/data/canonical.ipynb #4069800d
 _ARRAYS = ("motion", "actions", "physics", "camera")
 
 
@@ -327,7 +327,7 @@ def open_shard(path: str | Path) -> list[dict[str, Any]]:  # arrays that are map
         samples[int(k)][key] = torch.from_numpy(x)
     return samples
 
-# %% ../../nbs/data/canonical.ipynb #33e230a4
+# %% ../../nbs/data/canonical.ipynb #16b7535a
 class CanonicalJob:
     "Canonical samples of every recording of a dataset."
 

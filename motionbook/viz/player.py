@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAX_ERROR', 'MISSING', 'MAX_BYTES', 'quantize', 'thinning', 'player_html', 'Player']
 
-# %% ../../nbs/viz/player.ipynb #4bf9d418
+# %% ../../nbs/viz/player.ipynb #5311a139
 import base64
 import hashlib
 import html
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ..core.files import atomic_write, bad_file
-from ..core.motion import Motion
+from ..core.motion import Motion, count_at_rate
 from motionbook.viz.layers import (
     SIDE_COLORS,
     VIEWS,
@@ -64,7 +64,7 @@ def quantize(
     q = np.rint((np.nan_to_num(points) - offset) / scale).clip(-32767, 32767)
     return np.where(gone, MISSING, q).astype("<i2"), scale, offset
 
-# %% ../../nbs/viz/player.ipynb #279b9d84
+# %% ../../nbs/viz/player.ipynb #f1b9f387
 MAX_BYTES = 3_000_000  # of data in a page
 
 
@@ -94,7 +94,7 @@ def _cut(
         flags = whole.unflatten(0, (-1, step)).any(1)
     return layer._replace(motion=short), flags
 
-# %% ../../nbs/viz/player.ipynb #18177b65
+# %% ../../nbs/viz/player.ipynb #86731ba8
 def _percentile(x: np.ndarray, q: float) -> np.ndarray:
     "A percentile of each coordinate over all points that are there."
     x = x.reshape(-1, x.shape[-1])
@@ -126,7 +126,7 @@ def _frame(shown: list[Layer]) -> dict[str, Any]:
         follow=len(lo) == 3 and bool(half[::2].max() > 2.2 * body.max()),
     )
 
-# %% ../../nbs/viz/player.ipynb #eb529ede
+# %% ../../nbs/viz/player.ipynb #66e152a4
 def _centre_points(p: np.ndarray) -> np.ndarray:
     "Points relative to the median of their frame, without joints that are no part of the body."
     p = p[np.isfinite(p).all(-1).any(-1)][:, np.isfinite(p).all(-1).any(0)]
@@ -266,7 +266,7 @@ def _page(spec: dict[str, Any]) -> str:
         sha=script_hash(js), media=media, title=title, css=css, data=safe_json(spec), js=js
     )
 
-# %% ../../nbs/viz/player.ipynb #bf54b8c3
+# %% ../../nbs/viz/player.ipynb #a7b7b7d0
 def player_html(
     recordings: Recordings,  # labelled ones are overlaid
     width: int | None = None,  # CSS pixels; None = the whole window
@@ -301,7 +301,7 @@ def player_html(
     mark_actors(spec["layers"], shown, _editable(recordings, edit))
     return _page(spec if follow is None else spec | dict(follow=follow))
 
-# %% ../../nbs/viz/player.ipynb #5684ac7c
+# %% ../../nbs/viz/player.ipynb #18d8cb94
 def _describe_recordings(pairs: list, lead: Motion, step: int) -> dict[str, Any]:
     "Everything that the script knows of the recordings; `lead` is the one with the most frames a second."
     shown, fps = [la for la, _ in pairs], lead.fps / step
@@ -310,7 +310,7 @@ def _describe_recordings(pairs: list, lead: Motion, step: int) -> dict[str, Any]
     return _frame(shown) | dict(
         dim=lead.positions.shape[-1],
         fps=fps,
-        frames=max(math.floor((e["frames"] - 1) / e["fps"] * fps + 1e-6) + 1 for e in entries),
+        frames=max(count_at_rate(e["frames"], e["fps"], fps) for e in entries),
         step=step,
         sides={word or "middle": color for word, color in SIDE_COLORS.items()},
         remarks=[t for t in (thinned, _absent(shown)) if t],

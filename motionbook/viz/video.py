@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['film_times', 'gif_delays', 'film_frames', 'save_gif', 'progress_bar', 'save_mp4', 'film_encoder', 'encode_film']
 
-# %% ../../nbs/viz/video.ipynb #36a7d40d
+# %% ../../nbs/viz/video.ipynb #bb099728
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..core.files import atomic_write
+from ..core.motion import count_at_rate
 from motionbook.viz.layers import (
     FLAG_COLOR,
     Colors,
@@ -31,7 +32,7 @@ from motionbook.viz.layers import (
     project,
 )
 
-# %% ../../nbs/viz/video.ipynb #71d1e6ac
+# %% ../../nbs/viz/video.ipynb #a81561d9
 def film_times(
     n: int,  # frames recorded
     recorded: float,  # frames per second
@@ -41,8 +42,7 @@ def film_times(
     if not (math.isfinite(fps) and fps > 0):
         raise ValueError(f"fps: expected pictures per second above 0, got {fps}")
     rate = min(float(fps), recorded)
-    count = math.floor((n - 1) / recorded * rate + 1e-6) + 1
-    return rate, torch.arange(count, dtype=torch.float64) / rate
+    return rate, torch.arange(count_at_rate(n, recorded, rate), dtype=torch.float64) / rate
 
 
 def gif_delays(
@@ -169,7 +169,7 @@ def save_gif(
     shots = progress_bar(pictures, count, path, progress)
     return atomic_write(Path(path), lambda temp: _write_gif(temp, shots, gif_delays(count, rate)))
 
-# %% ../../nbs/viz/video.ipynb #54746479
+# %% ../../nbs/viz/video.ipynb #22c80098
 def progress_bar(
     pictures: Iterator[np.ndarray],
     count: int,  # how many there will be

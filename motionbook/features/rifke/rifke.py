@@ -6,7 +6,7 @@
 __all__ = ['RifkeArrays', 'RIFKE', 'CONSTANT', 'FEET', 'RIFKE_FPS', 'RIFKE_LABELLED', 'RIFKE_LAYOUT', 'SmplArrays',
            'mirror_rifke', 'rifke_names', 'rifke_to_smpl', 'smpl_to_rifke']
 
-# %% ../../../nbs/features/rifke/rifke.ipynb #c0e307c4
+# %% ../../../nbs/features/rifke/rifke.ipynb #ba3f765f
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from ...body.arrays import SmplArrays, motion_to_smpl, smpl_to_motion
 from ...body.plausible import check_body
 from ...core.axes import to_y_up
-from ...core.motion import Motion
+from ...core.motion import Motion, frames_around, frames_at_rate
 from ...core.skeletons import SMPL24
 from ..representation import Layout, known_rate, resample_to
 from motionbook.features.rifke.rifke_vectors import (
@@ -36,7 +36,7 @@ _all_ = [
     "rifke_to_smpl", "smpl_to_rifke",
 ]  # fmt: skip
 
-# %% ../../../nbs/features/rifke/rifke.ipynb #966c7eb5
+# %% ../../../nbs/features/rifke/rifke.ipynb #e551d283
 @dataclass(frozen=True)
 class RifkeArrays:
     "What of a motion becomes StableMotion's features."
@@ -68,7 +68,7 @@ class RifkeArrays:
             return found
         return found._replace(labels=_labels_at(labels, motion, moved))
 
-# %% ../../../nbs/features/rifke/rifke.ipynb #75787c84
+# %% ../../../nbs/features/rifke/rifke.ipynb #ed87ac0c
 class RIFKE(RifkeArrays):
     "StableMotion's features as a representation: motions to vectors and back."
 
@@ -100,7 +100,7 @@ class RIFKE(RifkeArrays):
             )
         return smpl_to_motion(rifke_to_smpl(features, self.heading), fps)
 
-# %% ../../../nbs/features/rifke/rifke.ipynb #000a32f4
+# %% ../../../nbs/features/rifke/rifke.ipynb #121e155f
 def _labels_at(labels: Tensor | None, motion: Motion, moved: Motion) -> Tensor:
     "[t] labels at another rate: 1 where one of the frames that a new frame is made of is corrupted."
     if labels is None:
@@ -108,7 +108,6 @@ def _labels_at(labels: Tensor | None, motion: Motion, moved: Motion) -> Tensor:
     labels = torch.as_tensor(labels).float()
     if labels.shape != (len(motion),):
         raise ValueError(f"expected labels [{len(motion)}], one a frame, got {list(labels.shape)}")
-    at = torch.arange(len(moved), dtype=torch.float64) * motion.fps / moved.fps
-    last = len(motion) - 1
-    lo, hi = (x.long().clamp(0, last) for x in ((at + 1e-6).floor(), (at - 1e-6).ceil()))
-    return torch.maximum(labels[lo], labels[hi])
+    at = frames_at_rate(len(motion), motion.fps, moved.fps, len(moved))
+    before, after = frames_around(at, len(motion))
+    return torch.maximum(labels[before], labels[after])

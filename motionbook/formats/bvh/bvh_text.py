@@ -81,6 +81,9 @@ class _Header:
         self.nodes[self.stack[-1]][field] = value
 
 # %% ../../../nbs/formats/bvh/bvh_text.ipynb #8e664c61
+LONGEST, JOINTS = 1000, 10_000  # characters of a name, joints of a file; more is damage
+
+
 def _take_word(h: _Header, m: re.Match):
     "One word of the grammar."
     top = h.nodes[h.stack[-1]][0] if h.stack else None  # "" inside an end site
@@ -95,6 +98,10 @@ def _take_word(h: _Header, m: re.Match):
     else:
         name, root = m["name"].strip(), m["kind"].upper() == "ROOT"
         h.expect(bool(name), f"a name after {m['kind']}")
+        h.expect(
+            len(name) <= LONGEST, f"a name of at most {LONGEST:,} characters after {m['kind']}"
+        )
+        h.expect(len(h.nodes) <= JOINTS, f"at most {JOINTS:,} joints")
         want = "JOINT inside a joint" if root else "ROOT for a joint without a parent"
         h.begin(name, top is None if root else bool(top), want)
 

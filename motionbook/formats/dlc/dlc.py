@@ -151,15 +151,24 @@ class CsvText(NamedTuple):
         return cell.strip(b' "').decode("latin-1").replace(self.decimal, ".")
 
 # %% ../../../nbs/formats/dlc/dlc.ipynb #84b631b7
-def _rows(body: bytes, h: Header) -> np.ndarray:
+MAX_ROWS = 20_000_000  # of a table
+
+
+def _rows(body: bytes, h: Header, path) -> np.ndarray:
     "Where the rows [t 2] that hold something begin and end."
-    b = np.frombuffer(body, np.uint8)
-    stop = np.flatnonzero(b[h.start :] == ord("\n" if b"\n" in body else "\r")) + h.start
-    first, last = np.r_[h.start, stop + 1], np.r_[stop, len(b)]
-    last = last - ((last > first) & (b[np.maximum(last - 1, 0)] == 13))
     blank = b' \t"\r' + h.delimiter.encode() * (h.index > 0)
-    keep = [bool(body[i:j].strip(blank)) for i, j in zip(first.tolist(), last.tolist())]
-    rows = np.stack([first, last], 1)[np.array(keep, bool)]
+    b, eol = np.frombuffer(body, np.uint8), ord("\n" if b"\n" in body else "\r")
+    end = b[h.start :] == eol
+    begins = np.r_[True, end[:-1]][: len(end)]
+    stop = np.flatnonzero(end & ~begins) + h.start  # of lines that have a byte
+    if len(stop) > MAX_ROWS:
+        raise bad_file(path, f"at most {MAX_ROWS:,} frames", f"{len(stop):,} lines")
+    first = np.flatnonzero(begins & ~end) + h.start
+    last = np.r_[stop, len(b)][: len(first)]
+    last = last - ((last > first) & (b[np.maximum(last - 1, 0)] == 13))
+    rows = np.stack([first, last], 1)
+    keep = _has_more(b, np.frombuffer(bytes([*blank, eol]), np.uint8), first)
+    rows = rows[keep]
     cells = _cells(body[slice(*rows[0])], h.delimiter.encode()) if len(rows) else []
     return rows[1:] if _names_index(cells, h.index) else rows
 
@@ -170,17 +179,33 @@ def _names_index(cells: list[bytes], index: int) -> bool:
     empty = not b"".join(cells[index:]).strip(b' "')
     return 0 < index < len(cells) and empty and not re.search(rb"[\d./\\]", label)
 
+# %% ../../../nbs/formats/dlc/dlc.ipynb #09bf1d64
+def _has_more(b: np.ndarray, blank: np.ndarray, first: np.ndarray) -> np.ndarray:
+    "[t] bool: which of the pieces that begin at `first` hold more than blanks."
+    if not len(first):
+        return np.zeros(0, bool)
+    other = np.ones(256, bool)
+    other[blank] = False
+    return np.logical_or.reduceat(other[b], first)
+
+
+def _has_byte(body: bytes, byte: int, rows: np.ndarray) -> np.ndarray:
+    "[t] bool: which rows hold a byte."
+    at = np.flatnonzero(np.frombuffer(body, np.uint8) == byte)
+    return np.diff(np.searchsorted(at, rows), axis=1)[:, 0] > 0
+
 # %% ../../../nbs/formats/dlc/dlc.ipynb #ee5584ab
 def _count_cells(text: CsvText, path) -> np.ndarray:
     "How many cells each row has; BadFile where one does not fit the header."
     body, rows, h = text.body, text.rows, text.header
     if len(rows) == 0:
         raise bad_file(path, "at least one frame", "none", "below the header")
+    at = np.flatnonzero(np.frombuffer(body, np.uint8) == ord(h.delimiter))
+    counts = np.diff(np.searchsorted(at, rows), axis=1)[:, 0] + 1
     if body.find(b'"', int(rows[0, 0])) >= 0:
-        counts = np.array([len(text.split(t)) for t in range(len(rows))])
-    else:
-        at = np.flatnonzero(np.frombuffer(body, np.uint8) == ord(h.delimiter))
-        counts = np.diff(np.searchsorted(at, rows), axis=1)[:, 0] + 1
+        quoted = _has_byte(body, ord('"'), rows)
+        for t in np.flatnonzero(quoted).tolist():
+            counts[t] = len(text.split(t))
     width = len(h.columns) + h.index
     if not b"".join(text.split(0)[width:]).strip(b' "'):
         width = max(width, counts[0])  # delimiters too many at the end of every row
@@ -369,7 +394,7 @@ def parse_csv(
         raise bad_file(path, want, "none in the first lines", fix="is this a tracking file?")
     tracks, scorer = find_tracks(header.columns, header.names, path)
     tracks, used = compact(tracks)
-    text = CsvText(body, encoding, header, _rows(body, header), used + header.index)
+    text = CsvText(body, encoding, header, _rows(body, header, path), used + header.index)
     counts = _count_cells(text, path)
     text = text._replace(decimal=_decimal(text))
     values, labels = _numbers(text, int(counts.max()), path)

@@ -258,6 +258,12 @@ def parse_table(
     rows = [p.lines[i].rstrip() for i in at]
     tabbed, comma = _separators(rows[0])
     widths = _widths(rows, tabbed)
+    if widths.max() > 3 * MARKERS + 100:
+        want, where = (
+            f"about as many columns as names, {MARKERS:,} at most",
+            f"line {at[int(widths.argmax())] + 1}",
+        )
+        raise bad_file(path, want, f"{widths.max():,}", where)
     full = _all_numbers(rows, at, int(widths.max()), tabbed, comma, path)
     lead, names, notes = _columns(p, tabbed, ~np.isnan(full), path)
     if not text.endswith((p.newline, "\t", " ")):

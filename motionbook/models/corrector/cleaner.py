@@ -6,7 +6,7 @@
 __all__ = ['SURE', 'ENOUGH', 'LONGEST', 'TOGETHER', 'WITHIN', 'Seats', 'seats', 'own_pairs', 'knowing', 'window_length',
            'correct_long', 'at_times', 'corrected_at_own_rate', 'learned_filler', 'load_model', 'LearnedCleaner']
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #ec4b05fc
+# %% ../../../nbs/models/corrector/cleaner.ipynb #a9b9ec34
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ...body.people import human_places
 from ...core.files import bad_file
 from ...core.gaps import run_lengths
-from ...core.motion import Scene
+from ...core.motion import Scene, count_at_rate, frames_at_rate
 from ...core.skeleton import Skeleton
 from ...filters.auto import usual_cleaner
 from motionbook.filters.cleaner import (
@@ -95,7 +95,7 @@ def knowing(
     finally:
         model.rigid = usual
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #c43a6190
+# %% ../../../nbs/models/corrector/cleaner.ipynb #66cd5ed9
 LONGEST = 240  # frames of the longest window
 TOGETHER = 16  # windows that are corrected at once
 
@@ -135,14 +135,14 @@ def correct_long(
     mean = torch.where(weight[..., None] > 0, total / weight[..., None].clamp_min(1e-9), torch.nan)
     return mean[..., :-1], mean[..., -1]
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #5219d5f1
+# %% ../../../nbs/models/corrector/cleaner.ipynb #efe451fb
 def _measure_body(model: SkeletonCorrector, x: Tensor) -> tuple[Tensor, Tensor]:
     "[1] the body's height and [1 p] the lengths of its rigid pairs."
     height = model.sizes(x[None])
     at = x[None] / height
     return height, pair_lengths(model.rigid, at, noise_levels(at)).length
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #a680b277
+# %% ../../../nbs/models/corrector/cleaner.ipynb #732b4ca0
 def at_times(
     x: Tensor,  # [t j c], NaN = missing
     at: Tensor,  # [n] frames, fractions between
@@ -162,32 +162,32 @@ def corrected_at_own_rate(
     fps: float,
 ) -> tuple[Tensor, Tensor]:  # positions [t j c], standard error [t j]
     "Like `correct_long`, for a recording at any rate."
-    if abs(fps / model.config.fps - 1) < 0.01:
+    rate = model.config.fps
+    if abs(fps / rate - 1) < 0.01:
         return correct_long(model, x)
-    n = max(2, int((len(x) - 1) * model.config.fps / fps) + 1)
-    at = (torch.arange(n, dtype=torch.float64) * fps / model.config.fps).clamp(max=len(x) - 1)
+    n = max(2, count_at_rate(len(x), fps, rate))  # a curve needs two
+    at = frames_at_rate(len(x), fps, rate, n)
     seen = known_points(x).any(0)
     base = x.clone()
     base[:, seen] = rts()(x[:, seen], fps, errors=False).positions.float()
     y, sigma = correct_long(model, at_times(x, at))
-    back = torch.arange(len(x), dtype=torch.float64) * model.config.fps / fps
+    back = frames_at_rate(n, rate, fps, len(x))
     return base + _read_curve(y - at_times(base, at), back), _read_curve(
         sigma[..., None], back, True
     )[..., 0]
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #513033a7
+# %% ../../../nbs/models/corrector/cleaner.ipynb #6e2401ab
 def _read_curve(x: Tensor, at: Tensor, straight: bool = False) -> Tensor:
     "A curve through frames that does not overshoot, read at other times; ends are held. NaN joints stay NaN."
     from scipy.interpolate import PchipInterpolator, interp1d
 
     t = np.arange(len(x))
-    where = at.clamp(max=len(x) - 1).numpy()
     gone = x.isnan().any(0)
     values = x.nan_to_num().double().numpy()
     curve = interp1d(t, values, axis=0) if straight else PchipInterpolator(t, values)
-    return torch.from_numpy(curve(where)).to(x.dtype).masked_fill(gone, torch.nan)
+    return torch.from_numpy(curve(at.numpy())).to(x.dtype).masked_fill(gone, torch.nan)
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #8b3e8088
+# %% ../../../nbs/models/corrector/cleaner.ipynb #0ecb00e7
 def learned_filler(
     model: SkeletonCorrector,
     skeleton: Skeleton,  # of the recording
@@ -221,7 +221,7 @@ def learned_filler(
 
     return fill
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #88701348
+# %% ../../../nbs/models/corrector/cleaner.ipynb #9d3abe94
 def _fill_own_joints(
     model: SkeletonCorrector, who: Seats, x: Tensor, fps: float
 ) -> tuple[Tensor, Tensor]:
@@ -233,7 +233,7 @@ def _fill_own_joints(
     out[:, who.joints], error[:, who.joints] = y[:, who.places], sigma[:, who.places]
     return out, error
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #46a7eb1d
+# %% ../../../nbs/models/corrector/cleaner.ipynb #3df405bd
 WITHIN = ("", "model")  # where in a folder a model may be
 
 
@@ -256,7 +256,7 @@ def load_model(
         )
     return SkeletonCorrector.from_pretrained(place)
 
-# %% ../../../nbs/models/corrector/cleaner.ipynb #b5e1dec7
+# %% ../../../nbs/models/corrector/cleaner.ipynb #d09bc0c6
 @dataclass(frozen=True)
 class LearnedCleaner(ModelCleaner):
     "A trained corrector behind the `Cleaner` protocol."

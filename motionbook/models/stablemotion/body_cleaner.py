@@ -8,7 +8,7 @@ __all__ = ['DRAWN', 'BODIES', 'BodyCleaning', 'clip_at_rate', 'carriers', 'at_ow
            'correct_body', 'carry_on', 'suspect_filler', 'BodyCleaner', 'shift_following', 'check_body_roles',
            'body_trained', 'body_method', 'shipped_bodies']
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #1160736d
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #06462e6d
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from torch import Tensor
 from ...body.smpl22 import motion_to_smpl22
 from ...core.axes import to_y_up
 from ...core.gaps import list_runs
-from ...core.motion import Motion, Scene
+from ...core.motion import Motion, Scene, frames_around, frames_at_rate
 from ...core.skeleton import Skeleton
 from ...core.skeletons import SMPL24
 from ...features.rifke.rifke import RIFKE_FPS, RifkeArrays
@@ -76,7 +76,7 @@ class BodyCleaning(Cleaning):
         description="after a drift or a slide move all that follows, so that every step keeps its length; false: the repair meets what follows",
     )
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #c4fe148f
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #b615c751
 def clip_at_rate(motion: Motion) -> BodyClip:
     "A motion without gaps as the model sees it; ValueError where it is no body."
     return body_clip(RifkeArrays().arrays(motion))
@@ -110,9 +110,9 @@ def at_own_frames(
 
     if len(values) < 2:
         return values[:1].expand(frames, *values.shape[1:])
-    at = torch.arange(frames, dtype=torch.float64) / fps * RIFKE_FPS
+    at = frames_at_rate(len(values), RIFKE_FPS, fps, frames)
     curve = PchipInterpolator(range(len(values)), values.double().numpy())
-    return torch.from_numpy(curve(at.clamp(0, len(values) - 1).numpy())).to(values.dtype)
+    return torch.from_numpy(curve(at.numpy())).to(values.dtype)
 
 
 def at_model_frames(
@@ -121,11 +121,10 @@ def at_model_frames(
     fps: float,
 ) -> Tensor:  # [n ...] bool
     "True where one of the frames that a new frame is made of is."
-    at = torch.arange(n, dtype=torch.float64) * fps / RIFKE_FPS
-    lo, hi = (v.long().clamp(0, len(mask) - 1) for v in ((at + 1e-6).floor(), (at - 1e-6).ceil()))
-    return mask[lo] | mask[hi]
+    before, after = frames_around(frames_at_rate(len(mask), fps, RIFKE_FPS, n), len(mask))
+    return mask[before] | mask[after]
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #ead60900
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #6423c8f0
 def without_doubts(motion: Motion, found: Found) -> Motion | None:
     "The motion with everything that is doubted drawn by the classical filler; None where that leaves joints unknown."
     bad = (found.reason > 0) & (found.reason != REASON["swap"])
@@ -135,7 +134,7 @@ def without_doubts(motion: Motion, found: Found) -> Motion | None:
     filled = coupled()(x, motion.fps, errors=False).positions.float()
     return motion.replace(positions=filled) if filled.isfinite().all() else None
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #7f2806f5
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #7517d2e3
 def only_there(
     found: Found,
     known: Tensor,  # [t] bool: the wrong frames
@@ -148,7 +147,7 @@ def only_there(
     reason = torch.where(known[:, None], found.reason, 0).to(torch.uint8)
     return found._replace(reason=reason)
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #f0d34dca
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #903557ef
 DRAWN = 0.25  # seconds beside a body that was drawn anew
 
 
@@ -206,7 +205,7 @@ class Labels:
         by = max(1, round(self.motion.fps / RIFKE_FPS))
         return widen_frames(sure_stretches(self.label, self.limit, self.motion.fps), by)
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #6ea9cf18
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #12876e61
 def smooth_detail(
     x: Tensor,  # [t j 3]
     fps: float,
@@ -236,7 +235,7 @@ def calm_detail(suspects: Suspects, fps: float) -> Tensor:  # [t j 3]
     shakes = at_own_frames(suspects.kinds[:, FOUND.index("jitter")], len(x), fps)
     return torch.where((shakes > 0.5)[:, None, None], calm, x)
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #8b34b914
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #fc4cfd16
 def body_filler(
     model: BodyModel,
     skeleton: Skeleton,  # of the recording
@@ -262,7 +261,7 @@ def body_filler(
 
     return fill
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #7d8bfe50
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #95d40c02
 def ask_model(
     m: Motion,
     n: int,  # frames at the model's rate
@@ -280,12 +279,12 @@ def ask_model(
     hidden |= (~known).all(1, keepdim=True)
     share = None
     if c.enable_sits and label is not None:
-        at = (torch.arange(n) * fps / RIFKE_FPS).round().long().clamp(max=len(m) - 1)
-        share = soft_share(label)[at]
+        at = frames_at_rate(len(m), fps, RIFKE_FPS, n)
+        share = soft_share(label)[at.round().long()]
     parts = (at_model_frames(v, n, fps) for v in (hidden, wrong))
     return BodyAsked(*parts, c.shift_following, share)
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #37f64c10
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #7905ff46
 def correct_body(
     model: BodyModel,
     clip: BodyClip,
@@ -307,7 +306,7 @@ def correct_body(
     made = best_body_draw(model, clip, asked, answer) if c.ensemble else answer.draws.mean(0)
     return start - clip.joints + (made - start) * share, answer.sigma
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #47f95f43
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #2bee9818
 def carry_on(
     move: Tensor,  # [n j 3] metres, z up: how joints are moved, the pelvis first
     drafted: Tensor,  # [n] bool: in stretches that are repaired
@@ -335,7 +334,7 @@ def _move_points(model, m: Motion, known, wrong, who, c: BodyCleaning, suspects)
     sigma = at_own_frames(sigma, len(m), fps)[:, who]
     return Filled(y, torch.where(known, 0.0, sigma.clamp_min(1e-4)), "")
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #50e80a81
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #90f015d0
 def suspect_filler(
     model: BodyModel,
     motion: Motion,
@@ -362,7 +361,7 @@ def suspect_filler(
 
     return fill
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #28b16750
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #31da458f
 @dataclass(frozen=True)
 class BodyCleaner(ModelCleaner):
     "A trained model of bodies behind the `Cleaner` protocol."
@@ -392,7 +391,7 @@ class BodyCleaner(ModelCleaner):
             return holes
         return suspect_filler(self.model, motion, self.cleaning, labels, holes)
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #0463988b
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #aa0d4f30
 def shift_following(done: Cleaned, every: list[tuple[int, dict]]) -> Cleaned:
     "What follows the repaired stretches of each actor moved along with them; only on request."
     actors, reasons = list(done.scene.actors), list(done.reason)
@@ -417,7 +416,7 @@ def shift_following(done: Cleaned, every: list[tuple[int, dict]]) -> Cleaned:
     made = replace(done, scene=scene, reason=tuple(reasons), flagged=flagged)
     return made.with_notes((), notes)
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #60bb8600
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #dc98cc92
 def check_body_roles(motion: Motion):
     "ValueError where a motion is no body, or shows nobody."
     if not motion.observed.any():
@@ -426,7 +425,7 @@ def check_body_roles(motion: Motion):
         )
     motion_to_smpl22(cut_motion(motion, 0, 1))
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #1d575bdc
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #560a585e
 def body_trained(
     load: Callable[[], BodyModel],
     name: str,
@@ -453,7 +452,7 @@ def body_method(
     model = load_body_model(folder)
     return body_trained(lambda: model, str(folder), True, BodyCleaning(**options))
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #77e52be3
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #79bdd8a4
 @functools.cache
 def shipped_bodies() -> BodyModel:
     "The model of bodies that comes with the package."

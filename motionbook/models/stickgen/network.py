@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Form', 'BUMPS', 'StickGenConfig', 'Condition', 'Listener', 'blend_patches', 'Answer', 'StickTransformer']
 
-# %% ../../../nbs/models/stickgen/network.ipynb #d870d524
+# %% ../../../nbs/models/stickgen/network.ipynb #5f794fde
 from typing import Literal, NamedTuple
 
 import torch
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from ...core.config import FrozenConfig
 from ..attention import who_sees_whom
+from ..diffusion.transformer import DiTBlock, DiTConfig, NoiseTime
 from ..refiner.conditions import RANGES
-from ..stablemotion.network import DiTBlock, DiTConfig, NoiseTime
 from .poses import code_width
 from ...schema.actions import NUM_ACTIONS
 
-# %% ../../../nbs/models/stickgen/network.ipynb #73ab47af
+# %% ../../../nbs/models/stickgen/network.ipynb #f751f713
 Form = Literal["diffusion", "autoregressive"]
 
 

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['Condition', 'AdaLN', 'Block', 'Stack']
 
-# %% ../../../nbs/models/vae/blocks.ipynb #c7d55f9d
+# %% ../../../nbs/models/vae/blocks.ipynb #fbb007d8
 import torch
 from torch import Tensor, nn
 
-from ..attention import turn_by_time
+from ..attention import attend
 
 # %% ../../../nbs/models/vae/blocks.ipynb #fec1bf0d
 class Condition(nn.Module):
@@ -50,7 +50,7 @@ class AdaLN(nn.Module):
         parts = self.scale(c)[:, None].chunk(3 if self.gated else 2, -1)
         return (1 + parts[0]) * self.norm(h) + parts[1], parts[2] if self.gated else 1.0
 
-# %% ../../../nbs/models/vae/blocks.ipynb #7fa46bdd
+# %% ../../../nbs/models/vae/blocks.ipynb #82a3acb0
 class Block(nn.Module):
     "Attention over time, then a layer for each frame; both listen to the condition."
 
@@ -72,20 +72,13 @@ class Block(nn.Module):
     def forward(self, h: Tensor, c: Tensor, sees: Tensor | None) -> Tensor:  # [b n w]
         "The same shape."
         x, gate = self.first(h, c)
-        h = h + gate * self.attend(x, sees)
+        h = h + gate * self.hear_others(x, sees)
         x, gate = self.second(h, c)
         return h + gate * self.feed(x)
 
-    def attend(self, x: Tensor, sees: Tensor | None) -> Tensor:
-        "What the frames tell one another."
-        q, k, v = (
-            y.unflatten(-1, (self.heads, -1)).transpose(1, 2) for y in self.ask(x).chunk(3, -1)
-        )
-        if self.rotary:
-            q, k = turn_by_time(q), turn_by_time(k)
+    def hear_others(self, x: Tensor, sees: Tensor | None) -> Tensor:
         p = self.dropout if self.training else 0.0
-        y = nn.functional.scaled_dot_product_attention(q, k, v, sees, p)
-        return self.answer(y.transpose(1, 2).flatten(-2))
+        return self.answer(attend(self.ask(x), self.heads, sees, float(self.rotary), p))
 
 # %% ../../../nbs/models/vae/blocks.ipynb #38e25a07
 class Stack(nn.Module):

@@ -8,7 +8,7 @@ __all__ = ['BARE', 'body_to_clip', 'bending_joints', 'clip_to_person', 'turning_
            'library_of', 'check_clip', 'load_library', 'clips_of_robot', 'clips_of_any', 'bare_files', 'with_robot',
            'motion_family', 'shared_keys', 'library_split', 'Crops']
 
-# %% ../../../nbs/models/vqvae/motions.ipynb #955582cf
+# %% ../../../nbs/models/vqvae/motions.ipynb #4d3923ef
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ...core.axes import from_y_up, to_y_up, y_up_matrix
 from ...core.files import bad_file
-from ...core.motion import Motion, Scene, fk
+from ...core.motion import Motion, Scene, fk, frames_at_rate
 from ...core.robot import Robot
 from ...core.robot_clip import RobotClip
 from ...core.robot_files import as_robot
@@ -33,7 +33,7 @@ from motionbook.core.rotation import (
 from ...data.splits import Split, hold_out_share, same_clips
 from ...features.dof.dof_vectors import Tilt, dof_layout, encode_dof, lean_width
 
-# %% ../../../nbs/models/vqvae/motions.ipynb #c5a7ac64
+# %% ../../../nbs/models/vqvae/motions.ipynb #c824b122
 def body_to_clip(
     motion: Motion,  # with rotations, y up
     joints: Sequence[str] | None = None,  # whose angles; None = joints that something hangs from
@@ -59,7 +59,7 @@ def bending_joints(motion: Motion) -> list[str]:
     above = set(motion.skeleton.parents)
     return [n for j, n in enumerate(motion.skeleton.joints) if j and j in above]
 
-# %% ../../../nbs/models/vqvae/motions.ipynb #3fd8068b
+# %% ../../../nbs/models/vqvae/motions.ipynb #4604db08
 def clip_to_person(
     clip: RobotClip,
     like: Motion,  # the recording, or another one of the same body
@@ -90,7 +90,7 @@ def clip_to_body(
     "Where a body's joints are."
     return from_y_up(clip_to_person(clip, like).positions)
 
-# %% ../../../nbs/models/vqvae/motions.ipynb #00911842
+# %% ../../../nbs/models/vqvae/motions.ipynb #79f36843
 def resample_clip(
     clip: RobotClip,
     fps: float,  # frames per second
@@ -98,8 +98,7 @@ def resample_clip(
     "The same motion at another rate; the first frame stays."
     if clip.fps == fps:
         return clip
-    n = int((len(clip) - 1) * fps / clip.fps + 1e-6) + 1
-    at = (torch.arange(n, dtype=torch.float64) * clip.fps / fps).clamp(max=len(clip) - 1)
+    at = frames_at_rate(len(clip), clip.fps, fps)
     lo = at.floor().long().clamp(max=max(len(clip) - 2, 0))
     hi, w = (lo + 1).clamp(max=len(clip) - 1), at - lo
     between = lambda x: (x[lo].double().lerp(x[hi].double(), w[:, None])).float()
@@ -107,7 +106,7 @@ def resample_clip(
     q = matrix_to_quaternion(slerp(turn[lo], turn[hi], w)).float()
     return clip.replace(root_pos=between(clip.root_pos), root_rot=q, dof=between(clip.dof), fps=fps)
 
-# %% ../../../nbs/models/vqvae/motions.ipynb #2953c694
+# %% ../../../nbs/models/vqvae/motions.ipynb #e5d03a90
 @dataclass(frozen=True)
 class Recorded:
     "A clip as frames."
@@ -188,7 +187,7 @@ def cut_motion(m: Motion, a: int, b: int) -> Motion:
         offsets=part(m.offsets),
     )
 
-# %% ../../../nbs/models/vqvae/motions.ipynb #c58ece39
+# %% ../../../nbs/models/vqvae/motions.ipynb #c867412f
 def with_joints(
     clip: RobotClip,
     like: Motion | None,  # its recording
@@ -204,7 +203,7 @@ def with_joints(
         return clip
     return body_to_clip(like, wanted).replace(name=clip.name)
 
-# %% ../../../nbs/models/vqvae/motions.ipynb #ce28d65a
+# %% ../../../nbs/models/vqvae/motions.ipynb #9c0c7df9
 def library_of(
     found: Sequence[tuple[RobotClip, Motion | None]],
     fps: float | None = 30.0,  # frames per second; None = the first clip's
@@ -258,7 +257,7 @@ def check_clip(
                 "clean it first",
             )
 
-# %% ../../../nbs/models/vqvae/motions.ipynb #7b7c1050
+# %% ../../../nbs/models/vqvae/motions.ipynb #ca4dfde7
 def load_library(
     paths: Sequence[str | Path],  # recordings, folders of them, datasets
     fps: float | None = 30.0,  # frames per second; None = the first clip's
@@ -292,7 +291,7 @@ def clips_of_robot(
     files = motion_files(path, others=False) if path.is_dir() else [path]
     return [with_robot(c, robot) for f in files for c in read_clips(f, robot)]
 
-# %% ../../../nbs/models/vqvae/motions.ipynb #159732ae
+# %% ../../../nbs/models/vqvae/motions.ipynb #a37beeb1
 BARE = (".npy", ".pkl")  # motion libraries, which a format may know as well
 
 
@@ -321,7 +320,7 @@ def bare_files(
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     return [f for f in files if f.suffix.lower() in BARE and not recognised(f)]
 
-# %% ../../../nbs/models/vqvae/motions.ipynb #a0b1c2d3
+# %% ../../../nbs/models/vqvae/motions.ipynb #cd60b85c
 def with_robot(
     clip: RobotClip,
     robot: Robot | None = None,  # None = the known one with as many joints
@@ -348,7 +347,7 @@ def motion_family(
     )
     return re.sub(r"[_\W]*\d*[_\W]*$", "", re.sub(r"[_\W]+", "_", stem)).strip("_") or stem
 
-# %% ../../../nbs/models/vqvae/motions.ipynb #fea411b3
+# %% ../../../nbs/models/vqvae/motions.ipynb #0a02a5f9
 def shared_keys(
     lib: Library,
 ) -> tuple[list[str], list[int]]:  # family, and what shares movement
