@@ -162,4 +162,3 @@ def mixed_with_best(
         return mixed(first, name, classical_partners() | more)(positions, fps, errors)
 
     return fill
-
