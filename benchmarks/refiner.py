@@ -40,7 +40,7 @@ from motionbook.models.refiner.recipe import (
     start_refiner,
     train_on_figures,
 )
-from motionbook.models.vae.clips import style_of
+from motionbook.models.vae.training_clips import style_of
 from motionbook.schema.enrich import rank_among_people, style_measures
 from motionbook.schema.sample import load_canonical
 

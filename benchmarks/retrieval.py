@@ -41,7 +41,7 @@ from motionbook.models.retrieval.evaluator import sentence_embedder
 from motionbook.models.retrieval.judge import nearest_clips
 from motionbook.models.retrieval.network import figure_features
 from motionbook.models.retrieval.recipe import RetrievalTraining, train_on_captions
-from motionbook.schema.stick import stick_figure
+from motionbook.schema.projection import stick_figure
 from motionbook.synthetic.people import ACTIONS, person
 
 FPS, VIEWS = 25.0, ("front", "side")

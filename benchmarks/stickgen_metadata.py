@@ -27,7 +27,7 @@ from motionbook.core.motion import Scene
 from motionbook.data.canonical import CanonicalOptions, canonical_samples
 from motionbook.data.splits import Sides
 from motionbook.data.text import load_encoder
-from motionbook.evaluation.motion import motion_rates
+from motionbook.evaluation.repair_errors import motion_rates
 from motionbook.evaluation.style import STYLES, adherence
 from motionbook.formats.registry import read
 from motionbook.models.retrieval.captions import said_of
@@ -42,7 +42,7 @@ from motionbook.models.stickgen.recipe import (
     train_on_clips,
 )
 from motionbook.models.stickgen.windows import StickClip, StickWindows, samples_to_clips
-from motionbook.models.vae.clips import style_of
+from motionbook.models.vae.training_clips import style_of
 
 FRAMES, TREMBLE = 60, 0.015
 SMALL = dict(

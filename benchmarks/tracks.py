@@ -32,7 +32,7 @@ import motionbook
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.size import body_size
 from motionbook.core.skeleton import Skeleton
-from motionbook.evaluation.motion import detection_scores
+from motionbook.evaluation.repair_errors import detection_scores
 from motionbook.filters.cleaner import REASON
 from motionbook.filters.corrupt.corruption import corrupt
 from motionbook.filters.detect.outliers import combine, hampel, innovation_gate, likelihood_gate

@@ -22,7 +22,6 @@ from motionbook.core.archives import extract_archive
 from motionbook.data.windows import fit_to_window, hold_out
 from motionbook.evaluation.reconstruction import PatchPCA
 from motionbook.features.humanml3d.ik263 import FLOWMIMIC
-from motionbook.models.vae.clips import load_clips
 from motionbook.models.vae.evaluate import (
     clip_figures,
     code_figures,
@@ -42,6 +41,7 @@ from motionbook.models.vae.loss import LOSS_WEIGHTS
 from motionbook.models.vae.motion_vae import MotionVAE, joint_decoder
 from motionbook.models.vae.network import VAEConfig, measure_weights
 from motionbook.models.vae.recipe import Sides, VAETraining, even_windows, train_on_sides, vae_loss
+from motionbook.models.vae.training_clips import load_clips
 from motionbook.training.loop import weigh_terms
 
 PRIOR_STEPS = 1000

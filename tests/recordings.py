@@ -18,8 +18,8 @@ import torch
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeletons import MARKER20, MEDIAPIPE33
 from motionbook.formats.registry import formats, write
+from motionbook.schema.projection import figure_to_scene, stick_figure
 from motionbook.schema.sample import make_sample, save_canonical
-from motionbook.schema.stick import figure_to_scene, stick_figure
 from motionbook.synthetic.animals import mouse
 from motionbook.synthetic.people import person, person_markers, two_people
 

@@ -15,7 +15,7 @@ from scipy import sparse
 from scipy.spatial.transform import Rotation
 
 from motionbook.body.body25 import smpl_to_body25
-from motionbook.body.files import shape_columns
+from motionbook.body.model_files import shape_columns
 from motionbook.body.smpl import (
     KINDS,
     BodyModel,

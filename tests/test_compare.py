@@ -219,7 +219,7 @@ def test_a_cleaner_that_knows_the_truth_wins(broken):
 
 
 def test_the_named_method_is_truly_good(truth, broken, card):
-    from motionbook.evaluation.motion import point_error
+    from motionbook.evaluation.repair_errors import point_error
 
     x, y = truth.actors[0], broken.actors[0]
     mask = ~(x.positions == y.positions).all(-1)

@@ -23,7 +23,7 @@ from motionbook.evaluation.keypoints import (
     swap_aware_error,
     track_agreement,
 )  # fmt: skip
-from motionbook.evaluation.motion import (
+from motionbook.evaluation.repair_errors import (
     body_length,
     bone_length_variation,
     changed_points,

@@ -17,7 +17,7 @@ from motionbook.features.points.dlc_dataframe import (
     features_to_dlc_dataframe,
 )
 from motionbook.features.points.dlc_features import DLCFeatures
-from motionbook.features.points.tracks import bridged, frame_velocity
+from motionbook.features.points.point_gaps import bridged, frame_velocity
 from motionbook.features.representation import Representation
 from motionbook.formats.registry import read
 from motionbook.synthetic.people import ACTIONS, mouse, person

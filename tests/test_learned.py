@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 
-from motionbook.body.people import HUMAN, as_human
+from motionbook.body.human import HUMAN, as_human
 from motionbook.cleanup.clean import clean, make_cleaner, methods
 from motionbook.cli import main
 from motionbook.core.motion import Motion, Scene

@@ -13,7 +13,7 @@ from motionbook.converters.facts import dataset_facts, dataset_table, facts_line
 from motionbook.core.motion import Motion, Scene, resample
 from motionbook.core.skeleton import Skeleton
 from motionbook.core.skeletons import MARKER20
-from motionbook.evaluation.motion import bone_length_variation
+from motionbook.evaluation.repair_errors import bone_length_variation
 from motionbook.features.points.markers import (
     MarkerFeatures,
     columns_to_features,

@@ -118,7 +118,7 @@ def test_two_dimensions_and_pixels():
 
 
 def test_weights_for_people_are_no_worse_than_the_best_partner_on_real_keypoints(real_data):
-    from motionbook.body.people import as_human
+    from motionbook.body.human import as_human
     from motionbook.formats.registry import read
 
     paths = sorted((real_data / "trc").glob("*.trc"))

@@ -7,7 +7,7 @@ import torch
 import motionbook
 from motionbook.core.motion import Motion, Scene
 from motionbook.core.skeleton import Skeleton
-from motionbook.evaluation.motion import detection_scores
+from motionbook.evaluation.repair_errors import detection_scores
 from motionbook.filters.cleaner import REASON
 from motionbook.filters.corrupt.corruption import (
     add_jumps,

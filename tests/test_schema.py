@@ -16,8 +16,8 @@ from motionbook.schema.metadata import (
     MotionStyleMetadata,
     TemporalMetadata,
 )
+from motionbook.schema.projection import figure_to_scene, project, view_angle
 from motionbook.schema.sample import checked_sample, load_canonical, save_canonical
-from motionbook.schema.stick import figure_to_scene, project, view_angle
 from motionbook.schema.validate import DataValidator
 
 AMASS_LIKE = "motionlib/asap_smpl_npz"

@@ -114,8 +114,8 @@ def test_generate_refines_with_a_trained_refiner(tmp_path, monkeypatch):
     from motionbook.core.motion import Scene
     from motionbook.models.refiner.recipe import RefinerTraining, train_refiner
     from motionbook.models.stickgen.command import GENERATE
+    from motionbook.schema.projection import figure_physics
     from motionbook.schema.sample import load_canonical, make_sample, save_canonical
-    from motionbook.schema.stick import figure_physics
     from motionbook.synthetic.people import person
 
     walk = [Scene((person("walk", 3.0, 25.0, seed=s),), text=("a person walks",)) for s in range(2)]
@@ -224,7 +224,7 @@ def test_the_shipped_refiner_follows_a_style_and_knows_what_it_has_not_seen():
     from motionbook.models.refiner.conditions import StyleCondition
     from motionbook.models.refiner.module import load_refiner
     from motionbook.models.stickgen.command import PACKAGED, generator_folder, refiner_folder
-    from motionbook.schema.stick import stick_figure
+    from motionbook.schema.projection import stick_figure
     from motionbook.synthetic.people import person
 
     refiner, generator = (

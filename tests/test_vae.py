@@ -23,13 +23,13 @@ from motionbook.features.humanml3d.ik263 import FLOWMIMIC, ik263_to_joints
 from motionbook.features.rifke.rifke import RIFKE
 from motionbook.formats.registry import read, write
 from motionbook.models.layers import count_parameters
-from motionbook.models.vae.clips import load_clips, style_of
 from motionbook.models.vae.evaluate import evaluate_vae
 from motionbook.models.vae.latents import fit_prior
 from motionbook.models.vae.loss import LOSS_WEIGHTS, vae_losses
 from motionbook.models.vae.motion_vae import MotionVAE, with_representation
 from motionbook.models.vae.network import SIZES, VAEConfig, start_linear
 from motionbook.models.vae.recipe import Sides, VAETraining, gather_clips, train_on_sides, train_vae
+from motionbook.models.vae.training_clips import load_clips, style_of
 from motionbook.synthetic.people import ACTIONS, person
 from motionbook.training.feed import Feed
 

@@ -9,7 +9,7 @@ import torch
 from copies import finish, start_copy
 
 from motionbook.core.files import BadFile
-from motionbook.models.vqvae.bodies import robot_to_read
+from motionbook.models.vqvae.angle_body import robot_to_read
 from motionbook.models.vqvae.codebook import Codebook
 from motionbook.models.vqvae.coding import decode_clip, encode_clip, read_codes, write_codes
 from motionbook.models.vqvae.convolutions import VQVAEConfig

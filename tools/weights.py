@@ -125,7 +125,7 @@ def train(data: Path, out: Path, minutes: float, options: dict):
         parts = {k: people(t) for k, (t, _, _) in recordings(data, Path(tmp)).items()}
     for k, v in parts.items():
         print(f"{k}: {len(v)} clips, {sum(len(c.positions) for c in v) / 1800:.1f} min", flush=True)
-    from motionbook.body.people import HUMAN
+    from motionbook.body.human import HUMAN
 
     usual = {"minutes": minutes, "valid_share": 0.05, "body": "human", "progress": False}
     usual["prior_frames"] = 0  # so few and dissimilar recordings do not tell how people move

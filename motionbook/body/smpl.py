@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .files import as_body, default_body, find_body, load_body
 from .ik import SmplFit, fit_smpl22, smpl22_rotations
+from .model_files import as_body, default_body, find_body, load_body
 from .shape import KINDS, BodyModel, approximate_body, checked_kind, rest_offsets
 from ..core.motion import fk
 from ..core.rotation import rotvec_to_matrix
@@ -123,7 +123,7 @@ def _pad_shape(x, columns: int):
 
 def _model_arrays(body: BodyModel) -> tuple[dict, int]:
     "All numbers of the model file, as many columns as smplx wants; and how many of them are betas."
-    from motionbook.body.files import read_model, shape_columns
+    from motionbook.body.model_files import read_model, shape_columns
 
     if body.approximate or not body.source:
         raise ValueError(

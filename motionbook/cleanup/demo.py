@@ -21,7 +21,7 @@ from .report import html_page, html_table, say_percent
 from ..core.files import atomic_write
 from ..core.gaps import fill_held_values
 from ..core.motion import Motion, Scene
-from ..evaluation.motion import point_error
+from ..evaluation.repair_errors import point_error
 from ..filters.cleaner import FilterCleaner, Found
 from ..filters.corrupt.corruption import corrupt
 from ..formats.registry import read, write

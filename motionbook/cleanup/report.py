@@ -28,9 +28,9 @@ from .verdict import judge
 from ..core.command import printable
 from ..core.files import atomic_write
 from ..core.motion import Motion
-from ..evaluation.motion import bone_length_variation, rate_ratios
+from ..evaluation.repair_errors import bone_length_variation, rate_ratios
 from ..filters.cleaner import Cleaned
-from ..viz.layers import layers
+from ..viz.drawing import layers
 from ..viz.player import Film, player_html, read_asset, safe_json, script_hash
 
 # %% ../../nbs/cleanup/report.ipynb #daef9503

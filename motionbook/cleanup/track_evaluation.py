@@ -19,7 +19,7 @@ from .compare.vouch import vouch
 from ..core.gaps import changed_points
 from ..core.motion import Motion, Scene
 from ..evaluation.keypoints import track_agreement
-from motionbook.evaluation.motion import (
+from motionbook.evaluation.repair_errors import (
     body_length,
     bone_length_variation,
     coverage,

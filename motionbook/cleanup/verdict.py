@@ -19,7 +19,7 @@ from motionbook.cleanup.compare.vouch import (
     possible_steps,
 )
 from ..core.motion import Motion
-from ..evaluation.motion import body_length
+from ..evaluation.repair_errors import body_length
 from ..filters.cleaner import Cleaned
 
 # %% ../../nbs/cleanup/verdict.ipynb #5da83afd

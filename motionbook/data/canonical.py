@@ -43,8 +43,8 @@ from motionbook.schema.enrich import (
     temporal_metadata,
 )
 from ..schema.metadata import EnhancedSampleMetadata, move_frames
+from ..schema.projection import is_picture, project, segment_lengths, stick_joints
 from ..schema.sample import fit_frames, make_sample, write_samples
-from ..schema.stick import is_picture, project, segment_lengths, stick_joints
 from ..schema.validate import DataValidator
 
 # %% ../../nbs/data/canonical.ipynb #a701a459

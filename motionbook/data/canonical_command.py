@@ -201,7 +201,7 @@ def run_export(args: Namespace) -> dict:
 # %% ../../nbs/data/canonical_command.ipynb #96db6024
 def _as_figure(scene, view):
     "The scene as a flat figure; one that is flat already stays as it is."
-    from motionbook.schema.stick import figure_to_scene, is_picture, stick_figure
+    from motionbook.schema.projection import figure_to_scene, is_picture, stick_figure
 
     if is_picture(scene):
         return scene

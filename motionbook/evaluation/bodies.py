@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from .feet import Feet, penetration, skating_distance, sliding_frames
-from .motion import detection_scores, motion_rates
 from .reconstruction import fit_pose, frame_errors
+from .repair_errors import detection_scores, motion_rates
 
 # %% ../../nbs/evaluation/bodies.ipynb #237f3a29
 def body_errors(

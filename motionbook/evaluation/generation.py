@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .motion import bone_length_variation, motion_rates
+from .repair_errors import bone_length_variation, motion_rates
 
 # %% ../../nbs/evaluation/generation.ipynb #abfefd86
 def frechet_distance(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..core.motion import Scene
-from .motion import body_length, distances, evaluate_cleanup
+from .repair_errors import body_length, distances, evaluate_cleanup
 
 # %% ../../nbs/evaluation/keypoints.ipynb #59a245dd
 def error_percentiles(

@@ -16,8 +16,8 @@ from torch import Tensor
 from ..body.stick import SEGMENTS, disconnection, segments_to_joints
 from ..core.size import farthest_apart
 from ..core.skeletons import STICK16
-from .motion import bone_length_variation, motion_rates
-from ..schema.stick import segment_lengths
+from .repair_errors import bone_length_variation, motion_rates
+from ..schema.projection import segment_lengths
 
 # %% ../../nbs/evaluation/stick_figures.ipynb #4226d255
 class Limbs(NamedTuple):

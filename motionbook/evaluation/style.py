@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..schema.enrich import motion_style
-from ..schema.stick import figure_to_scene
+from ..schema.projection import figure_to_scene
 
 # %% ../../nbs/evaluation/style.ipynb #ec0ed93e
 STYLES = ("tempo", "energy_level", "smoothness")  # of `MotionStyleMetadata`, each 0 to 1

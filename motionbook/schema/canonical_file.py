@@ -20,8 +20,8 @@ from ..core.files import bad_file
 from ..core.motion import Scene
 from .actions import IDX_TO_ACTION
 from .metadata import EnhancedSampleMetadata, metadata_value
+from .projection import figure_to_scene
 from .sample import load_canonical
-from .stick import figure_to_scene
 
 # %% ../../nbs/schema/canonical_file.ipynb #87bcc26a
 def sniff(path: Path, head: bytes) -> bool:

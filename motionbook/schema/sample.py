@@ -30,7 +30,7 @@ from ..core.registry import unknown_name
 from .actions import NUM_ACTIONS, ActionType, action_index
 from .mapped_list import map_list
 from .metadata import EnhancedSampleMetadata, move_frames
-from .stick import Figure, figure_physics, stick_figure
+from .projection import Figure, figure_physics, stick_figure
 
 # %% ../../nbs/schema/sample.ipynb #64b547a3
 def _check_tensor(name: str, x: Any, dtype: torch.dtype) -> Tensor:

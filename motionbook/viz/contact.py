@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ..core.files import atomic_write
 from ..core.motion import Motion, Scene
+from .drawing import Layer, View, project
 from .ink import draw_layer, sign, sign_font
-from .layers import Layer, View, project
 from .movie import Movie, check_fit, movie_frames, open_movie, placed_layers
 
 # %% ../../nbs/viz/contact.ipynb #3735591d
@@ -181,7 +181,7 @@ def contact_sheet(
     first: int | None = None,  # the video's frame where the tracks begin; None = they cover it all
     scale: float = 1.0,  # pixels of this video for one of the tracked one
     offset: tuple[float, float] = (0.0, 0.0),  # added after scaling, pixels
-    view: View = "oblique",  # for 3-D recordings, as in `viz.layers`
+    view: View = "oblique",  # for 3-D recordings, as in `viz.drawing`
     tile: int = 240,  # pixels, the side of a picture
 ) -> Path:  # the file
     "A sheet of the worst moments: before red, after green, with frame, point and change."

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .layers import Layer, edge_colors, joint_colors
+from .drawing import Layer, edge_colors, joint_colors
 
 # %% ../../nbs/viz/ink.ipynb #68e14e42
 def discs(

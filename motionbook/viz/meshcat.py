@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from ..core.files import atomic_write
-from .layers import Layer, Recordings
+from .drawing import Layer, Recordings
 from .meshcat_tree import MAX_BYTES, colored_layers, frame_step, meshcat_commands
 from .player import read_asset, script_hash
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..core.gaps import fill_held_values
 from ..core.motion import Motion
-from motionbook.viz.layers import (
+from motionbook.viz.drawing import (
     LABEL_COLORS,
     Colors,
     Layer,
@@ -26,7 +26,7 @@ from motionbook.viz.layers import (
     joint_colors,
     layers,
 )
-from motionbook.viz.tracks import (
+from motionbook.viz.viewer_tracks import (
     _floats,
     _Stage,
     _stage,

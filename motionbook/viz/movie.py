@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from ..core.files import bad_file
-from .layers import Layer, layers
+from .drawing import Layer, layers
 
 # %% ../../nbs/viz/movie.ipynb #8ed113d6
 class Movie(NamedTuple):

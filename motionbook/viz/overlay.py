@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from ..core.files import atomic_write, bad_file
+from .drawing import Colors, Layer, Recordings
 from .ink import draw_layer, paste, sign, sign_font
-from .layers import Colors, Layer, Recordings
 from motionbook.viz.movie import (
     TOLERANCE,
     Movie,

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ..core.files import atomic_write, bad_file
 from ..core.motion import Motion, count_at_rate
-from motionbook.viz.layers import (
+from motionbook.viz.drawing import (
     SIDE_COLORS,
     VIEWS,
     Colors,

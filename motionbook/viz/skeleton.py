@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..core.motion import Motion
 from ..core.skeleton import Skeleton
-from motionbook.viz.layers import (
+from motionbook.viz.drawing import (
     FLAG_COLOR,
     PALETTE,
     SIDE_COLORS,

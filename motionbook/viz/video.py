@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..core.files import atomic_write
 from ..core.motion import count_at_rate
-from motionbook.viz.layers import (
+from motionbook.viz.drawing import (
     FLAG_COLOR,
     Colors,
     Flags,
@@ -122,7 +122,7 @@ def film_frames(
     fps: float = 25,  # pictures per second at most
     size: tuple[int, int] = (640, 480),  # pixels, width and height
     dpi: float = 100,  # pixels per inch: how large text and lines are
-    view: View = "above",  # as in `viz.layers`
+    view: View = "above",  # as in `viz.drawing`
     colors: Colors = None,
     flags: Flags = None,  # [t j] true = ring this point
 ) -> tuple[float, int, Iterator[np.ndarray]]:  # pictures per second, how many, [h w 3] uint8 each

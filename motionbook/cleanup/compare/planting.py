@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .vouch import widen_mask
 from ...core.motion import Motion
-from ...evaluation.motion import body_length
+from ...evaluation.repair_errors import body_length
 from ...filters.cleaner import REASON, Found
 from ...filters.corrupt.faults import draw_events
 from ...filters.corrupt.own_gaps import link_runs

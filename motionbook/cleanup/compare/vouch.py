@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...core.motion import Motion
-from ...evaluation.motion import body_length
+from ...evaluation.repair_errors import body_length
 
 # %% ../../../nbs/cleanup/compare/vouch.ipynb #cd596bf2
 PARTNERS = 10  # joints that each joint is compared with

@@ -17,7 +17,7 @@ from ...body.plausible import check_body
 from ...core.axes import body_heading, from_y_up, to_y_up, turn_about_y
 from ...core.motion import Motion, Scene, resample
 from ...core.skeleton import Skeleton
-from .tracks import bridged, frame_velocity
+from .point_gaps import bridged, frame_velocity
 from ..representation import Layout
 
 # %% ../../../nbs/features/points/body_points.ipynb #08d46f6d

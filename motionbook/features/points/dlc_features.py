@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...core.motion import Motion, Scene
 from ...core.skeleton import Skeleton
-from .tracks import bridged, frame_velocity
+from .point_gaps import bridged, frame_velocity
 from ..representation import Layout
 from ...formats.kit.loose_points import infer_edges
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...core.gaps import take_frames
 from ...core.motion import Motion, Scene
-from ...evaluation.motion import changed_points
+from ...evaluation.repair_errors import changed_points
 from motionbook.filters.corrupt.faults import (
     Corrupted,
     Events,

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...body.people import human_places
+from ...body.human import human_places
 from ...core.files import bad_file
 from ...core.gaps import run_lengths
 from ...core.motion import Scene, count_at_rate, frames_at_rate

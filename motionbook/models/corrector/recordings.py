@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...body.people import HUMAN, as_human
+from ...body.human import HUMAN, as_human
 from ...converters.base import scenes
 from ...core.files import bad_file
 from ...core.gaps import list_runs

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...evaluation.motion import derivative
+from ...evaluation.repair_errors import derivative
 from ...filters.fill.kalman import Model, rts_positions
 from .conditions import StyleCondition
 from .figures import figure_map, figure_noise

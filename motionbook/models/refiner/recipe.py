@@ -41,7 +41,7 @@ from motionbook.models.refiner.module import (
 )
 from .network import PoseRefinementUNet
 from .prior import KINDS, RANK, MotionPrior
-from ..vae.clips import style_of
+from ..vae.training_clips import style_of
 from ...schema.metadata import metadata_value
 from ...training.command import Recipe, TrainedModel
 from ...training.config import TrainConfig

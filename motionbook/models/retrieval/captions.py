@@ -33,7 +33,7 @@ from ...data.splits import split_by
 from ...data.text import clean_text
 from ...features.representation import Representation
 from .network import STICK, figure_features
-from ...schema.stick import stick_figure
+from ...schema.projection import stick_figure
 
 # %% ../../../nbs/models/retrieval/captions.ipynb #986cb05a
 Embed = Callable[[Sequence[str]], Tensor]  # sentences -> [n s]

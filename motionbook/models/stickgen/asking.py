@@ -21,8 +21,8 @@ from .generator import Drawn, StickGenerator, draw
 from .network import Condition
 from .poses import figures_to_segments, seen_from, view_degrees
 from .windows import measure_style
+from ...schema.projection import figure_physics
 from ...schema.sample import checked_sample
-from ...schema.stick import figure_physics
 
 # %% ../../../nbs/models/stickgen/asking.ipynb #acd41e0f
 LEAST_FRAMES, MOST_FRAMES = 4, 5000

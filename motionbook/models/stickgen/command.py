@@ -118,7 +118,7 @@ OPTIONS = (
 # %% ../../../nbs/models/stickgen/command.ipynb #1167ead9
 def camera_view(args: Namespace) -> str | float | None:
     "The view that was asked for: a name, or degrees."
-    from motionbook.schema.stick import VIEWS
+    from motionbook.schema.projection import VIEWS
 
     if args.view is None or args.view in VIEWS:
         return args.view
@@ -151,7 +151,7 @@ def refined_sample(
     "A sample whose figure has been refined, with physics of the new one."
     from motionbook.models.layers import CONFIG
     from motionbook.models.refiner.module import load_refiner
-    from motionbook.schema.stick import figure_physics
+    from motionbook.schema.projection import figure_physics
 
     folder = refiner_folder(folder)
     folder = folder / "model" if (folder / "model" / CONFIG).is_file() else folder

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...body.stick import SEGMENTS, STICK16, joints_to_segments, segments_to_joints
-from ...schema.stick import VIEWS, facing_angle, project
+from ...schema.projection import VIEWS, facing_angle, project
 
 # %% ../../../nbs/models/stickgen/poses.ipynb #facbe700
 PELVIS = STICK16.index("pelvis_center")

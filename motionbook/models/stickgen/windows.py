@@ -29,7 +29,7 @@ from motionbook.models.stickgen.poses import (
 )
 from ...schema.actions import ActionType, action_index, infer_action
 from ...schema.enrich import describe_emotion, known_joints, motion_style, posture_valence
-from ...schema.stick import figure_physics, following_camera
+from ...schema.projection import figure_physics, following_camera
 from ...training.feed import seed_from
 
 # %% ../../../nbs/models/stickgen/windows.ipynb #e5e2f569

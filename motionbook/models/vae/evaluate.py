@@ -22,11 +22,11 @@ from motionbook.evaluation.reconstruction import (
     frame_errors,
     gaussian_kl,
 )
-from .clips import load_clips
 from .judge import generation_figures, train_judge
 from .latents import latent_statistics
 from .motion_vae import MotionVAE, joint_decoder
 from .network import floats_a_second
+from .training_clips import load_clips
 
 # %% ../../../nbs/models/vae/evaluate.ipynb #b5da4c4b
 Rebuild = Callable[[FeatureClip], Tensor]  # a clip -> features [t d]

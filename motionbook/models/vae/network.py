@@ -19,7 +19,7 @@ from ...data.windows import LabelMap
 from ...evaluation.reconstruction import PatchPCA
 from ...features.representation import Layout
 from ..attention import who_sees_whom
-from .blocks import Condition, Stack
+from .condition_layers import Condition, Stack
 from .convolution import ConvolutionIn, ConvolutionOut
 from .prior import WindowPrior
 

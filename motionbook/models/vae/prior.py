@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..diffusion.sampling import sample
 from ..diffusion.schedule import Schedule, add_noise, time_waves
-from .blocks import AdaLN, Condition
+from .condition_layers import AdaLN, Condition
 
 # %% ../../../nbs/models/vae/prior.ipynb #0f32b6b0
 PARTS, WIDTH, LAYERS, LEVELS = (

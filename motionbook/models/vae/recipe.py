@@ -22,11 +22,11 @@ from ...data.windows import FeatureClip, LabelMap, Windows, fit_to_window, hold_
 from ...features.representation import Representation, representation, representation_class
 from ...features.shared.normalize import Normalizer, public_statistics
 from ..layers import MODEL
-from .clips import Found, clips_at, load_clips
 from .latents import fit_prior
 from .loss import LOSS_WEIGHTS, SEED_WEIGHTS, vae_losses
 from .motion_vae import MotionVAE, joint_decoder, with_representation
 from .network import VAEConfig, measure_weights, start_linear
+from .training_clips import Found, clips_at, load_clips
 from ...training.checkpoints import load_weights
 from ...training.command import Recipe, TrainedModel
 from ...training.config import TrainConfig

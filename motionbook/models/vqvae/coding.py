@@ -25,7 +25,7 @@ from motionbook.features.dof.dof_vectors import (
     turn_level,
     wrap_angle,
 )
-from .bodies import Body, plain_to_body, robot_to_read
+from .angle_body import Body, plain_to_body, robot_to_read
 from .motions import clip_frames, load_library, resample_clip, tilt_of
 from .network import MotionVQVAE, decode, encode
 from .recipe import load_vqvae

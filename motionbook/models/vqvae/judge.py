@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ...core.robot_clip import RobotClip
-from ...evaluation.motion import rate_ratios
-from .bodies import Body, plain_to_body, robot_to_read
+from ...evaluation.repair_errors import rate_ratios
+from .angle_body import Body, plain_to_body, robot_to_read
 from .codebook import code_usage
 from motionbook.models.vqvae.coding import (
     CodedMotion,

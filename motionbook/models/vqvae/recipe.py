@@ -166,7 +166,7 @@ def whole_body(lib: Library) -> Motion | None:
 
 def describe_library(lib: Library, split: Split, c: VQVAETraining) -> dict[str, Any]:
     "What travels with the weights, in JSON types."
-    from motionbook.models.vqvae.bodies import body_to_plain
+    from motionbook.models.vqvae.angle_body import body_to_plain
 
     names = lambda side: [lib.clips[i].name for i in side.tolist()]
     return {
