@@ -22,7 +22,7 @@ from motionbook.filters.auto import chosen_filler
 from motionbook.filters.corrupt.own_gaps import hide_like_own
 from motionbook.filters.fill.classical import linear, pchip
 from motionbook.filters.fill.coupled import coupled
-from motionbook.filters.fill.mixed import mixed
+from motionbook.filters.fill.mixed import mixed_with_best
 from motionbook.filters.takes import cut_motion
 from motionbook.models.stablemotion.cleaner import learned_filler
 from motionbook.models.stablemotion.recipe import (
@@ -118,7 +118,7 @@ def main():
             model = train_tracks(Tracks((source,)), None, c).model
             seconds = time.process_time() - clock
             own = learned_filler(model, m.skeleton, m.positions.shape[-1])
-            fillers["stablemotion"] = mixed(own, "stablemotion")
+            fillers["stablemotion"] = mixed_with_best(own, "stablemotion")
         gru, steps = learn_gru(first, source.good, seconds, args.seed)
         hide = hidden_points(rest, args.seed)
         given = rest.positions.masked_fill((hide | ~rest.observed)[..., None], torch.nan)

@@ -1,6 +1,7 @@
 """Small inputs that once failed, and what each must give: those of `../shared/cases` where they are, and more of each kind."""
 
 import bz2
+import contextlib
 import gzip
 import io
 import json
@@ -391,6 +392,44 @@ def test_long_names_many_joints_and_many_columns_are_refused_at_once(tmp_path):
         with pytest.raises(BadFile, match=words):
             read(tmp_path / name)
         assert time.process_time() - began < 4, name
+
+
+def endless(kind: str) -> tuple[str, bytes]:
+    "Tens of megabytes in one line: the suffix and the bytes."
+    zeros = b"0," * 12_000_000 + b"0]"
+    people = b'[{"image_id": 1, "category_id": 1, "keypoints": ['
+    head = (
+        b"HIERARCHY\nROOT a\n{\nOFFSET 0 0 0\nCHANNELS 3 Xposition Yposition Zposition\n}\nMOTION\n"
+    )
+    return {
+        "line": (".bvh", head + b"Frames: 2\nFrame Time: 0.04\n0 0 0\n" + b"1.5 " * 12_000_000),
+        "blanks": (".bvh", head + b"Frames" + b" " * 3_000_000),
+        "list": (".json", people + zeros + b', "score": 0.9}]'),
+        "objects": (".json", people + b"0,0,1]}" + b",{}" * 4_000_000 + b"]"),
+        "digits": (".json", b'[{"image_id": "' + b"1" * 300_000 + b'a1", "keypoints": [1, 2, 1]}]'),
+        "joints": (".json", people + b"1,2,1," * 20_000 + b'1,2,1], "score": 0.9}]'),
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("line", "one of 12000000 numbers"),
+        ("blanks", "MOTION, Frames: and Frame Time:"),
+        ("list", "at most 10,000,000 values"),
+        ("objects", "at most 10,000,000 values"),
+        ("digits", ""),
+        ("joints", "at most 10,000 joints"),
+    ],
+)
+def test_endless_lines_and_lists_end_in_seconds(tmp_path, kind, says):
+    suffix, data = endless(kind)
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(data)
+    began = time.process_time()
+    with contextlib.suppress(BadFile) if not says else pytest.raises(BadFile, match=says):
+        read(path)
+    assert time.process_time() - began < 5
 
 
 def test_a_table_of_blank_lines_costs_no_gigabytes(tmp_path):

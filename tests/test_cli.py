@@ -185,6 +185,26 @@ def test_info_reads_a_table_of_samples(tmp_path):
     refused(motionbook("info", table), "a Parquet file")
 
 
+def test_info_reads_a_training_store(tmp_path):
+    from motionbook.schema.sample import make_sample, save_canonical
+    from motionbook.synthetic.people import two_people
+
+    made = [make_sample(two_people(1.0, 25.0, seed=k), "pairs", key=f"p{k}") for k in range(3)]
+    path = save_canonical(tmp_path / "canonical.pt", made)
+    store = tmp_path / "train_store"
+    assert motionbook("mix", path, "-o", store).returncode == 0
+    told = json.loads(motionbook("info", store, "--json").stdout)
+    (facts,) = told["datasets"]
+    frames = sum(len(s["motion"]) for s in made)
+    assert told["kind"] == "store" and not told.get("problems")
+    assert facts["store"] | {"shards": 1} == facts["store"]
+    assert (facts["store"]["samples"], facts["store"]["frames"]) == (3, frames)
+    said = motionbook("info", store).stdout
+    assert f"training store: 3 samples, {frames} frames, 1 shards, with no embeddings" in said
+    (store / "index.safetensors").unlink()
+    refused(motionbook("info", store), "a training store")
+
+
 def test_compare_names_a_method_or_says_why_not(broken, tmp_path):
     page = tmp_path / "methods.html"
     long = tmp_path / "long.csv"

@@ -36,6 +36,7 @@ OTHERS = {
     "marker_h5",
     "canonical",
     "parquet",
+    "store",
 }  # files that hold many recordings; tests/test_marker_h5.py, test_canonical.py, test_cli.py
 MARK = Path("/tmp/motionbook-evil")
 

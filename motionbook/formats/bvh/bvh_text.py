@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['END', 'Node', 'parse_header', 'BvhText', 'parse_bvh', 'replace_numbers', 'number_habit', 'header_text', 'bvh_text']
 
-# %% ../../../nbs/formats/bvh/bvh_text.ipynb #9535fcd8
+# %% ../../../nbs/formats/bvh/bvh_text.ipynb #5b5a6fba
 import contextlib
 import re
 from dataclasses import dataclass, field
@@ -14,7 +14,14 @@ import numpy as np
 
 from ...core.files import bad_file
 from ..kit.numbers import is_missing, printed_rate, printf_habit
-from ..kit.tokens import Tokens, bulk_numbers, plain_coding, text_body, word_spans
+from motionbook.formats.kit.tokens import (
+    Tokens,
+    bulk_numbers,
+    count_words,
+    plain_coding,
+    text_body,
+    word_spans,
+)
 
 # %% ../../../nbs/formats/bvh/bvh_text.ipynb #0207889a
 @dataclass(frozen=True)
@@ -27,15 +34,17 @@ class Node:
     channels: tuple[str, ...]  # "xp" … "zr", in the order of the columns
     first: int  # the column of the first channel
 
-# %% ../../../nbs/formats/bvh/bvh_text.ipynb #6c90fb77
+# %% ../../../nbs/formats/bvh/bvh_text.ipynb #e286aee9
 _WORD = re.compile(
     r"(?P<open>\{)|(?P<close>\})|(?P<end>End[ \t]*Site\b)[^\r\n{}]*|(?P<kind>ROOT|JOINT)\b[ \t]*(?P<name>[^\r\n{}]*)"
-    r"|OFFSET\s+(?P<offset>[^\s{}]+\s+[^\s{}]+\s+[^\s{}]+)|CHANNELS\s+(?P<count>\d+)(?P<channels>(?:\s+[XYZ](?:position|rotation)\b)*)",
+    r"|OFFSET\s+(?P<offset>[^\s{}]+\s+[^\s{}]+\s+[^\s{}]+)|CHANNELS\s+(?P<count>\d+)(?P<channels>(?:\s+[XYZ](?:position|rotation)\b){0,7}+)",
     re.IGNORECASE,
 )
 _BLANK = re.compile(r"[\s\ufeff]*")
 _CHANNEL = re.compile(r"([XYZ])([pr])\w+", re.IGNORECASE)
-_MOTION = re.compile(r"MOTION\s+Frames\s*:?\s*(\S+)\s+Frame\s*Time\s*:?\s*(\S+)", re.IGNORECASE)
+_MOTION = re.compile(
+    r"MOTION\s++Frames\s*+:?\s*+(\S++)\s++Frame\s*+Time\s*+:?\s*+(\S++)", re.IGNORECASE
+)
 
 # %% ../../../nbs/formats/bvh/bvh_text.ipynb #734bd0f9
 class _Header:
@@ -80,7 +89,7 @@ class _Header:
         self.expect(bool(self.stack), "ROOT")
         self.nodes[self.stack[-1]][field] = value
 
-# %% ../../../nbs/formats/bvh/bvh_text.ipynb #8e664c61
+# %% ../../../nbs/formats/bvh/bvh_text.ipynb #bc4f727e
 LONGEST, JOINTS = 1000, 10_000  # characters of a name, joints of a file; more is damage
 
 
@@ -142,7 +151,7 @@ def parse_header(
     first = np.cumsum([0] + [len(n[3]) for n in h.nodes]).tolist()
     return tuple(Node(*n, first[i]) for i, n in enumerate(h.nodes)), motion
 
-# %% ../../../nbs/formats/bvh/bvh_text.ipynb #b6da74f8
+# %% ../../../nbs/formats/bvh/bvh_text.ipynb #d68d6d9c
 def _slow_numbers(body: bytes, path, line: int) -> np.ndarray:
     "Word by word, for files with unusual numbers."
     found, last = [], body.rstrip().count(b"\n")
@@ -159,7 +168,7 @@ def _slow_numbers(body: bytes, path, line: int) -> np.ndarray:
 
 def _numbers(body: bytes, path, line: int) -> np.ndarray:
     "All numbers after the header."
-    values = bulk_numbers(body, len(word_spans(body)[0]))
+    values = bulk_numbers(body, count_words(body))
     return _slow_numbers(body, path, line) if values is None else values
 
 # %% ../../../nbs/formats/bvh/bvh_text.ipynb #b1e71ac5
@@ -175,7 +184,7 @@ class BvhText:
     motion: int  # byte at which the word MOTION begins
     first: int  # byte at which the numbers begin
 
-# %% ../../../nbs/formats/bvh/bvh_text.ipynb #cd103381
+# %% ../../../nbs/formats/bvh/bvh_text.ipynb #207578a5
 def _shape_values(values: np.ndarray, frames: str, channels: int, body: bytes, path, line: int):
     "[t c], when header and numbers agree."
     try:
@@ -189,12 +198,13 @@ def _shape_values(values: np.ndarray, frames: str, channels: int, body: bytes, p
         got = f"Frames: {frames}: the file holds a skeleton and no motion"
         raise bad_file(path, "at least one frame", got)
     if len(values) != count * channels:
-        _count_rows([len(r.split()) for r in body.split(b"\n")], count, channels, path, line)
+        _count_rows(body, count, channels, path, line)
     return values.reshape(count, channels)
 
 
-def _count_rows(rows: list[int], count: int, channels: int, path, line: int):
-    "Raise for rows [n] of so many numbers each."
+def _count_rows(body: bytes, count: int, channels: int, path, line: int):
+    "Raise for lines that are not so many of so many numbers."
+    rows = [count_words(r) for r in body.split(b"\n", MANY)]
     full = sum(n == channels for n in rows)
     odd = [i for i, n in enumerate(rows) if n not in (0, channels)]
     got = f"{full} such lines" + (f" and one of {rows[odd[0]]} numbers" if odd else "")
@@ -206,7 +216,18 @@ def _count_rows(rows: list[int], count: int, channels: int, path, line: int):
     )
     raise bad_file(path, want, got, where, fix if len(odd) < 2 else "")
 
-# %% ../../../nbs/formats/bvh/bvh_text.ipynb #a8b12626
+# %% ../../../nbs/formats/bvh/bvh_text.ipynb #37fb051c
+MANY = 1_000_000  # numbers or lines; fewer are read before they are counted
+
+
+def _refuse_many(body: bytes, frames: str, channels: int, path, line: int):
+    "BadFile for millions of numbers that do not fit the header, before they are read."
+    if len(body) > 2 * MANY and (words := count_words(body)) > MANY and frames.isdigit():
+        count = int(frames[:20])
+        if words != count * channels and count * channels:
+            _count_rows(body, count, channels, path, line)
+
+# %% ../../../nbs/formats/bvh/bvh_text.ipynb #14368527
 END = b"\0\x1a \t\r\n"  # what may stand behind the last number; DOS programs end files with 0x1A
 
 
@@ -229,6 +250,7 @@ def parse_bvh(
         want, fix = "a Frame Time above 0 seconds", comma or "write 1 / frames per second"
         raise bad_file(path, want, repr(motion[2][:20]), f"line {line}", fix)
     channels = sum(len(n.channels) for n in nodes)
+    _refuse_many(body, motion[1], channels, path, line)
     values = _shape_values(_numbers(body, path, line), motion[1], channels, body, path, line)
     return BvhText(raw, encoding, nodes, values, fps, start, first)
 

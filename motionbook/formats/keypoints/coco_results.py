@@ -18,8 +18,8 @@ from .people_text import PeopleText, Person, list_ends, people_text
 from ..kit.tokens import Tokens, json_tokens
 from ..original import file_functions
 
-# %% ../../../nbs/formats/keypoints/coco_results.ipynb #b47d4f36
-_NUMBER = re.compile(r"\d+(?=\D*$)")
+# %% ../../../nbs/formats/keypoints/coco_results.ipynb #2ecc7ceb
+_NUMBER = re.compile(r"(?<!\d)\d++(?=\D*+$)")
 MAX_HOLES = 20  # frames for each picture, from the first number to the last
 _WHO = ("track_id", "idx", "person_id")
 

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['Tokens', 'text_body', 'plain_coding', 'on_disk', 'refuse_binary', 'line_number', 'replaced', 'word_spans',
-           'bulk_numbers', 'json_tokens', 'Grid', 'csv_grid', 'csv_numbers', 'differs']
+           'bulk_numbers', 'count_words', 'json_tokens', 'Grid', 'csv_grid', 'csv_numbers', 'differs']
 
-# %% ../../../nbs/formats/kit/tokens.ipynb #929c3924
+# %% ../../../nbs/formats/kit/tokens.ipynb #1c3f0d23
 import contextlib
 import json
 import re
 import warnings
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 
 from ...core.files import bad_file, decode
 
-# %% ../../../nbs/formats/kit/tokens.ipynb #2fbcb39e
+# %% ../../../nbs/formats/kit/tokens.ipynb #84d9a092
 @dataclass(frozen=True, eq=False)
 class Tokens:
     "The numbers of a text, and where each stands in it."
@@ -47,7 +48,7 @@ class Tokens:
         put = [i for i, (a, b) in enumerate(zip(old, words)) if a != b]
         return self.put(which[put], [words[i] for i in put])
 
-# %% ../../../nbs/formats/kit/tokens.ipynb #75526550
+# %% ../../../nbs/formats/kit/tokens.ipynb #004e6a8c
 def text_body(
     raw: bytes,  # a text file
 ) -> tuple[bytes, str]:  # its bytes, UTF-16 as UTF-8, and its encoding on disk
@@ -76,7 +77,7 @@ def line_number(body: bytes, at: int) -> int:
     "The line on which a byte stands."
     return body.count(b"\n" if b"\n" in body else b"\r", 0, at) + 1
 
-# %% ../../../nbs/formats/kit/tokens.ipynb #28b16167
+# %% ../../../nbs/formats/kit/tokens.ipynb #79efc11e
 def replaced(
     body: bytes | str,
     start: Sequence[int],  # where each piece begins, in any order; pieces do not overlap
@@ -91,7 +92,7 @@ def replaced(
         done = end[k]
     return type(body)().join([*out, body[done:]])
 
-# %% ../../../nbs/formats/kit/tokens.ipynb #d8ac5449
+# %% ../../../nbs/formats/kit/tokens.ipynb #fc3422cd
 _SPACE = np.zeros(256, bool)
 _SPACE[[9, 10, 11, 12, 13, 32]] = True
 
@@ -114,7 +115,21 @@ def bulk_numbers(
         values = np.fromstring(body, sep=" ")
         return values if len(values) == count else None
 
-# %% ../../../nbs/formats/kit/tokens.ipynb #113e100d
+# %% ../../../nbs/formats/kit/tokens.ipynb #c5219726
+_PIECE = 2**22  # bytes looked at together
+
+
+def count_words(
+    body: bytes,
+) -> int:
+    "How many words a text has."
+    blank, count = True, 0
+    for k in range(0, len(body), _PIECE):
+        b = np.r_[blank, _SPACE[np.frombuffer(body, np.uint8, min(_PIECE, len(body) - k), k)]]
+        count, blank = count + np.count_nonzero(b[:-1] & ~b[1:]), b[-1]
+    return int(count)
+
+# %% ../../../nbs/formats/kit/tokens.ipynb #68478d8b
 _JSON = re.compile(
     rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)|-?\d[\d.eE+-]*+|-?Infinity|NaN|null|true|false|\[\s*+\]',
     re.DOTALL,
@@ -124,7 +139,16 @@ _NOT = re.compile(
 )
 
 
-def _floats(words: list[bytes]) -> np.ndarray:
+def _floats(body: bytes, start: Sequence[int], end: Sequence[int]) -> np.ndarray:
+    "The numbers at these places, NaN for null and an empty list."
+    values = np.empty(len(start))
+    for k in range(0, len(start), 100_000):  # all words at once would cost more than the numbers
+        words = [body[i:j] for i, j in zip(start[k : k + 100_000], end[k : k + 100_000])]
+        values[k : k + 100_000] = _word_values([b"nan" if w[:1] in b"nN[" else w for w in words])
+    return values
+
+
+def _word_values(words: list[bytes]) -> np.ndarray:
     "JSON numbers; what the grammar does not allow is an error."
     if wrong := _NOT.search(b" ".join(words)):
         raise ValueError(f"expected a number, got {wrong[0][:40].decode('latin-1')!r}")
@@ -132,7 +156,18 @@ def _floats(words: list[bytes]) -> np.ndarray:
         return np.array([float(w) for w in words], np.float64)
     return np.array(words).astype(np.float64)
 
-# %% ../../../nbs/formats/kit/tokens.ipynb #db30bb8a
+# %% ../../../nbs/formats/kit/tokens.ipynb #2b95c2a5
+MAX_VALUES = 10_000_000  # commas of a JSON, an object counted twice more; about 1 GB of memory
+
+
+def _refuse_endless(body: bytes, path):
+    "BadFile for more values than a memory holds."
+    values = body.count(b",") + 2 * body.count(b"{")
+    if values > MAX_VALUES:
+        want = f"a JSON of at most {MAX_VALUES:,} values"
+        raise bad_file(path, want, f"about {values:,}", fix="split the recording")
+
+# %% ../../../nbs/formats/kit/tokens.ipynb #9258e761
 def json_tokens(
     raw: bytes,  # the file's content
     path="file.json",  # for messages
@@ -140,7 +175,8 @@ def json_tokens(
 ) -> tuple[Any, Tokens]:  # the tree with ordinals for numbers and nulls, and the tokens
     "Read JSON so that every number remembers its place."
     body, encoding = text_body(raw)
-    start, end, words = [], [], []
+    _refuse_endless(body, path)
+    start, end = array("q"), array("q")
 
     def ordinal(m: re.Match) -> bytes:
         word = m[0]
@@ -150,17 +186,18 @@ def json_tokens(
             return b'"%s"' % word  # a truth value is no number
         start.append(m.start())
         end.append(m.end())
-        words.append(b"nan" if word[:1] in b"nN[" else word)
-        return b" %d " % (len(words) - 1)
+        return b" %d " % (len(start) - 1)
 
     numbered = _JSON.sub(ordinal, body).decode(plain_coding(encoding))
     try:
         tree = json.loads(numbered.removeprefix("\ufeff"))
-        values = _floats(words)
+        tokens = Tokens(
+            body, encoding, np.array(start, int), np.array(end, int), _floats(body, start, end)
+        )
     except (ValueError, RecursionError) as err:
         got, fix = _json_error(raw, err)
         raise bad_file(path, "JSON", got, fix=fix) from err
-    return tree, Tokens(body, encoding, np.array(start, int), np.array(end, int), values)
+    return tree, tokens
 
 # %% ../../../nbs/formats/kit/tokens.ipynb #35cbde5c
 def _json_error(raw: bytes, err: Exception) -> tuple[str, str]:
@@ -177,7 +214,7 @@ def _json_error(raw: bytes, err: Exception) -> tuple[str, str]:
         return "lists nested too deeply", "store the numbers in flat lists"
     return f"{err}"[:120], "the file may be cut off"
 
-# %% ../../../nbs/formats/kit/tokens.ipynb #ae49d571
+# %% ../../../nbs/formats/kit/tokens.ipynb #728cbae3
 @dataclass(frozen=True, eq=False)
 class Grid:
     "A csv with one header row, and where its cells stand."
@@ -199,7 +236,7 @@ class Grid:
         "The line number of a row."
         return line_number(self.body, int(self.start[row, 0]))
 
-# %% ../../../nbs/formats/kit/tokens.ipynb #bae5fa7f
+# %% ../../../nbs/formats/kit/tokens.ipynb #80158b61
 def csv_grid(
     raw: bytes,  # the file's content
     path="file.csv",  # for messages
@@ -221,7 +258,7 @@ def csv_grid(
     names = tuple(head.words(k)[0] for k in range(start.shape[1]))
     return replace(head, names=names, start=start[1:], end=end[1:])
 
-# %% ../../../nbs/formats/kit/tokens.ipynb #00bd720d
+# %% ../../../nbs/formats/kit/tokens.ipynb #f0269f09
 def _cells(body: bytes, delimiter: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Where the cells of all rows that hold something begin and end, and each row's first cell."
     b = np.frombuffer(body, np.uint8)
@@ -248,7 +285,7 @@ def _has_ink(b: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
 # %% ../../../nbs/formats/kit/tokens.ipynb #661c8710
 _GONE = {b"", b"nan", b"na", b"n/a", b"none", b"null", b"<na>", b"#n/a"}
 
-# %% ../../../nbs/formats/kit/tokens.ipynb #3d7557f6
+# %% ../../../nbs/formats/kit/tokens.ipynb #1889207e
 def csv_numbers(
     grid: Grid,
     columns: Sequence[int],  # which

@@ -33,7 +33,7 @@ from motionbook.filters.cleaner import (
     note_untouched,
 )
 from ...filters.fill.coupled import coupled
-from ...filters.fill.mixed import mixed
+from ...filters.fill.mixed import mixed_with_best
 from ...filters.settings import AS_USUAL, CleanSettings
 from motionbook.models.stablemotion.answers import (
     best_draws,
@@ -156,7 +156,7 @@ class TrackCleaner(ModelCleaner):
         own = learned_filler(
             self.model, motion.skeleton, motion.positions.shape[-1], c, recorded, label
         )
-        return mixed(own, self.name)
+        return mixed_with_best(own, self.name)
 
     def clean(self, scene: Scene, fidelity: Fidelity = "outliers") -> Cleaned:
         "Repair every actor; an actor with other points is an error."
@@ -177,7 +177,7 @@ def track_method(
 
     def fillers(motion: Motion) -> More:
         own = learned_filler(*who(motion))
-        return lambda joints: {name: mixed(own, name)} if joints is None else {}
+        return lambda joints: {name: mixed_with_best(own, name)} if joints is None else {}
 
     return Trained(
         lambda settings: TrackCleaner(model, name, settings, cleaning),
