@@ -94,6 +94,7 @@ for _name, _about in {
 SOURCES.add("marker_h5", "motionbook.converters.marker_root:MARKER_H5", "roots of marker sequences")
 SOURCES.add("canonical", "motionbook.schema.canonical_file:CANONICAL", "canonical samples of ours")
 SOURCES.add("parquet", "motionbook.data.parquet:PARQUET", "canonical samples in a Parquet table")
+SOURCES.add("store", "motionbook.data.store_source:TRAINING_STORE", "training stores of ours")
 SOURCES.add(
     "ntu_rgbd",
     "motionbook.converters.ntu_rgbd:NTU_RGBD",
