@@ -23,7 +23,7 @@ from motionbook.filters.corrupt.broken_amass import (
 )
 from motionbook.filters.corrupt.corrupt_files import corrupt_file, labels_path
 from motionbook.formats.registry import read, write
-from motionbook.models.stablemotion.body_recipe import load_bodies
+from motionbook.models.stablemotion.body_recordings import load_bodies
 from motionbook.synthetic.people import person
 from motionbook.synthetic.raw_smpl import smpl_poses
 

@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['SEQUENCES', 'SOURCES', 'SHARED', 'SERIES', 'STILL', 'Item', 'Packed', 'Figures', 'Source', 'find_source',
            'files_below', 'recording_files', 'item_key', 'clip_of', 'recordings', 'load_recording', 'without_rest_pose',
-           'without_first_frame', 'each_clip', 'plain_number', 'said_percent', 'dataset_items', 'scenes']
+           'without_first_frame', 'each_clip', 'plain_number', 'said_percent', 'dataset_items', 'scenes',
+           'scenes_below']
 
 # %% ../../nbs/converters/base.ipynb #c0d2bf24
 import math
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -351,3 +352,14 @@ def scenes(
             if skipped is None:
                 raise
             skipped.append((item.key, str(err)))
+
+# %% ../../nbs/converters/base.ipynb #x
+def scenes_below(
+    paths: Sequence[str | Path],  # recordings, folders of them, datasets
+    **options,  # passed to the readers, such as fps
+) -> Iterator[Scene]:  # metres, y up, native frame rate
+    "Every recording below several paths; BadFile names one that is not there or cannot be read."
+    for path in map(Path, paths):
+        if not path.exists():
+            raise bad_file(path, "recordings to learn from", "nothing at this path")
+        yield from scenes(path, **options)

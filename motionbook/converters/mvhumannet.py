@@ -23,11 +23,11 @@ import torch
 
 from .base import Item, Packed, Source, files_below
 from ..core.archives import extract_archive
+from ..core.axes import UNITS, infer_units
 from ..core.files import BadFile, atomic_write, bad_file, read_text
 from ..core.motion import Motion, Scene
 from ..core.skeletons import SMPL22
 from ..core.tensors import load_tensors
-from ..formats.kit.units import UNITS, infer_units
 
 # %% ../../nbs/converters/mvhumannet.ipynb #2d1e6605
 MVH_FPS = 5.0  # annotated frames per second

@@ -23,11 +23,11 @@ def share_changed(
     mask: Tensor | None = None,  # [t j], points to look at; None = all that are present in either
 ) -> float:
     "The share of points that changed."
-    present = _present(before) | _present(after)
+    present = _find_known(before) | _find_known(after)
     return _mean(changed_points(before, after), present if mask is None else mask & present)
 
 # %% ../../nbs/evaluation/repair_errors.ipynb #515a81bb
-def _present(x: Tensor) -> Tensor:
+def _find_known(x: Tensor) -> Tensor:
     "[t j] bool: all coordinates are there."
     return x.isfinite().all(-1)
 
@@ -73,8 +73,8 @@ def coverage(
     mask: Tensor | None = None,  # [t j], points asked for; None = all
 ) -> float:
     "The share of points with a known truth that have an estimate."
-    known = _present(truth)
-    return _mean(_present(estimate), known if mask is None else known & mask)
+    known = _find_known(truth)
+    return _mean(_find_known(estimate), known if mask is None else known & mask)
 
 # %% ../../nbs/evaluation/repair_errors.ipynb #500044b1
 def bone_length_variation(
@@ -130,7 +130,7 @@ def rate_ratios(
 ) -> dict[str, float]:  # velocity_ratio, acceleration_ratio, jerk_ratio
     "Mean speed, acceleration and jerk as multiples of the reference's, over the points that both have."
     _check_same(positions, reference)
-    both = _present(positions) & _present(reference)
+    both = _find_known(positions) & _find_known(reference)
     both = both if mask is None else both & mask
     made, true = motion_rates(positions, fps, both), motion_rates(reference, fps, both)
     names = ("velocity_ratio", "acceleration_ratio", "jerk_ratio")
@@ -209,12 +209,12 @@ def evaluate_cleanup(
         "coverage_corrupted": coverage(after, x, groups["corrupted"]),
     }
     scores |= {
-        "share_corrupted": _mean(mask, _present(x)),
+        "share_corrupted": _mean(mask, _find_known(x)),
         "share_changed": share_changed(before, after),
     }
     scores |= {"share_good_changed": share_changed(before, after, groups["untouched"])}
     scores |= _bones(truth, "bone_cv_reference") | _bones(cleaned, "bone_cv")
-    scores |= rate_ratios(after, x, truth.fps) | detection_scores(said, mask, _present(x))
+    scores |= rate_ratios(after, x, truth.fps) | detection_scores(said, mask, _find_known(x))
     if confidence is not None:
         good = 0.05 * sum(map(body_length, truth.actors)) / len(truth.actors)
         scores |= confidence_scores(_join_masks(confidence, x), distances(after, x), good)
@@ -237,7 +237,7 @@ def _join_masks(masks: Sequence[Tensor] | Tensor, points: Tensor) -> Tensor:
 
 
 def _groups(truth: Tensor, before: Tensor, mask: Tensor) -> dict[str, Tensor]:
-    known, seen = _present(truth), _present(before)
+    known, seen = _find_known(truth), _find_known(before)
     return {
         "hidden": known & mask & ~seen,
         "corrupted": known & mask & seen,

@@ -16,13 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ..core.axes import AXES, from_y_up, to_y_up
+from ..core.axes import AXES, UNITS, from_y_up, to_y_up
 from ..core.files import atomic_write, bad_file, read_bytes, reading
 from ..core.motion import Motion, Scene
 from ..core.skeleton import Skeleton
 from .kit.numbers import RATES
 from .kit.tokens import differs
-from .kit.units import UNITS
 
 # %% ../../nbs/formats/original.ipynb #fbba69d3
 @dataclass(frozen=True, eq=False)

@@ -55,7 +55,7 @@ def skeleton_body(
     state: int = 2,  # 2 = tracked, 1 = inferred, 0 = not
 ) -> list[str]:
     "The lines of one body in one frame."
-    lines = [f"{number} 0 1 1 1 1 0 {_seven(0.0125)} {_seven(-0.0371)} 2", "25"]
+    lines = [f"{number} 0 1 1 1 1 0 {_print_number(0.0125)} {_print_number(-0.0371)} 2", "25"]
     for x, y, z in joints.tolist():
         depth = max(z, 0.1)
         pixels = (
@@ -65,11 +65,11 @@ def skeleton_body(
             540 - 1060 * y / depth,
         )
         turn = (0.9987503, 0.0, 0.0499792, 0.0)
-        lines.append(" ".join([*map(_seven, (x, y, z, *pixels, *turn)), str(state)]))
+        lines.append(" ".join([*map(_print_number, (x, y, z, *pixels, *turn)), str(state)]))
     return lines
 
 
-def _seven(x: float) -> str:
+def _print_number(x: float) -> str:
     "A number as the dataset prints it."
     return f"{x:.7g}"
 

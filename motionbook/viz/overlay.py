@@ -74,7 +74,7 @@ def overlay_video(
     radius = max(2.0, found.width / 260) if radius is None else radius
     groups = dict.fromkeys(la.group if side_by_side else 0 for la in shown)
     panels = [[la for la in shown if not side_by_side or la.group == g] for g in groups]
-    pictures = map(_even, _draw_film(found, panels, first or 0, labels, radius, likelihood))
+    pictures = map(_pad_to_even, _draw_film(found, panels, first or 0, labels, radius, likelihood))
     expected = min(max(len(la.motion) for la in shown), found.frames - (first or 0))
     wide = found.width * len(panels)
     size = (wide + wide % 2, found.height + found.height % 2)
@@ -83,7 +83,7 @@ def overlay_video(
     return atomic_write(out, film)
 
 # %% ../../nbs/viz/overlay.ipynb #75465e03
-def _even(picture: np.ndarray) -> np.ndarray:
+def _pad_to_even(picture: np.ndarray) -> np.ndarray:
     "The picture with even sides, its last row and column repeated."
     h, w = picture.shape[:2]
     return np.pad(picture, ((0, h % 2), (0, w % 2), (0, 0)), "edge") if h % 2 or w % 2 else picture

@@ -313,13 +313,13 @@ def _describe_recordings(pairs: list, lead: Motion, step: int) -> dict[str, Any]
         frames=max(count_at_rate(e["frames"], e["fps"], fps) for e in entries),
         step=step,
         sides={word or "middle": color for word, color in SIDE_COLORS.items()},
-        remarks=[t for t in (thinned, _absent(shown)) if t],
+        remarks=[t for t in (thinned, _say_what_is_missing(shown)) if t],
         notes=_notes(shown, entries, thinned),
         layers=entries,
     )
 
 # %% ../../nbs/viz/player.ipynb #aa04f708
-def _absent(shown: list[Layer]) -> str:
+def _say_what_is_missing(shown: list[Layer]) -> str:
     "What there is nothing to see of, so that an empty picture explains itself."
     gone = [la.label for la in shown if not la.motion.observed.any()]
     return f"nothing to show: every point of {', '.join(gone)} is missing" if gone else ""

@@ -59,7 +59,7 @@ class Fault(NamedTuple):
     shift: Tensor  # [t 3] metres, to be added to the root
 
 
-def _same(b: Angles) -> Fault:
+def _copy_turns(b: Angles) -> Fault:
     "Nothing yet."
     return Fault(b.turns.clone(), torch.zeros_like(b.root))
 
@@ -164,7 +164,7 @@ def shake_joints(
     compatible: bool = False,  # as in `leg_joints`
 ) -> Fault:
     "Jitter: noise on the quaternions of some joints."
-    made, at = _same(b), draw_joints(b.skeleton, g, compatible)
+    made, at = _copy_turns(b), draw_joints(b.skeleton, g, compatible)
     size = 0.1 * (0.5 + 0.5 * _one(g))
     x = b.turns[start:stop, at]
     noise = (size * torch.randn(x.shape, generator=g, dtype=x.dtype)).clamp(-0.5, 0.5)
@@ -180,7 +180,7 @@ def over_smooth(
     b: Angles, start: int, stop: int, g: torch.Generator, compatible: bool = False
 ) -> Fault:
     "Over-smoothing: all edges of a movement are rounded off."
-    made, at = _same(b), body_joints(b.skeleton)
+    made, at = _copy_turns(b), body_joints(b.skeleton)
     sigma = SMOOTH * b.fps
     made.turns[start:stop, at] = smooth_turns(b.turns[start:stop, at], sigma, round(4 * sigma))
     return made
@@ -236,7 +236,7 @@ def freeze_body(
     b: Angles, start: int, stop: int, g: torch.Generator, compatible: bool = False
 ) -> Fault:
     "Freeze: the body holds the pose and the place before the window, then goes on as if nothing had been."
-    made, last = _same(b), max(start - 1, 0)
+    made, last = _copy_turns(b), max(start - 1, 0)
     made.turns[start:stop] = b.turns[last]
     made.shift[start:stop] = b.root[last] - b.root[start:stop]
     return made
@@ -251,7 +251,7 @@ def jump_about(
     b: Angles, start: int, stop: int, g: torch.Generator, compatible: bool = False
 ) -> Fault:
     "Jump: one to three joints turn by 20 to 90 degrees for a moment, in half of the moments the body leaps as well."
-    made, at = _same(b), body_joints(b.skeleton)
+    made, at = _copy_turns(b), body_joints(b.skeleton)
     on, number = _moments(stop - start, 0.1, (0.05, 0.15), b.fps, g)
     for k in range(int(number[on].max()) + 1):
         frames = start + (on & (number == k)).nonzero()[:, 0]
@@ -286,7 +286,7 @@ def drop_limb(
     b: Angles, start: int, stop: int, g: torch.Generator, compatible: bool = False
 ) -> Fault:
     "Dropout: now and then an arm or a leg falls back to the rest pose."
-    made, limbs = _same(b), [side for pair in limb_pairs(b.skeleton) for side in pair]
+    made, limbs = _copy_turns(b), [side for pair in limb_pairs(b.skeleton) for side in pair]
     limbs = limbs or [[j] for j in body_joints(b.skeleton)]
     on, number = _moments(stop - start, 0.25, (0.05, 0.6), b.fps, g)
     for k in range(int(number[on].max()) + 1):
@@ -300,7 +300,7 @@ def swap_limbs(
     b: Angles, start: int, stop: int, g: torch.Generator, compatible: bool = False
 ) -> Fault:
     "Side swap: now and then both arms or both legs do what the other one does."
-    made, limbs = _same(b), limb_pairs(b.skeleton)
+    made, limbs = _copy_turns(b), limb_pairs(b.skeleton)
     if not limbs:
         raise ValueError(
             f"skeleton {b.skeleton.name!r}: expected arms or legs on both sides, got none; name them by roles"

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CAP', 'PENALTY', 'RARE', 'BODY_WEIGHT', 'LEAVE', 'AWAY', 'LONGEST', 'MAX_ACTORS', 'step_law', 'agreed',
-           'trade_evidence', 'side_measurements', 'side_evidence', 'two_state_margin', 'closeness', 'identity_margin',
+           'trade_evidence', 'side_measurements', 'side_evidence', 'two_state_margin', 'identity_margin',
            'identity_swaps']
 
 # %% ../../../nbs/filters/detect/swaps.ipynb #b88686b9
@@ -153,18 +153,6 @@ def two_state_margin(
 # %% ../../../nbs/filters/detect/swaps.ipynb #c853f424
 PENALTY = 4.0  # a change costs this much before any evidence
 RARE = 0.02  # being exchanged costs this much a frame
-
-# %% ../../../nbs/filters/detect/swaps.ipynb #ddb7bb5d
-def closeness(motion: Motion) -> Tensor:  # [p] 0 to 1, one share a mirror pair
-    "The share of frames in which a pair is closer than three usual steps: swaps there are a matter of luck."
-    pairs = motion.skeleton.mirror_pairs
-    if not pairs:
-        return torch.zeros(0)
-    left, right = [p[0] for p in pairs], [p[1] for p in pairs]
-    x, s = motion.positions, local_scale(motion.positions, motion.fps)
-    apart = (x[:, left] - x[:, right]).norm(dim=-1)
-    near = apart < 3 * torch.maximum(s[:, left], s[:, right])
-    return near.sum(0) / apart.isfinite().sum(0).clamp_min(1)
 
 # %% ../../../nbs/filters/detect/swaps.ipynb #eee473b0
 BODY_WEIGHT = 4.0  # a body's mean cost counts as that of this many joints

@@ -17,9 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...core.axes import UNITS, infer_units, span
 from ...core.files import atomic_write, bad_file, decode, read_bytes, reading
 from ...core.gaps import differs, lines_between
-from ...core.kinematics import ik, refit
+from ...core.inverse import ik
+from ...core.kinematics import refit
 from ...core.motion import Motion, Scene, fk
 from .amc_text import Amc, amc_text, number_habit, parse_amc
 from motionbook.formats.acclaim.asf_body import (
@@ -32,7 +34,7 @@ from motionbook.formats.acclaim.asf_body import (
     unit_of_columns,
 )
 from .asf_text import Asf, parse_asf
-from ..kit.units import UNITS, check_options, infer_units, span, up_axis
+from ..kit.units import check_options, up_axis
 from ..original import Change, Original, file_functions
 
 # %% ../../../nbs/formats/acclaim/asf_amc.ipynb #6099453b
@@ -223,7 +225,7 @@ def solve_angles(
     scene: Scene,  # one actor with the joints of its original file
 ) -> Solution:
     "Free angles for a changed scene; numbers of unchanged bones are the file's."
-    doc, motion = _document(scene), scene.actors[0]
+    doc, motion = _find_original(scene), scene.actors[0]
     points = _points(doc.body, motion)
     if len(motion) != len(doc.amc.values):
         return _solve_all(doc, motion, points)
@@ -294,7 +296,7 @@ def _has_body(doc: AsfAmc, scene: Scene) -> bool:
     return len(scene.actors) == 1 and same and m.positions.shape[-1] == 3
 
 
-def _document(scene: Scene) -> AsfAmc:
+def _find_original(scene: Scene) -> AsfAmc:
     "The scene's original, once the scene fits it."
     doc, fix = scene.meta.get("original"), "write .bvh instead"
     if not isinstance(doc, AsfAmc):
@@ -310,13 +312,13 @@ def amc_bytes(
     scene: Scene,  # read from AMC, changed or not
 ) -> bytes:  # the content of a .amc file
     "The motion file with the lines of changed bones in changed frames replaced."
-    doc = _document(scene)
+    doc = _find_original(scene)
     return doc.written(scene) if doc.matches(scene) else fresh(scene)
 
 
 def fresh(scene: Scene) -> bytes:
     "The motion file with other frames in it."
-    return amc_text(_document(scene).amc, solve_angles(scene).values)
+    return amc_text(_find_original(scene).amc, solve_angles(scene).values)
 
 # %% ../../../nbs/formats/acclaim/asf_amc.ipynb #355420cd
 def write(
@@ -324,7 +326,7 @@ def write(
     path: str | os.PathLike,  # a .amc file
 ) -> Path:  # `path`
     "Write a motion file, all or nothing, and its skeleton beside it if that is not there; unchanged lines stay to the byte."
-    doc, data = _document(scene), amc_bytes(scene)
+    doc, data = _find_original(scene), amc_bytes(scene)
     _put_skeleton(doc.asf.data, Path(path))
     return atomic_write(path, data, check=lambda p: parse_amc(read_bytes(p), doc.asf, path))
 

@@ -17,7 +17,8 @@ from torch import Tensor
 from ...core.axes import infer_up
 from ...core.files import decode
 from ...core.gaps import differs, lines_between
-from ...core.kinematics import Turned, ik, refit_changed, rest_pose
+from ...core.inverse import ik
+from ...core.kinematics import Turned, refit_changed, rest_pose
 from ...core.motion import Motion, Scene, fk
 from ...core.rotation import matrix_to_euler
 from ...core.skeleton import Skeleton, infer_roles
@@ -234,7 +235,7 @@ def _turns(file: BvhText) -> np.ndarray:
     return np.array([c[1] == "r" for n in file.nodes for c in n.channels])
 
 
-def _between(doc: Bvh, bad: np.ndarray) -> np.ndarray:
+def _bridge_bad_numbers(doc: Bvh, bad: np.ndarray) -> np.ndarray:
     "The file's numbers, drawn as lines between good ones at bad places; a column without good ones stays."
     values, known = doc.file.values, torch.from_numpy(~bad & np.isfinite(doc.file.values))
     return np.where(bad, lines_between(values, known, 180.0, _turns(doc.file)), values)
@@ -256,7 +257,7 @@ def _changes(doc: Bvh, scene: Scene) -> Change:
     where, values = _changed_channels(doc, old, new), doc.file.values.copy()
     rows = where.any(1)
     if rows.any():
-        near = _between(doc, where)[rows]
+        near = _bridge_bad_numbers(doc, where)[rows]
         some = [Turned(*(None if v is None else v[rows] for v in x)) for x in new]
         values[rows] = np.where(where[rows], _channel_values(doc, some, near), values[rows])
         where &= ~(_turns(doc.file) & (np.abs(values - doc.file.values) < _SAME))
@@ -320,7 +321,7 @@ def fresh(scene: Scene) -> bytes:
     "A new BVH file; of a scene whose length or rate changed, its file's header with new frames."
     doc = scene.meta.get("original")
     if isinstance(doc, Bvh) and _same_bodies(doc, scene):
-        return _relaid(doc, scene)
+        return _write_new_frames(doc, scene)
     actors, nodes = [_with_rotations(m) for m in scene.actors], []
     trees = tuple(_new_nodes(m, nodes) for m in actors)
     width = nodes[-1].first + len(nodes[-1].channels)
@@ -334,7 +335,7 @@ def fresh(scene: Scene) -> bytes:
     return bvh_text(header_text(file.nodes), values, scene.fps).encode()
 
 
-def _relaid(doc: Bvh, scene: Scene) -> bytes:
+def _write_new_frames(doc: Bvh, scene: Scene) -> bytes:
     "The original header with another number of frames or another rate."
     actors = [m if m.rotations is not None else _with_rotations(m) for m in scene.actors]
     near = np.zeros((len(scene), doc.file.values.shape[1]))

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ...core.axes import infer_units
 from ...core.files import bad_file
 from ...core.skeleton import Skeleton
 from ...core.skeletons import MEDIAPIPE33
 from ..kit.numbers import USUAL_RATES, find_habit, print_number
 from ..kit.tokens import Grid, Tokens, csv_grid, csv_numbers
-from ..kit.units import check_options, infer_units, up_axis
+from ..kit.units import check_options, up_axis
 from ..original import Change, Original, Part, file_functions
 
 # %% ../../../nbs/formats/keypoints/freemocap.ipynb #72e0ad37

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ...core.axes import infer_units
 from ...core.files import bad_file, read_bytes, reading, write_together
 from ...core.motion import Scene
 from .people_text import PeopleText, Person, list_ends, people_text
 from ..kit.tokens import Tokens, json_tokens, text_body
-from ..kit.units import check_options, infer_units, up_axis
+from ..kit.units import check_options, up_axis
 from ..original import check_says, file_functions, is_own, original_scene
 
 # %% ../../../nbs/formats/keypoints/openpose.ipynb #30f582b0
@@ -161,7 +162,7 @@ def find_people(
     points, who = _WORDS[kind]
     found = []
     for t, frame in enumerate(frames):
-        for p in _listed(frame.get(kind) or frame.get("people"), values, path, t):
+        for p in _list_people(frame.get(kind) or frame.get("people"), values, path, t):
             at = p.get(points) if isinstance(p, dict) else None
             if not isinstance(at, list):
                 raise bad_file(path, f"a person's {points!r}", "none", f"frame {t}")
@@ -173,7 +174,7 @@ def find_people(
     return kind, found if known else [p._replace(who=None) for p in found], len(frames)
 
 
-def _listed(node, values: np.ndarray, path, t: int) -> list:
+def _list_people(node, values: np.ndarray, path, t: int) -> list:
     "The people of a frame; null is nobody."
     if node is None or (type(node) is int and np.isnan(values[node])):
         return []

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 import motionbook.core.axes as body_axes
-from ...core.axes import AXES, UNITS, from_y_up, infer_units, span, to_y_up, unit_named
+from ...core.axes import AXES, UNITS, from_y_up, to_y_up
 
 # %% ../../../nbs/formats/kit/units.ipynb #a4e76b25
 turned, turned_back = to_y_up, from_y_up

@@ -23,13 +23,8 @@ from ...core.motion import Scene
 from ...core.skeleton import Skeleton
 
 # %% ../../../nbs/formats/marker_h5/marker_h5.ipynb #a228af90
-from motionbook.formats.kit.units import (
-    UNITS,
-    check_options,
-    infer_units,
-    turned,
-    up_axis,
-)
+from ...core.axes import UNITS, infer_units
+from ..kit.units import check_options, turned, up_axis
 from motionbook.formats.marker_h5.marker_files import (
     FEATURES,
     FPS,

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ...core.axes import AXES
+from ...core.axes import AXES, UNITS, infer_units, unit_named
 from ...core.files import bad_file, need_package
 from ...core.motion import Scene
 from ..kit.numbers import unique_names
-from ..kit.units import UNITS, check_options, infer_units, unit_named, up_axis
+from ..kit.units import check_options, up_axis
 from .c3d_bytes import Layout, encode_numbers, parse_c3d
 from motionbook.formats.markers.named_points import (
     point_names,

@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ...core.axes import from_y_up
+from ...core.axes import UNITS, from_y_up
 from ...core.files import bad_file
 from ...core.motion import Scene
 from ...core.skeleton import Skeleton
 from ...core.skeletons import MARKER20
-from ..kit.units import UNITS
 from ..original import Change, Part
 
 # %% ../../../nbs/formats/markers/named_points.ipynb #a265f0f5

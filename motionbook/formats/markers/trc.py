@@ -12,17 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ...core.axes import median_seen
+from ...core.axes import UNITS, infer_units, median_seen, span, unit_named
 from ...core.files import bad_file, decode
 from ...core.motion import Scene
-from motionbook.formats.kit.units import (
-    UNITS,
-    check_options,
-    infer_units,
-    span,
-    unit_named,
-    up_axis,
-)
+from ..kit.units import check_options, up_axis
 from motionbook.formats.markers.named_points import (
     point_names,
     point_parts,

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from ...core.axes import UNITS, unit_named
 from ...core.files import bad_file
 from ...core.skeleton import Skeleton
 from motionbook.formats.kit.hdf5 import (
@@ -28,7 +29,7 @@ from motionbook.formats.kit.hdf5 import (
     text_of,
     words_of,
 )
-from ..kit.units import UNITS, unit_named, up_axis
+from ..kit.units import up_axis
 from ..original import Change, Original, Part
 
 # %% ../../../nbs/formats/nwb/nwb_tracks.ipynb #498f2080

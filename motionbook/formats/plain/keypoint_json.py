@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from ...core.axes import AXES
+from ...core.axes import AXES, UNITS, infer_units, unit_named
 from ...core.files import bad_file
 from ...core.motion import Scene
 from ...core.skeleton import Skeleton
 from ...core.skeletons import SKELETONS
 from ..kit.numbers import Habit, find_habit, print_number
 from ..kit.tokens import Tokens, json_tokens
-from ..kit.units import UNITS, check_options, infer_units, unit_named, up_axis
+from ..kit.units import check_options, up_axis
 from ..original import Original, Part, file_functions
 
 # %% ../../../nbs/formats/plain/keypoint_json.ipynb #cc35986c

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from ...core.archives import npy_header, parse_npy
+from ...core.axes import infer_units
 from ...core.files import bad_file
 from ...core.motion import Scene
 from ...core.skeleton import Skeleton
 from ...core.skeletons import MEDIAPIPE33, SKELETONS
-from ..kit.units import check_options, infer_units, up_axis
+from ..kit.units import check_options, up_axis
 from ..original import Original, Part, file_functions
 
 # %% ../../../nbs/formats/plain/npy.ipynb #8c5c587d

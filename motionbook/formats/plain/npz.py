@@ -12,18 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from ...core.archives import archive_names, npz_bytes, npz_members, npz_with, parse_npy
+from ...core.axes import AXES, UNITS, infer_units, unit_named
 from ...core.files import bad_file
 from ...core.motion import Scene
 from ...core.skeleton import Skeleton
 from ...core.skeletons import SKELETONS
-from motionbook.formats.kit.units import (
-    AXES,
-    UNITS,
-    check_options,
-    infer_units,
-    unit_named,
-    up_axis,
-)
+from ..kit.units import check_options, up_axis
 from ..original import Original, Part, file_functions
 from .npy import ASSUMED_FPS, skeleton_of_width
 

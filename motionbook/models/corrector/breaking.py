@@ -70,7 +70,7 @@ def _chance(g: torch.Generator) -> float:
     return float(torch.rand((), generator=g))
 
 
-def _between(low: float, high: float, g: torch.Generator) -> float:
+def _draw_between(low: float, high: float, g: torch.Generator) -> float:
     return low + (high - low) * _chance(g)
 
 # %% ../../../nbs/models/corrector/breaking.ipynb #5811e19d
@@ -101,7 +101,9 @@ def damage_plan(
     g: torch.Generator,
 ) -> dict[str, dict]:
     "Noise and holes for one window, as `corrupt` takes them; never nothing."
-    vary = lambda usual, low, high: _between(low, high, g) * usual if _chance(g) < b.vary else usual
+    vary = lambda usual, low, high: (
+        _draw_between(low, high, g) * usual if _chance(g) < b.vary else usual
+    )
     plan: dict[str, dict] = {}
     if _chance(g) < b.noise_share and b.noise_std_cm:
         plan["add_noise"] = {"std_cm": vary(b.noise_std_cm, 0.1, 1.6), "height": 1.7}
@@ -122,10 +124,10 @@ def draw_truth(
 ) -> Tensor:  # [t j c]
     "A clean window."
     x = clips[int(torch.multinomial(weights, 1, generator=g))].positions
-    pace = math.exp(_between(-b.speed, b.speed, g)) if b.speed and _chance(g) < 0.7 else 1.0
+    pace = math.exp(_draw_between(-b.speed, b.speed, g)) if b.speed and _chance(g) < 0.7 else 1.0
     pace = min(pace, (len(x) - 1) / (length - 1))
     last = len(x) - 1 - pace * (length - 1)
-    start = _between(0, last, g) if pace != 1 else float(int(_between(0, last + 1, g)))
+    start = _draw_between(0, last, g) if pace != 1 else float(int(_draw_between(0, last + 1, g)))
     at = (start + pace * torch.arange(length)).clamp(max=len(x) - 1)
     lo = at.floor().long().clamp(max=max(len(x) - 2, 0))
     y = torch.lerp(x[lo], x[lo + 1], (at - lo)[:, None, None])

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...body.human import HUMAN, as_human
-from ...converters.base import scenes
+from ...converters.base import scenes_below
 from ...core.files import bad_file
 from ...core.gaps import list_runs
 from ...core.motion import Motion, Scene, resample
@@ -55,12 +55,9 @@ def training_scenes(
     **options,  # passed to the readers, such as fps
 ) -> Iterator[Scene]:
     "Every recording below the paths; a file that cannot be read is an error that names it."
-    for path in map(Path, paths):
-        if not path.exists():
-            raise bad_file(path, "recordings to learn from", "nothing at this path")
-        for scene in scenes(path, **options):
-            if not datasets or scene.meta.get("dataset", datasets[0]) in datasets:
-                yield scene
+    for scene in scenes_below(paths, **options):
+        if not datasets or scene.meta.get("dataset", datasets[0]) in datasets:
+            yield scene
 
 # %% ../../../nbs/models/corrector/recordings.ipynb #efcc084d
 LEAP = 0.08  # body sizes between two frames at 30 a second: no body moves so far

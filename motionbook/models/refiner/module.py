@@ -31,10 +31,8 @@ from motionbook.models.diffusion.schedule import (
 from ..layers import restore_model, save_folder
 from motionbook.models.refiner.conditions import (
     Conditions,
-    StyleCondition,
     condition_values,
     drop_conditions,
-    extract_style_conditions_from_batch,
 )
 from motionbook.models.refiner.figures import (
     figure_noise,

@@ -6,7 +6,7 @@
 __all__ = ['TrackLoop', 'AS_PUBLISHED', 'ALIASES', 'LEAST', 'LEAST_BODY', 'STABLEMOTION', 'take_preset', 'StableMotionTraining',
            'Tracks', 'as_source', 'load_tracks', 'split_tracks', 'train_tracks', 'train_stablemotion']
 
-# %% ../../../nbs/models/stablemotion/recipe.ipynb #f67efe82
+# %% ../../../nbs/models/stablemotion/recipe.ipynb #54b31537
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +15,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from pydantic import Field, model_validator
 
-from ...converters.base import scenes
+from ...converters.base import scenes_below
 from ...core.config import Parts, with_defaults
-from ...core.files import bad_file
 from ...core.motion import Motion
 from ...data.splits import Split
 from ...filters.auto import chosen_detector
@@ -25,11 +24,8 @@ from ...filters.takes import cut_motion
 from ..layers import MODEL
 from .body_model import BodyLook
 from .body_practice import BodyPractice
-from motionbook.models.stablemotion.body_recipe import (
-    load_bodies,
-    show_bodies,
-    train_bodies,
-)
+from .body_recipe import train_bodies
+from .body_recordings import load_bodies, show_bodies
 from .model import Noise, TrackModel, save_model
 from .network import PUBLISHED, DiTConfig
 from .objective import LOSS_WEIGHTS, stablemotion_loss
@@ -45,7 +41,7 @@ from ...training.command import Recipe, TrainedModel
 from ...training.config import TrainConfig
 from ...training.loop import fit
 
-# %% ../../../nbs/models/stablemotion/recipe.ipynb #2b7e5848
+# %% ../../../nbs/models/stablemotion/recipe.ipynb #9268ebc9
 TrackLoop = with_defaults(
     TrainConfig, "TrackLoop",
     epochs=None, minutes=3.0, batch_size=24, lr=2e-3, warmup_steps=50, ema=0.99,
@@ -67,7 +63,7 @@ def take_preset(values: dict) -> dict:
     steps = out.get("steps") or (out.get("loop") or {}).get("steps")
     return {"minutes": None} | out if steps else out
 
-# %% ../../../nbs/models/stablemotion/recipe.ipynb #61285441
+# %% ../../../nbs/models/stablemotion/recipe.ipynb #eea3e1c3
 class StableMotionTraining(Parts):
     "How to train a cleaner of tracks, or of bodies."
 
@@ -105,7 +101,7 @@ class StableMotionTraining(Parts):
     def _take_preset(cls, values: Any) -> Any:
         return take_preset(values) if isinstance(values, dict) else values
 
-# %% ../../../nbs/models/stablemotion/recipe.ipynb #7e2da6c8
+# %% ../../../nbs/models/stablemotion/recipe.ipynb #74e60f2e
 LEAST = 64  # frames of a recording, half of whose points can be trusted
 
 
@@ -130,7 +126,7 @@ def as_source(
         return f"{int(enough)} frames whose points can be trusted, {LEAST} are needed"
     return Source(motion, good)
 
-# %% ../../../nbs/models/stablemotion/recipe.ipynb #c32386d5
+# %% ../../../nbs/models/stablemotion/recipe.ipynb #8aa57890
 def load_tracks(
     paths: Sequence[str | Path],
     threshold: float | None = None,  # of the likelihood; None = as the detector finds
@@ -138,19 +134,13 @@ def load_tracks(
 ) -> Tracks:
     "Every recording of the commonest set of points; ValueError where none can be used."
     found, left = [], []
-    for path in map(Path, paths):
-        if not path.exists():
-            raise bad_file(path, "recordings to learn from", "nothing at this path")
-        for scene in scenes(path, **options):
-            for k, m in enumerate(scene.actors):
-                name = f"{Path(scene.source).name}#{m.name or k}"
-                made = (
-                    as_source(m, threshold)
-                    if len(m) >= LEAST
-                    else f"{len(m)} frames, {LEAST} are needed"
-                )
-                found += [(name, made)] if isinstance(made, Source) else []
-                left += [f"{name}: {made}"] if isinstance(made, str) else []
+    for scene in scenes_below(paths, **options):
+        for k, m in enumerate(scene.actors):
+            name = f"{Path(scene.source).name}#{m.name or k}"
+            short = f"{len(m)} frames, {LEAST} are needed"
+            made = as_source(m, threshold) if len(m) >= LEAST else short
+            found += [(name, made)] if isinstance(made, Source) else []
+            left += [f"{name}: {made}"] if isinstance(made, str) else []
     if not found:
         raise ValueError(
             f"expected recordings with points to trust, got none; {'; '.join(left[:3]) or 'no recording found'}"
@@ -179,7 +169,7 @@ def split_tracks(tracks: Tracks, share: float, gap: int = 16) -> tuple[list[Sour
         return list(s), []
     return [part(0, cut - gap)], [part(cut, len(s[0].motion))]
 
-# %% ../../../nbs/models/stablemotion/recipe.ipynb #d4bbde4b
+# %% ../../../nbs/models/stablemotion/recipe.ipynb #f36501a2
 def train_tracks(
     tracks: Tracks,
     folder: str | Path | None,
@@ -223,7 +213,7 @@ def train_tracks(
 
 LEAST_BODY = 40  # frames of a clip of a body, two seconds
 
-# %% ../../../nbs/models/stablemotion/recipe.ipynb #4e7a2525
+# %% ../../../nbs/models/stablemotion/recipe.ipynb #4eb31442
 def train_stablemotion(
     paths: Sequence[str | Path],  # recordings, folders of them
     folder: str | Path,  # the checkpoint

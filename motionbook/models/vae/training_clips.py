@@ -11,8 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from ...converters.aist import aist_labels, aist_name
 from ...converters.base import Item, Source, dataset_items
 from ...converters.labels import labels_of

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from pydantic import Field
 
-from ...core.config import ConfigLoader, FrozenConfig, load_config
+from ...core.config import FrozenConfig, load_config
 from ...core.robot_clip import RobotClip
 from ...features.dof.joint_maps import clip_to_real, joint_map
 from .coding import CodedMotion, DecodedMotion, decode_clip, encode_clip

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .convolutions import ResLayer, VQVAEConfig
-from .grids import Heads, code_bits
+from .grids import Heads
 
 # %% ../../../nbs/models/vqvae/blocks.ipynb #5109276a
 LEFT = (

@@ -32,7 +32,6 @@ from .recipe import load_vqvae
 from motionbook.models.vqvae.root_path import (
     CELLS,
     RootPath,
-    move_bits,
     moves_to_path,
     path_to_moves,
 )

@@ -4,19 +4,18 @@
 
 # %% auto #0
 __all__ = ['PRESETS', 'ACTIVATIONS', 'CodeConfig', 'VQVAEConfig', 'ChannelNorm', 'make_norm', 'ResLayer', 'res_block',
-           'make_encoder', 'make_decoder', 'reach_frames', 'encoder_view']
+           'make_encoder', 'make_decoder', 'reach_frames']
 
-# %% ../../../nbs/models/vqvae/convolutions.ipynb #2af31e01
+# %% ../../../nbs/models/vqvae/convolutions.ipynb #b3ba8d15
 from typing import Any, Literal
 
-import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ...core.config import FrozenConfig
 from .grids import Form
 
-# %% ../../../nbs/models/vqvae/convolutions.ipynb #b479bd26
+# %% ../../../nbs/models/vqvae/convolutions.ipynb #7fc89b5b
 PRESETS = {
     "seed": {},
     "small": dict(width=96, code_dim=64, depth=2),
@@ -38,7 +37,7 @@ class CodeConfig(FrozenConfig):
     code_width: int = Field(8, ge=1, description="numbers by which narrow looks tokens up")
     mu: float = Field(0.99, gt=0, lt=1, description="decay of a codebook's averages, a step")
 
-# %% ../../../nbs/models/vqvae/convolutions.ipynb #21d8fd6c
+# %% ../../../nbs/models/vqvae/convolutions.ipynb #24ba0eb7
 class VQVAEConfig(CodeConfig):
     "What a network between motion and codes is made of."
 
@@ -149,7 +148,7 @@ def make_decoder(
         layers += [res_block(c), nn.Upsample(scale_factor=2), wide()]
     return nn.Sequential(*layers, wide(), nn.ReLU(), nn.Conv1d(c.width, outputs, 3, padding=1))
 
-# %% ../../../nbs/models/vqvae/convolutions.ipynb #e1d42a36
+# %% ../../../nbs/models/vqvae/convolutions.ipynb #7465569b
 def reach_frames(
     c: VQVAEConfig,
 ) -> int:  # a multiple of the stride
@@ -158,15 +157,3 @@ def reach_frames(
     left = 1 + sum(2**i * (1 + 2 * block) for i in range(c.down_t)) + c.stride
     back = 2 + sum(2**i * (1 + 2 * block) for i in range(c.down_t)) + c.stride
     return -(-max(left, back) // c.stride) * c.stride
-
-
-def encoder_view(
-    encoder: nn.Module,
-    inputs: int,
-    frames: int = 512,
-) -> Tensor:  # [k] frames
-    "The frames that one token in the middle depends on, by asking its slope."
-    x = torch.randn(1, inputs, frames, requires_grad=True)
-    y = encoder(x)
-    y[0, :, y.shape[-1] // 2].sum().backward()
-    return x.grad[0].abs().sum(0).nonzero()[:, 0]

@@ -9,7 +9,6 @@ __all__ = ['Distance', 'DISTANCES', 'LOSS_WEIGHTS', 'temporal_velocity', 'vqvae_
 from collections.abc import Callable
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from .network import Coded, MotionVQVAE
