@@ -90,6 +90,12 @@ STRANGERS = {
     "cage_pose_est_v5.h5": b"\x89HDF\r\n\x1a\n",
     "fly.trk": b"MATLAB 5.0 MAT-file",
     "walk.fbx": b"Kaydara FBX Binary  ",
+    "walk.glb": b"glTF\x02\0\0\0",
+    "walk.gltf": b'{"asset": {"version": "2.0"}}',
+    "walk.usdc": b"PXR-USDC\0\0",
+    "dance.vmd": b"Vocaloid Motion Data 0002\0",
+    "take.tak": b"\x01\x02\0",
+    "gait.qtm": b"\x01\x02\0",
     "data.bin": b'<?xml version="1.0"?><mvnx version="4">',
 }
 

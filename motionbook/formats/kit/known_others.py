@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-# %% ../../../nbs/formats/kit/known_others.ipynb #195831fe
+# %% ../../../nbs/formats/kit/known_others.ipynb #a8653638
 NEVER = r"(?!)"  # a pattern that nothing matches
 
 
@@ -34,6 +34,11 @@ OTHERS = (
     Known("a data set of movement", 'in Python: movement.io.save_poses.to_dlc_file(ds, "tracks.h5")', r"\.nc$"),
     Known("Xsens MVNX", "export .bvh or .c3d from MVN Analyze", r"\.mvnx$", r"<mvnx[\s>]"),
     Known("FBX", "import it in Blender and export .bvh", r"\.fbx$", r"^Kaydara FBX|^; FBX \d"),
+    Known("a glTF scene", "import it in Blender and export .bvh", r"\.(glb|gltf)$", r"^glTF"),
+    Known("a USD scene", "import it in Blender and export .bvh", r"\.usd[acz]?$", r"^PXR-USDC|^#usda"),
+    Known("a MikuMikuDance motion", "import it in Blender with MMD Tools and export .bvh", r"\.vmd$", r"^Vocaloid Motion Data"),
+    Known("a take of Motive", "export .c3d, .trc or .bvh from Motive", r"\.tak$"),
+    Known("a project of Qualisys", "export .c3d or .trc from Track Manager", r"\.qtm$"),
     Known("MATLAB arrays, as DANNCE's predictions", _ARRAYS, r"\.mat$", r"^MATLAB [57]\.\d"),
 )  # fmt: skip
 ENDINGS = (
@@ -45,6 +50,15 @@ ENDINGS = (
     ".nc",
     ".mvnx",
     ".fbx",
+    ".glb",
+    ".gltf",
+    ".usd",
+    ".usda",
+    ".usdc",
+    ".usdz",
+    ".vmd",
+    ".tak",
+    ".qtm",
     ".mat",
 )  # of names that say it
 
