@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['is_body', 'motion_clips', 'Bodies', 'add_scene', 'load_bodies', 'show_bodies', 'split_people']
 
-# %% ../../../nbs/models/stablemotion/body_recordings.ipynb #af360d66
+# %% ../../../nbs/models/stablemotion/body_recordings.ipynb #5608b316
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -75,7 +75,7 @@ def add_scene(
         left += [] if made else [f"{name}: shorter than {least} frames at {RIFKE_FPS:g} a second"]
     return found, left
 
-# %% ../../../nbs/models/stablemotion/body_recordings.ipynb #3bff0de8
+# %% ../../../nbs/models/stablemotion/body_recordings.ipynb #8b15396b
 def load_bodies(
     paths: Sequence[str | Path],  # recordings, folders, datasets
     least: int = 40,  # frames at the rate of the features
