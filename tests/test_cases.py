@@ -432,6 +432,17 @@ def test_endless_lines_and_lists_end_in_seconds(tmp_path, kind, says):
     assert time.process_time() - began < 5
 
 
+def test_a_long_recording_in_json_is_no_bomb(tmp_path, monkeypatch):
+    "Numbers that are written out make a file as long as its recording; only bare ones are refused."
+    from motionbook.formats.kit import tokens
+
+    monkeypatch.setattr(tokens, "MAX_VALUES", 1000)
+    long = b"[" + b", ".join(b"%.5f" % (k / 7) for k in range(5000)) + b"]"
+    assert len(tokens.json_tokens(long)[0]) == 5000
+    with pytest.raises(BadFile, match="at most 1,000 values"):
+        tokens.json_tokens(b"[" + b"0," * 5000 + b"0]")
+
+
 def test_a_table_of_blank_lines_costs_no_gigabytes(tmp_path):
     head = b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n"
     (tmp_path / "blank.csv").write_bytes(head + b"\n" * 20_000_000)
