@@ -390,6 +390,19 @@ def deepmimic() -> dict[str, Files]:
     return found
 
 
+def feature_rows() -> dict[str, Files]:
+    "Rows of a person in the three representations that are kept so, and two clips in one file."
+    from motionbook.features.representation import representation
+
+    walk, found = person("walk", seconds=1.0, seed=1), {}
+    for name in ("ik263", "kit251", "ms272"):
+        rows = representation(name).encode(walk).numpy()
+        for what, x in ((name, rows), (f"{name}, two clips", np.stack([rows, rows]))):
+            np.save(out := io.BytesIO(), x)
+            found[what] = {"x.npy": out.getvalue()}
+    return found
+
+
 DIALECTS: dict[str, Callable[[], dict[str, Files]]] = {
     "bvh": bvh,
     "asf_amc": acclaim,
@@ -414,6 +427,7 @@ DIALECTS: dict[str, Callable[[], dict[str, Files]]] = {
     "coco_results": coco_results,
     "people_json": people_json,
     "freemocap": freemocap,
+    "feature_rows": feature_rows,
 }
 
 

@@ -394,6 +394,22 @@ def test_long_names_many_joints_and_many_columns_are_refused_at_once(tmp_path):
         assert time.process_time() - began < 4, name
 
 
+def test_rows_of_features_open_like_any_other_file(real_data, tmp_path):
+    "HumanML3D's own vectors give its own joints; what a network sees, normalised, is refused with the way out."
+    folder = real_data / "humanml3d"
+    scene = read(folder / "new_joint_vecs_012314.npy")
+    joints = read(folder / "new_joints_012314.npy").actors[0].positions
+    assert (scene.meta["format"], scene.fps) == ("feature_rows", 20.0)
+    n = min(len(joints), len(scene.actors[0]))
+    assert (scene.actors[0].positions[:n] - joints[:n]).abs().max() < 1e-5
+    rows, mean, std = (
+        np.load(folder / f) for f in ("new_joint_vecs_012314.npy", "Mean.npy", "Std.npy")
+    )
+    np.save(tmp_path / "normal.npy", (rows - mean) / std)
+    with pytest.raises(BadFile, match="multiplied by the deviation"):
+        read(tmp_path / "normal.npy")
+
+
 def endless(kind: str) -> tuple[str, bytes]:
     "Tens of megabytes in one line: the suffix and the bytes."
     zeros = b"0," * 12_000_000 + b"0]"

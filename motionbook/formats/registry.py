@@ -142,6 +142,8 @@ _ours("poselib", (".npy",), "motionlib.poselib", "poselib's humanoids, as AMP an
       "every byte but the turns of changed joints and the places of changed roots", variant_of="video_smpl")
 _ours("deepmimic", (".txt", ".json"), "motionlib.deepmimic", "DeepMimic's clips of a humanoid or a dog: rows of quaternions and angles in JSON",
       "every byte but the tokens of changed numbers")
+register(Format("feature_rows", (".npy",), "motionbook.features.rows_file", "rows of 263, 251 or 272 numbers of a person, as HumanML3D, KIT-ML, MDM, MoMask and MotionStreamer keep motion",
+                "nothing: it is only read", variant_of="motionlib", many=True, writes=False))
 register(Format("canonical", (".pt",), "motionbook.schema.canonical_file", "canonical samples: stick figures with actions, physics and metadata",
                 "nothing: it is made by `motionbook convert`", variant_of="video_smpl", many=True, writes=False))
 register(Format("motion", (".motion",), "motionbook.schema.dot_motion", "stick figures of twelve or five segments in JSON, one actor or several",
