@@ -1,5 +1,7 @@
 """The order of formats decides who writes a new `.csv`, so nothing that ran before may change it."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -50,3 +52,30 @@ def test_listing_formats_imports_none_of_them():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+LOADS_ALL = """
+import gc, importlib, pkgutil, motionbook
+from motionbook.core.registry import Registry
+for m in pkgutil.walk_packages(motionbook.__path__, "motionbook."):
+    importlib.import_module(m.name)
+found = [r for r in gc.get_objects() if isinstance(r, Registry)]
+for r in found:
+    for name in r:
+        try:
+            r[name]
+        except Exception as err:
+            print(name, type(err).__name__, err)
+print(len(found), sum(map(len, found)))
+"""
+
+
+def test_every_name_of_every_registry_leads_to_what_it_names():
+    "Entries are loaded when they are asked for: a module that was renamed would be missed until then."
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LOADS_ALL], capture_output=True, text=True
+    )
+    *wrong, count = run.stdout.splitlines() or [run.stderr]
+    assert not wrong and run.returncode == 0, (wrong, run.stderr[-500:])
+    registries, names = map(int, count.split())
+    assert registries >= 5 and names >= 60

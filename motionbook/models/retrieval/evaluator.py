@@ -200,10 +200,10 @@ for _name, _where, _about in (
         "words:load_humanml3d",
         "HumanML3D's or KIT-ML's own evaluator: finest.tar, or model.safetensors",
     ),
-    ("tmr", "tokens:load_tmr", "TMR: a run's folder, or its weights"),
+    ("tmr", "tmr:load_tmr", "TMR: a run's folder, or its weights"),
     (
         "motionstreamer272",
-        "tokens:load_motionstreamer",
+        "tmr:load_motionstreamer",
         "the 272-D evaluator: model.safetensors, or epoch=99.ckpt",
     ),
 ):
