@@ -31,7 +31,8 @@ from motionbook.models.stablemotion.body_practice import (
     tear_holes,
     widen_frames,
 )
-from motionbook.models.stablemotion.body_recipe import Bodies, add_scene, train_bodies
+from motionbook.models.stablemotion.body_recipe import train_bodies
+from motionbook.models.stablemotion.body_recordings import Bodies, add_scene
 from motionbook.models.stablemotion.recipe import StableMotionTraining
 
 TEST = ("02", "35", "49", "16", "d06")  # CMU's subjects and a dancer

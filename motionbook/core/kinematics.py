@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .gaps import differs, gap_ends
-from .inverse import Pose, Task, aim, joints_below, laid_over, solve
+from .inverse import Pose, Task, aim, ik, joints_below, laid_over, solve  # noqa: F401
 from .motion import Motion, fk
 from .rotation import rotation_angle, slerp
 

@@ -29,10 +29,12 @@ from motionbook.models.diffusion.schedule import (
     matching_step,
 )
 from ..layers import restore_model, save_folder
-from motionbook.models.refiner.conditions import (
+from motionbook.models.refiner.conditions import (  # noqa: F401
     Conditions,
+    StyleCondition,
     condition_values,
     drop_conditions,
+    extract_style_conditions_from_batch,
 )
 from motionbook.models.refiner.figures import (
     figure_noise,
