@@ -2,11 +2,13 @@
 
 import torch
 
+from motionbook.core.rotation import rotvec_to_matrix
 from motionbook.filters.cleaner import Filled
 from motionbook.filters.fill.classical import known_points
 from motionbook.filters.fill.mixed import (
     classical_partners,
     mixed,
+    mixed_with_best,
     mixing_weights,
     tenths,
     trial_errors,
@@ -139,3 +141,16 @@ def test_weights_for_people_are_no_worse_than_the_best_partner_on_real_keypoints
             y = y[:, seen] if name == "mixed" else y
             total[name] += float((y - x[:, seen]).norm(dim=-1)[gone[:, seen]].mean())
     assert total["mixed"] < 1.02 * min(v for n, v in total.items() if n != "mixed"), total
+
+
+def test_the_filler_that_the_trial_names_takes_part():
+    "A rigid patch of markers that tumbles: none of the usual partners knows that its distances stay."
+    g = torch.Generator().manual_seed(3)
+    patch, spin = 0.2 * torch.randn(8, 3, generator=g), torch.randn(240, 3, generator=g)
+    turn = rotvec_to_matrix(torch.nn.functional.avg_pool1d(spin.T, 41, 1, 20).T * 30)
+    place = torch.nn.functional.avg_pool1d(torch.randn(3, 240, generator=g), 31, 1, 15).T
+    x = patch @ turn.mT + place[:, None]
+    given, gone = holed(x, whole=False)
+    bad = knows(0.5, 0.5, x)
+    off = lambda f: float((f(bad, "model")(given, 30.0).positions - x).norm(dim=-1)[gone].mean())
+    assert off(mixed_with_best) < 0.5 * off(mixed)

@@ -156,9 +156,7 @@ def mixed_with_best(
     "As `mixed`, and the filler that the recording's own trial names is one of the partners."
 
     def fill(positions: Tensor, fps: float, errors: bool = True) -> Filled:
-        best, why = best_filler(positions, fps)
-        known_already = why.split(":")[0] in classical_partners()
-        more = {} if known_already else {"the best classical one": best}
-        return mixed(first, name, classical_partners() | more)(positions, fps, errors)
+        partners = {"the best classical one": best_filler(positions, fps)[0]}
+        return mixed(first, name, classical_partners() | partners)(positions, fps, errors)
 
     return fill

@@ -41,6 +41,8 @@ OTHERS = (
     Known("a project of Qualisys", "export .c3d or .trc from Track Manager", r"\.qtm$"),
     Known("MATLAB arrays, as DANNCE's predictions", _ARRAYS, r"\.mat$", r"^MATLAB [57]\.\d"),
 )  # fmt: skip
+
+# %% ../../../nbs/formats/kit/known_others.ipynb #aa31
 ENDINGS = (
     ".pickle",
     ".npy",
