@@ -44,7 +44,11 @@ def _array(members: dict, key: str, path) -> np.ndarray | None:
 def _need_array(arrays: dict, key: str, members: dict, path) -> np.ndarray:
     if arrays[key] is None:
         there = ", ".join(members) or "nothing"
-        fix = "give the true rate with --fps" if key == "fps" else "save positions [t j c], joints [j] and fps"
+        fix = (
+            "give the true rate with --fps"
+            if key == "fps"
+            else "save positions [t j c], joints [j] and fps"
+        )
         raise bad_file(path, f"an array {key!r}", there[:120], fix=fix)
     return arrays[key]
 

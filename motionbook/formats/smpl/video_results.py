@@ -194,9 +194,7 @@ def read(
     return Scene(tuple(actors), source=str(path), meta=meta)
 
 # %% ../../../nbs/formats/smpl/video_results.ipynb #b067d411
-_MARKS = (
-    b"joblib.numpy_pickle smpl_params_global pred_rotmat pose_world frame_ids pred_cam orig_cam".split()
-)
+_MARKS = b"joblib.numpy_pickle smpl_params_global pred_rotmat pose_world frame_ids pred_cam orig_cam".split()
 
 
 def sniff(path: Path, head: bytes) -> bool:
