@@ -403,6 +403,18 @@ def feature_rows() -> dict[str, Files]:
     return found
 
 
+def generated() -> dict[str, Files]:
+    "What a text-to-motion model made of two sentences, as MDM keeps it and as one array."
+    walks = [person(k, seconds=1.0, seed=1).positions.numpy() for k in ("walk", "wave")]
+    x = np.stack(walks)
+    made = {"motion": x.transpose(0, 2, 3, 1), "text": ["a walk", "a wave"], "lengths": [60, 41]}
+    found = {}
+    for what, array in (("mdm", np.array(made, object)), ("array", x)):
+        np.save(out := io.BytesIO(), array, allow_pickle=True)
+        found[what] = {"x.npy": out.getvalue()}
+    return found
+
+
 DIALECTS: dict[str, Callable[[], dict[str, Files]]] = {
     "bvh": bvh,
     "asf_amc": acclaim,
@@ -428,6 +440,7 @@ DIALECTS: dict[str, Callable[[], dict[str, Files]]] = {
     "people_json": people_json,
     "freemocap": freemocap,
     "feature_rows": feature_rows,
+    "generated": generated,
 }
 
 

@@ -156,6 +156,17 @@ def test_fps_shapes(tmp_path):
     assert read(tmp_path / "a.npz", fps=10).fps == 10
 
 
+def test_positions_alone_take_names_from_their_number(tmp_path):
+    x = np.random.default_rng(0).random((9, 22, 3)) + [0, 1, 0]
+    np.savez(tmp_path / "a.npz", positions=x, fps=30)
+    scene = read(tmp_path / "a.npz")
+    assert scene.actors[0].skeleton.joints[1] == "left_hip" and "assumed" in scene.meta["notes"][0]
+    assert write(scene, tmp_path / "b.npz").read_bytes() == (tmp_path / "a.npz").read_bytes()
+    np.savez(tmp_path / "a.npz", positions=x)
+    with pytest.raises(BadFile, match="--fps"):
+        read(tmp_path / "a.npz")
+
+
 def test_millimetres_and_z_up_are_seen(tmp_path):
     body = np.array([[0, 0, 1700], [0, 0, 1400], [100, 0, 900], [100, 50, 500], [100, 0, 60.0]])
     x = np.repeat(body[None], 5, 0)

@@ -96,6 +96,8 @@ STRANGERS = {
     "dance.vmd": b"Vocaloid Motion Data 0002\0",
     "take.tak": b"\x01\x02\0",
     "gait.qtm": b"\x01\x02\0",
+    "walk.mot": b"Coordinates\nversion=1\nendheader\ntime\thip\n0\t1\n",
+    "forces.txt": b"nRows=1\nnColumns=2\nendheader\ntime\tvx\n0\t1\n",
     "data.bin": b'<?xml version="1.0"?><mvnx version="4">',
 }
 

@@ -25,6 +25,19 @@ def test_results_of_tools_are_found_by_their_content(tmp_path, what):
         motionbook.write(scene, tmp_path / "x.pt")
 
 
+def test_results_are_known_however_they_are_packed(tmp_path):
+    "VIBE's words in a plain pickle, and TRAM's in an archive."
+    rng = np.random.default_rng(0)
+    vibe = {"pred_cam": np.zeros((12, 3)), "verts": np.zeros((12, 6890, 3), np.float32)}
+    vibe |= {"pose": rng.normal(0, 0.1, (12, 72)), "betas": np.zeros((12, 10))}
+    (tmp_path / "vibe.pkl").write_bytes(pickle.dumps({1: vibe | {"frame_ids": np.arange(12)}}))
+    tram = {"pred_rotmat": np.tile(np.eye(3), (12, 24, 1, 1)), "pred_shape": np.zeros((12, 10))}
+    np.savez(tmp_path / "tram.npz", pred_trans=np.zeros((12, 1, 3)), **tram)
+    for name, tool in (("vibe.pkl", "VIBE"), ("tram.npz", "TRAM")):
+        scene = motionbook.read(tmp_path / name)
+        assert (scene.meta["tool"], len(scene), len(scene.actors)) == (tool, 12, 1)
+
+
 def test_frames_of_tensors_read_as_frames_of_arrays(tmp_path):
     x = np.random.default_rng(0).normal(size=(6, 1, 45, 3)).astype(np.float32)
     for kind, make in (("arrays", np.asarray), ("tensors", torch.from_numpy)):

@@ -114,7 +114,7 @@ _ROLE_WORDS = {
     ankle = ankle, foot, ankle pitch
     toe = toe base, toebase, toe, toes, toe 0, big toe, bigtoe, foot index, ball, foot
     heel = heel
-    collar = collar, clavicle, shoulder
+    collar = collar, clavicle, scapula, shoulder
     shoulder = shoulder, arm, upper arm, up arm, upperarm, uarm, humerus, shldr, shoulder pitch
     elbow = elbow, fore arm, forearm, farm, lower arm, lo arm, lowerarm, radius
     wrist = wrist, hand
@@ -147,6 +147,7 @@ def _spelt(joints: Sequence[str]) -> dict[tuple[str, str], int]:
     )
     for i, ((side, _), w) in enumerate(zip(split, words)):
         w = w[1:] if w[:1] == ("c",) else w  # c for centre
+        w = w[:-1] if w[-1:] == ("m",) else w  # m for middle
         w = w[:-1] if w[-1:] == ("bend",) else w  # Daz: thigh bend and thigh twist
         found.setdefault((side, " ".join(w)), i)
     return found
@@ -157,8 +158,10 @@ def _role_words(role: str, spelt: dict) -> tuple[str, ...]:
     words, has = _ROLE_WORDS[role], lambda *names: any(("left", w) in spelt for w in names)
     if role == "shoulder" and has("arm", "upper arm", "up arm", "upperarm", "uarm"):
         return words[1:] + words[:1]
-    if role == "hip" and has("knee"):
-        return (*words, "leg")
+    if role == "hip" and has("knee", "shin", "calf"):
+        return (*words, "leg")  # the upper one
+    if role == "knee" and has("shin", "calf") and not has(*_ROLE_WORDS["hip"]):
+        return tuple(w for w in words if w != "leg")
     if role == "root" and ("", "spine 6") in spelt:
         return ("spine", *words)  # a Rigify `root` stands on the floor
     return words

@@ -124,6 +124,8 @@ _ours("marker_h5", ("time_sequences.h5", ".h5"), "marker_h5.marker_h5", "marker 
 # fmt: off
 _ours("npy", (".npy",), "plain.npy", "one array [t j c] of positions, as HumanML3D keeps joints: no names, no rate",
       "the header; every number of an untouched point")
+_ours("generated", (".npy",), "plain.generated", "motions of a text-to-motion model: an array [n t j c] of positions, or MDM's results.npy with its sentences",
+      "nothing: it is only read", many=True, writes=False)
 _ours("npz", (".npz",), "plain.npz", "plain arrays: positions, joints, fps; several actors, 2-D or 3-D",
       "every other array, the type, order and compression of all")
 _ours("smpl_npz", (".npz", ".pkl"), "smpl.smpl_npz", "SMPL, SMPL-H and SMPL-X poses as in AMASS; dances of AIST++ (.pkl)",

@@ -38,6 +38,7 @@ OTHERS = (
     Known("a USD scene", "import it in Blender and export .bvh", r"\.usd[acz]?$", r"^PXR-USDC|^#usda"),
     Known("a MikuMikuDance motion", "import it in Blender with MMD Tools and export .bvh", r"\.vmd$", r"^Vocaloid Motion Data"),
     Known("a take of Motive", "export .c3d, .trc or .bvh from Motive", r"\.tak$"),
+    Known("joint angles or forces of OpenSim", "give the markers behind them (.trc), or export those of its model", r"\.(mot|sto)$", r"(?s)^.{0,2000}\nendheader"),
     Known("a project of Qualisys", "export .c3d or .trc from Track Manager", r"\.qtm$"),
     Known("MATLAB arrays, as DANNCE's predictions", _ARRAYS, r"\.mat$", r"^MATLAB [57]\.\d"),
 )  # fmt: skip
@@ -61,6 +62,8 @@ ENDINGS = (
     ".vmd",
     ".tak",
     ".qtm",
+    ".mot",
+    ".sto",
     ".mat",
 )  # of names that say it
 

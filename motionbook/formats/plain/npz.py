@@ -44,7 +44,11 @@ def _array(members: dict, key: str, path) -> np.ndarray | None:
 def _need_array(arrays: dict, key: str, members: dict, path) -> np.ndarray:
     if arrays[key] is None:
         there = ", ".join(members) or "nothing"
-        fix = "save positions [t j c], joints [j] and fps"
+        fix = (
+            "give the true rate with --fps"
+            if key == "fps"
+            else "save positions [t j c], joints [j] and fps"
+        )
         raise bad_file(path, f"an array {key!r}", there[:120], fix=fix)
     return arrays[key]
 
@@ -73,13 +77,13 @@ def _as_ours(members: dict, path) -> tuple[dict, str]:
 
 def _assume_missing(arrays: dict, key: str, fps: float | None) -> tuple[str, ...]:
     "Fill in names and rate where a file of others has none; notes."
-    notes, x = (), arrays["positions"]
-    if key == "positions" or x is None:
+    notes, x, ours = (), arrays["positions"], key == "positions"
+    if x is None or x.ndim < 3:
         return notes
-    if arrays["joints"] is None:
-        body, notes = skeleton_of_width(x.shape[-2])
-        arrays["joints"] = np.array(body.joints)
-    if arrays["fps"] is None and fps is None:
+    body, said = skeleton_of_width(x.shape[-2])
+    if arrays["joints"] is None and (not ours or body.name in SKELETONS):
+        arrays["joints"], notes = np.array(body.joints), said
+    if arrays["fps"] is None and fps is None and not ours:
         arrays["fps"] = np.array(ASSUMED_FPS)
         notes = (*notes, f"{ASSUMED_FPS:g} frames per second are assumed")
     return notes

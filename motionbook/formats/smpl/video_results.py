@@ -142,6 +142,8 @@ def archive_content(
     "The people of an archive."
     members = npz_members(path, data=data)
     arrays = {k: parse_npy(x, path, f"array {k!r}", objects=True) for k, (_, x) in members.items()}
+    if "pred_rotmat" in arrays:
+        return arrays
     if "betas" in arrays:
         return {"": arrays}
     return {k: x.item() if x.dtype == object and x.size == 1 else x for k, x in arrays.items()}
@@ -192,7 +194,7 @@ def read(
     return Scene(tuple(actors), source=str(path), meta=meta)
 
 # %% ../../../nbs/formats/smpl/video_results.ipynb #b067d411
-_MARKS = b"joblib.numpy_pickle smpl_params_global pred_rotmat pose_world frame_ids".split()
+_MARKS = b"joblib.numpy_pickle smpl_params_global pred_rotmat pose_world frame_ids pred_cam orig_cam".split()
 
 
 def sniff(path: Path, head: bytes) -> bool:
@@ -214,6 +216,8 @@ def _results_archive(path: Path) -> bool:
     names = archive_names(path)
     if names and all(n.isdigit() for n in names):  # a dictionary a person
         return bool(people_in(archive_content(read_bytes(path), path))[1])
+    if {"pred_rotmat", "pred_trans", "pred_shape"} <= names:
+        return True
     poses = names & {"pose", "pose_world", "poses_world"}
     stated = any("rate" in n or n == "fps" for n in names)
     return bool(poses and "betas" in names and names & _OF_VIDEOS) and not stated
