@@ -114,7 +114,9 @@ def run(*lines, cwd, env=None):
         "    if c := main(words): break\n"
         "sys.stderr.write(''); sys.exit(c)"
     )
-    words = [w if isinstance(w, bytes) else str(w).encode() for w in (*lines[0], "--then--", *lines[1])]
+    words = [
+        w if isinstance(w, bytes) else str(w).encode() for w in (*lines[0], "--then--", *lines[1])
+    ]
     line = [sys.executable, "-c", code, *words]
     return subprocess.run(line, cwd=cwd, capture_output=True, env=os.environ | (env or {}))
 
