@@ -321,3 +321,81 @@ def test_the_shipped_model_changes_what_it_flags_and_no_good_file(tmp_path):
         moved[name] = np.abs(was["poses"] - now["poses"]).max(1) > 1e-4
     assert not moved["good"].any()
     assert moved["bad"].any() and not moved["bad"][~flagged.numpy()].any()
+
+
+def carried_walk(seed, fps=20.0, generator=4):
+    from motionbook.filters.corrupt.broken_amass import break_motion
+
+    walk = person("walk", 5.0, fps=fps, seed=seed)
+    return walk, break_motion(walk, mode="test", families="drift", generator=generator)
+
+
+@pytest.mark.parametrize("seed", [1, 3, 5])
+def test_gliding_feet_say_how_a_body_is_carried(seed):
+    from motionbook.core.rotation import axis_rotation
+    from motionbook.evaluation.feet import find_feet
+    from motionbook.filters.detect.glides import find_glides
+
+    walk, case = carried_walk(seed, generator=seed)
+    x, feet = case.body.positions.double(), find_feet(walk.skeleton)
+    at = case.label.nonzero()[:, 0]
+    true = (x - walk.positions)[:, feet.root].diff(dim=0)[at - 1].mean(0) * 20
+    (g,) = find_glides(x, feet, 20.0)
+    assert abs(g.start - at[0]) <= 1 and abs(g.stop - 1 - at[-1]) <= 1
+    assert (g.velocity - true).norm() < 0.03
+    turn = axis_rotation("y", torch.tensor(2.0, dtype=torch.float64))
+    (turned,) = find_glides(x @ turn.mT + torch.tensor([3.0, 1.0, -2.0]), feet, 20.0)
+    assert turned[:2] == g[:2] and (turned.velocity - turn @ g.velocity).norm() < 0.02
+    first = int(at[0]) - 8
+    (cut,) = find_glides(x[first:], feet, 20.0)
+    assert (cut.start + first, cut.stop + first) == g[:2]
+    assert not find_glides(walk.positions, feet, 20.0) and not find_glides(x[:3], feet, 20.0)
+
+
+@pytest.mark.parametrize("fps", [20.0, 60.0])
+def test_a_drift_is_told_and_taken_back_on_request_only(fps):
+    from motionbook.evaluation.feet import find_feet, skating_distance
+
+    walk, case = carried_walk(3, fps)
+    told = motionbook.clean(Scene((case.body,)), method="bodies")
+    assert torch.equal(told.scene.actors[0].positions, case.body.positions)
+    assert any("--shift-following" in n for n in told.notes)
+    assert told.counts()["drift"] > 0.9 * told.flagged[0].sum()
+    flagged = told.flagged[0].any(1)
+    assert flagged[case.label].all() and (flagged & ~case.label).sum() < 0.25 * fps
+    done = motionbook.clean(Scene((case.body,)), method="bodies:shift_following=true")
+    y, steps = done.scene.actors[0].positions, case.label[1:]
+    off = lambda x: (x - walk.positions).diff(dim=0).norm(dim=-1).mean(1)[steps].mean()
+    assert off(y) < 0.2 * off(case.body.positions)
+    skates = lambda x: skating_distance(x, find_feet(walk.skeleton), fps)
+    assert skates(y) < 1.1 * skates(walk.positions) < skates(case.body.positions)
+    local = lambda x: x - x[:, :1]
+    assert (local(y) - local(case.body.positions)).abs().max() < 1e-5
+
+
+def test_a_drift_in_files_is_taken_back(tmp_path):
+    walk, case = carried_walk(3)
+    foot = lambda m, side: m.joint(f"{side}_foot")[:, [0, 2]].diff(dim=0).norm(dim=-1)
+    glide = lambda m: torch.minimum(foot(m, "left"), foot(m, "right"))[case.label[1:]].mean()
+    np.savez(tmp_path / "walk_poses.npz", **amass_arrays(case.body))
+    motionbook.write(Scene((case.body,)), tmp_path / "walk.bvh")
+    for name in ("walk_poses.npz", "walk.bvh"):
+        clean_file(tmp_path / name, tmp_path / f"out_{name}", method="bodies:shift_following=true")
+        was, now = (motionbook.read(tmp_path / n).actors[0] for n in (name, f"out_{name}"))
+        assert glide(now) < 0.5 * glide(was)
+    was, now = (dict(np.load(tmp_path / n)) for n in ("walk_poses.npz", "out_walk_poses.npz"))
+    assert list(was) == list(now) and np.abs(was["poses"] - now["poses"]).max() < 1e-4
+
+
+def test_a_shipped_model_is_asked_as_a_folder_is():
+    from argparse import ArgumentParser
+
+    from motionbook.cleanup.command import add_model_options, given_model_options
+
+    p = ArgumentParser()
+    p.add_argument("--method")
+    line = ["--method", "bodies", "--shift-following"]
+    add_model_options(p, line)
+    assert given_model_options(p.parse_args(line)) == {"shift_following": True}
+    with pytest.raises(ValueError, match="shift_following"):
+        motionbook.clean(Scene((person("walk", 2.0, fps=20.0),)), method="bodies:shift=true")

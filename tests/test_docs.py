@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
+from html import unescape
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
@@ -31,21 +31,23 @@ def pages(site):
     return sorted(p for p in site.rglob("*.html") if "_static" not in p.parts)
 
 
-class Links(HTMLParser):
+SCRIPT = re.compile(r"(<script\b[^>]*>).*?</script>", re.S)
+TAG = re.compile(r"<(\w+)((?:\s+[\w:@.-]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"']+))?)*)\s*/?>")
+WORD = re.compile(r"""([\w:@.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"']+))""")
+
+
+class Links:
     "Targets and anchors of a page."
 
     def __init__(self, text):
-        super().__init__()
         self.targets, self.anchors = [], set()
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        self.anchors |= {attrs[k] for k in ("id", "name") if attrs.get(k)}
-        if tag == "a" and attrs.get("href"):
-            self.targets.append(attrs["href"])
-        if tag in ("img", "script") and attrs.get("src"):
-            self.targets.append(attrs["src"])
+        for tag, words in TAG.findall(SCRIPT.sub(r"\1</script>", text)):
+            attrs = {k: unescape(a or b or c) for k, a, b, c in WORD.findall(words)}
+            self.anchors |= {attrs[k] for k in ("id", "name") if attrs.get(k)}
+            if tag == "a" and attrs.get("href"):
+                self.targets.append(attrs["href"])
+            if tag in ("img", "script") and attrs.get("src"):
+                self.targets.append(attrs["src"])
 
 
 def test_comments_in_code_show_no_addresses(site):
@@ -99,6 +101,35 @@ class Cleaner(Protocol):
     )
 
 
+def test_sources_and_fields_are_those_of_the_page_s_own_module(site):
+    address = r"<a class='source' href='[^']*/blob/main/([^'#]+)#L(\w+)'"
+    source = re.compile(rf"(?:</span>|<p class=.rubric. id=[^>]*>)(\w+)</p>\n<p>{address}")
+    found = 0
+    for page in pages(site):
+        own = Path("motionbook", page.relative_to(site)).with_suffix(".py")
+        for name, module, line in source.findall(page.read_text(encoding="utf-8")):
+            text = (ROOT / module).read_text(encoding="utf-8").splitlines()[int(line) - 1]
+            assert module == own.as_posix() and re.match(rf"(def|class) {name}\b", text), page
+            found += 1
+    assert found > 1000
+    shown = (site / "core" / "motion.html").read_text(encoding="utf-8")
+    assert "NaN = missing</span>" in shown.partition("class='source'")[2][:2500]
+
+
+def test_the_sidebar_is_open_where_the_page_is(site):
+    here = re.compile(r'<li class="[^"]*current-page"><a class="current[^"]*" href="([^"]*)"')
+    opened = re.compile(r'href="([^"]*)"[^>]*>[^<]*</a><input [^>]*checked=""')
+    for page in pages(site):
+        text, place = page.read_text(encoding="utf-8"), page.relative_to(site)
+        if place.as_posix() in ("index.html", "search.html", "genindex.html"):
+            assert not here.findall(text)
+            continue
+        assert here.findall(text) == ["#"], page
+        rooms = [(page.parent / p).resolve() if p != "#" else page for p in opened.findall(text)]
+        above = [site / folder / "index.html" for folder in reversed(place.parents[:-1])]
+        assert rooms == [p.resolve() for p in above if p.is_file()], page
+
+
 def test_every_notebook_has_a_page(site):
     want = {
         p.relative_to(ROOT / "nbs").with_suffix(".html") for p in (ROOT / "nbs").rglob("*.ipynb")
@@ -109,19 +140,19 @@ def test_every_notebook_has_a_page(site):
 
 
 def test_links_hold(site):
-    found = {p: Links(p.read_text(encoding="utf-8")) for p in pages(site)}
-    dead, exists = [], functools.cache(Path.exists)
-    place = functools.cache(lambda folder, path: (folder / path).resolve())
+    found = {str(p): Links(p.read_text(encoding="utf-8")) for p in pages(site)}
+    dead, exists = [], functools.cache(os.path.exists)
     for page, links in found.items():
-        for target in links.targets:
+        folder = os.path.dirname(page)
+        for target in set(links.targets):
             if re.match(r"(https?|data|mailto|javascript):", target):
                 continue
             path, anchor = urldefrag(unquote(target).split("?")[0])
-            there = place(page.parent, path) if path else page
+            there = os.path.normpath(os.path.join(folder, path)) if path else page
             if not exists(there) or (
                 anchor and there in found and anchor not in found[there].anchors
             ):
-                dead.append(f"{page.relative_to(site)} -> {target}")
+                dead.append(f"{os.path.relpath(page, site)} -> {target}")
     assert dead == []
 
 

@@ -3,10 +3,14 @@
 import ast
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 
+import nbdev.serve
+from fastcore.basics import AttrDict
+from nbdev.processors import FilterDefaults, exec_show_docs
 from nbdev.quarto import refresh_quarto_yml
-from nbdev.serve import proc_nbs
+from nbdev.showdoc import show_doc
 
 CODE = re.compile(r"```python\n.*?```", re.DOTALL)
 CLASS = re.compile(r"(\n#{2,4} ([A-Z]\w*[a-z]\w*)\n\n```python\n)def \2\(")
@@ -14,6 +18,41 @@ LINK = re.compile(r"\[`([^`]+)`\]\([^)]*\)")
 PLACE = re.compile(r"\b(?:__main__|motionbook(?:\.\w+)*|collections\.abc)\.(?=[A-Z])")
 BARE = re.compile(r"class (\w+)\(\n    \*args, \*\*kwargs\n\):")
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def line_numbers(path: Path) -> dict[str, int]:
+    "Where a module's functions and classes begin."
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return {o.name: o.lineno for o in body if isinstance(o, ast.FunctionDef | ast.ClassDef)}
+
+
+class ShowFromModule(exec_show_docs):
+    """Signatures and docstrings as the exported module has them: nothing is executed.
+
+    The original executes every exported cell of every page once more; that the module is what they
+    export is tested elsewhere.
+    """
+
+    def begin(self):
+        told = [
+            c.directives_["default_exp"] for c in self.nb.cells if "default_exp" in c.directives_
+        ]
+        self.names, self.at = {}, {}
+        if told:
+            module = import_module(f"motionbook.{told[0][0]}")
+            self.names, self.at = vars(module), line_numbers(Path(module.__file__))
+
+    def __call__(self, cell):
+        if cell.get("has_sd"):
+            shown = eval(cell.source, {**self.names, "show_doc": show_doc})
+            text = shown._repr_markdown_().replace("#LNone", f"#L{self.at[shown.nm]}")
+            data = AttrDict({"text/markdown": text.splitlines(keepends=True)})
+            cell.outputs = [AttrDict(output_type="display_data", metadata={}, data=data)]
+
+
+class Filter(FilterDefaults):
+    def base_procs(self):
+        return [ShowFromModule if p is exec_show_docs else p for p in super().base_procs()]
 
 
 def unlinked(text: str) -> str:
@@ -26,15 +65,23 @@ def placeless(text: str) -> str:
     return CODE.sub(lambda block: PLACE.sub("", block[0]), text)
 
 
+def source_of(node: ast.stmt, lines: list[str]) -> str:
+    "The text of a statement; `ast.get_source_segment` would split the whole module for each."
+    own = lines[node.lineno - 1 : node.end_lineno]
+    return "\n".join([*own[:-1], own[-1][: node.end_col_offset]])
+
+
 def named_fields(source: str) -> dict[str, list[str]]:
     "The fields of the named tuples of a module, with what is said of each; nothing for a protocol."
     lines, found = source.splitlines(), {}
-    for node in ast.walk(ast.parse(source)):
+    if not ("NamedTuple" in source or "Protocol" in source):
+        return found
+    for node in ast.parse(source).body:
         bases = {b.id for b in getattr(node, "bases", ()) if isinstance(b, ast.Name)}
         if bases & {"NamedTuple", "Protocol"}:
             fields = [f for f in node.body if isinstance(f, ast.AnnAssign)]
             said = [lines[f.end_lineno - 1][f.end_col_offset :].strip() for f in fields]
-            words = [" ".join(ast.get_source_segment(source, f).split()) for f in fields]
+            words = [" ".join(source_of(f, lines).split()) for f in fields]
             found[node.name] = [f"    {w}, {c}".rstrip() for w, c in zip(words, said)]
     return found
 
@@ -72,5 +119,6 @@ def mend_signatures(path: Path):
 
 if __name__ == "__main__":  # the workers import this file again
     refresh_quarto_yml()
-    for path in proc_nbs(force=True, n_workers=2).rglob("*.ipynb"):
+    nbdev.serve.FilterDefaults = Filter
+    for path in nbdev.serve.proc_nbs(force=True, n_workers=2).rglob("*.ipynb"):
         mend_signatures(path.resolve())

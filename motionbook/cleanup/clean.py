@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['trained_method', 'methods', 'fit_or_refuse', 'make_cleaner', 'refuse_hand_labels', 'clean']
 
-# %% ../../nbs/cleanup/clean.ipynb #1388d110
+# %% ../../nbs/cleanup/clean.ipynb #e609b379
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,11 @@ from ..core.registry import unknown_name
 from ..filters import auto
 from ..filters.auto import trained_fillers, with_findings
 from ..filters.cleaner import Cleaned, Cleaner, Fidelity, Trained
-from ..filters.methods import make_filler, split_method
+from ..filters.methods import split_method
 from ..filters.settings import CleanSettings, clean_settings, fit_settings
-from ..models.registry import METHODS, method_in, split_folder
+from ..models.registry import METHODS, method_in, named_method, split_folder
 
-# %% ../../nbs/cleanup/clean.ipynb #0ee74b50
+# %% ../../nbs/cleanup/clean.ipynb #bbfee37b
 def trained_method(
     method: str
     | Path,  # "auto", a name of `methods()` with or without settings, or a checkpoint's folder
@@ -26,13 +26,13 @@ def trained_method(
     "What was trained, by name or from a folder; None for `auto` and what needs no training."
     name, _ = split_method(str(method))
     if name == "auto" or name in METHODS:
-        found = None if name == "auto" else METHODS[name]
-        return found if isinstance(found, Trained) else None
+        trained = name != "auto" and isinstance(METHODS[name], Trained)
+        return named_method(str(method)) if trained else None
     if not Path(split_folder(method)[0]).exists():
         raise ValueError(unknown_name("method or a checkpoint's folder", name, ("auto", *METHODS)))
     return method_in(method)
 
-# %% ../../nbs/cleanup/clean.ipynb #19be7507
+# %% ../../nbs/cleanup/clean.ipynb #cac1ecc2
 def methods(
     scene: Scene | None = None,  # only what fits all of its actors
 ) -> tuple[str, ...]:
@@ -52,15 +52,13 @@ def fit_or_refuse(
         for m in scene.actors:
             found.check(m)
 
-# %% ../../nbs/cleanup/clean.ipynb #9566c0ea
+# %% ../../nbs/cleanup/clean.ipynb #9cc80da5
 def make_cleaner(
     method: str | Path = "auto",  # "auto", a name of `methods()`, or a checkpoint's folder
     settings: CleanSettings | None = None,
 ) -> Cleaner:
     "A cleaner by name or from a checkpoint."
     if found := trained_method(method):
-        if split_method(str(method))[1]:
-            make_filler(str(method))  # says that it has no settings
         return found.cleaner(clean_settings(settings))
     return auto.make_cleaner(str(method), settings, trained_fillers)
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['neighbours', 'nearest_frames', 'gap_ends', 'fill_held_values', 'fill_straight_lines', 'take_frames', 'lines_between',
-           'run_lengths', 'Runs', 'list_runs', 'differs', 'changed_points']
+           'run_lengths', 'count_runs', 'Runs', 'list_runs', 'differs', 'changed_points']
 
 # %% ../../nbs/core/gaps.ipynb #10273f85
 import math
@@ -143,10 +143,30 @@ def run_lengths(
     dim: int = 0,  # which axis is time
 ) -> Tensor:  # frames: the length of the run of true that each entry belongs to, 0 where false
     "How long each run is."
+    if mask.device.type == "cpu":
+        rows = mask.bool().movedim(dim, 0)
+        flat = rows.reshape(len(rows), math.prod(rows.shape[1:])).contiguous().numpy()
+        return torch.from_numpy(count_runs(flat)).view(rows.shape).movedim(0, dim)
     before, after = neighbours(~mask, dim)
     return (after - before - 1) * mask
 
 
+@compiled
+def count_runs(mask: np.ndarray) -> np.ndarray:
+    "[t n] the length of the run of true that each entry of [t n] belongs to."
+    t, n = mask.shape
+    out = np.zeros((t, n), np.int64)
+    for k in range(t):
+        for i in range(n):
+            if mask[k, i]:
+                out[k, i] = 1 + (out[k - 1, i] if k else 0)
+    for k in range(t - 2, -1, -1):
+        for i in range(n):
+            if mask[k, i] and mask[k + 1, i]:
+                out[k, i] = out[k + 1, i]
+    return out
+
+# %% ../../nbs/core/gaps.ipynb #afdf60b1
 class Runs(NamedTuple):
     "Runs of a mask, those of the first point first, each point's in order of time."
 

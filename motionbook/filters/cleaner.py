@@ -8,7 +8,7 @@ __all__ = ['REASONS', 'NUMBERS', 'REASON', 'Detector', 'Filler', 'MENDED', 'TOLE
            'unswapped', 'detect', 'free_points', 'hold_back', 'hold_names', 'ModelCleaner', 'check_actors',
            'note_untouched', 'Trained']
 
-# %% ../../nbs/filters/cleaner.ipynb #f3ddec16
+# %% ../../nbs/filters/cleaner.ipynb #6284be38
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol, Self
@@ -29,7 +29,7 @@ from motionbook.filters.settings import (
 )
 from .takes import cut_motion, describe_takes, find_takes, join_motions
 
-# %% ../../nbs/filters/cleaner.ipynb #e7b558c9
+# %% ../../nbs/filters/cleaner.ipynb #01042dfe
 REASONS = ("", "missing", "low likelihood", "jump", "swap", "frozen", "drift", "noise")  # by index
 NUMBERS = ("leap", "line", "body")  # in units of what is usual; 0 = says nothing
 REASON: dict[str, int] = {r: i for i, r in enumerate(REASONS)}
@@ -62,7 +62,7 @@ def missing(motion: Motion) -> Found:
     gone = ~motion.observed
     return Found(motion.positions, gone.to(torch.uint8) * REASON["missing"], gone.float())
 
-# %% ../../nbs/filters/cleaner.ipynb #7554a8fd
+# %% ../../nbs/filters/cleaner.ipynb #6a0f66ad
 @dataclass(frozen=True, eq=False)
 class Cleaned:
     "A repaired scene with the evidence, per actor."
@@ -112,7 +112,7 @@ class Cleaner(Protocol):
 
     def clean(self, scene: Scene, fidelity: Fidelity = "outliers") -> Cleaned: ...
 
-# %% ../../nbs/filters/cleaner.ipynb #b888d6af
+# %% ../../nbs/filters/cleaner.ipynb #35d3e23d
 MENDED = 0.5  # the most confidence in a repair whose error cannot be tried
 TOLERANCE = 0.05  # share of the body's size within which a repaired point counts as right
 
@@ -124,7 +124,7 @@ def sigma_to_confidence(
     "The probability of being within `TOLERANCE` of the body's size."
     return 1 - torch.exp(-((TOLERANCE * size) ** 2) / (2 * sigma.clamp_min(1e-9) ** 2))
 
-# %% ../../nbs/filters/cleaner.ipynb #5fef8d0b
+# %% ../../nbs/filters/cleaner.ipynb #6a81ba09
 @dataclass(frozen=True)
 class ActorRepair:
     "A detector and a filler, and how they repair one actor."
@@ -156,7 +156,7 @@ class ActorRepair:
         filled = filler(found.positions.masked_fill(~trusted[..., None], float("nan")), motion.fps)
         return _put_values(motion, found, trusted, filled, fidelity, free, self.settings.max_gap)
 
-# %% ../../nbs/filters/cleaner.ipynb #ddefa8be
+# %% ../../nbs/filters/cleaner.ipynb #fa5c8332
 class FittedCleaner:
     "A cleaner that is ready as it is."
 
@@ -164,7 +164,7 @@ class FittedCleaner:
         "Nothing to learn."
         return self
 
-# %% ../../nbs/filters/cleaner.ipynb #0f7779bb
+# %% ../../nbs/filters/cleaner.ipynb #04caa9d5
 class FilterCleaner(FittedCleaner, ActorRepair):
     "A detector and a filler behind the `Cleaner` protocol."
 
@@ -194,7 +194,7 @@ class FilterCleaner(FittedCleaner, ActorRepair):
         part = lambda m: m if whole else cut_motion(m, start, stop)
         return [self._actor(part(m), cut(g), fidelity) for m, g in zip(scene.actors, given)]
 
-# %% ../../nbs/filters/cleaner.ipynb #0a41ca05
+# %% ../../nbs/filters/cleaner.ipynb #05648a0a
 def _restore_names(scene: Scene, given: list[Found | None]) -> Scene:
     "The scene with exchanged individuals put back; they are no cut."
     pairs = zip(scene.actors, given)
@@ -222,7 +222,7 @@ def _join_answers(parts: tuple, motion: Motion) -> tuple:
     notes = tuple(n for ns in notes for n in ns)
     return join_motions(list(motions), motion), *(torch.cat(e) for e in each), notes
 
-# %% ../../nbs/filters/cleaner.ipynb #edd2906d
+# %% ../../nbs/filters/cleaner.ipynb #2ee74e70
 def unswapped(
     scene: Scene, scene_detector: Callable[[Scene], tuple[Found, ...]] | None
 ) -> list[Found | None]:
@@ -258,7 +258,7 @@ def detect(
     )
     return found._replace(reason=reason, score=found.score.masked_fill(gone, 1.0), confidence=conf)
 
-# %% ../../nbs/filters/cleaner.ipynb #x78d99374
+# %% ../../nbs/filters/cleaner.ipynb #0391383e
 KEPT_FRAME = "the first frame is left as it is"
 
 
@@ -275,7 +275,7 @@ def free_points(
         free &= ~(motion.observed & (motion.confidence > settings.trust))
     return free
 
-# %% ../../nbs/filters/cleaner.ipynb #x1f4d4c7e
+# %% ../../nbs/filters/cleaner.ipynb #ad528660
 def hold_back(
     found: Found,
     motion: Motion,  # as it was
@@ -297,7 +297,7 @@ def hold_back(
         else torch.where(back, motion.confidence, found.confidence),
     )
 
-# %% ../../nbs/filters/cleaner.ipynb #xd0ea2fb7
+# %% ../../nbs/filters/cleaner.ipynb #b3a6bfb7
 def hold_names(
     scene: Scene,
     given: list[Found | None],  # individuals put back
@@ -318,7 +318,7 @@ def hold_names(
         g and hold_back(g, m, ~frames.expand_as(m.observed)) for m, g in zip(scene.actors, given)
     ]
 
-# %% ../../nbs/filters/cleaner.ipynb #f3836cca
+# %% ../../nbs/filters/cleaner.ipynb #a7cb193d
 def _put_values(motion, found, trusted, filled, fidelity, free, max_gap):
     "The motion with the filler's values where they may go, and the evidence."
     from motionbook.filters.predictable import inside_picture
@@ -349,7 +349,7 @@ def _put_values(motion, found, trusted, filled, fidelity, free, max_gap):
     numbers = _get_numbers(found) * (reason > 0)[..., None]
     return fixed, reason, conf, filled.sigma * take, numbers, notes
 
-# %% ../../nbs/filters/cleaner.ipynb #x3b7fe883
+# %% ../../nbs/filters/cleaner.ipynb #167f3199
 def _stay_open(motion, found, trusted, max_gap) -> tuple[Tensor, tuple[str, ...]]:
     "[t j] bool: the points that are not filled, and what is said of it."
     if max_gap is not None:
@@ -372,7 +372,7 @@ def _stay_open(motion, found, trusted, max_gap) -> tuple[Tensor, tuple[str, ...]
         )
     return limits.open, said
 
-# %% ../../nbs/filters/cleaner.ipynb #5651a977
+# %% ../../nbs/filters/cleaner.ipynb #99d52488
 def _add_mended(part, moved: Tensor, error: Tensor):
     "A part of the answer, with the points that mended rotations moved."
     motion, reason, confidence, sigma, numbers, notes = part
@@ -439,7 +439,7 @@ def _note_guesses(motion, trusted, take) -> tuple[str, ...]:
     said = f"{n} points filled in gaps longer than {LONG_GAP:g} s are guesses; --max-gap {LONG_GAP:g} leaves them open"
     return (said,) if n else ()
 
-# %% ../../nbs/filters/cleaner.ipynb #b20bfcf6
+# %% ../../nbs/filters/cleaner.ipynb #b757c5c0
 @dataclass(frozen=True)
 class ModelCleaner(FittedCleaner):
     "A trained model behind the `Cleaner` protocol."
@@ -469,7 +469,7 @@ def note_untouched(done: Cleaned) -> Cleaned:
     same = not any(c.any() for c in done.changed())
     return done.with_notes((), ("nothing to repair: every value is as it was",) if same else ())
 
-# %% ../../nbs/filters/cleaner.ipynb #d30afe43
+# %% ../../nbs/filters/cleaner.ipynb #151b109e
 More = Callable[[Tensor | None], dict[str, Filler]]  # fillers for these joints; None = for all
 
 
@@ -481,6 +481,8 @@ class Trained:
     check: Callable[[Motion], None]  # ValueError where it does not know a motion's skeleton
     fillers: Callable[[Motion], More]  # for a motion that it knows: what `auto` may try
     alone: bool = False  # `auto` takes it without a trial wherever it knows every actor
+    options: type | None = None  # a pydantic model: how it may be asked
+    asked: Callable[..., "Trained"] | None = None  # with such options
 
     def knows(self, motion: Motion) -> bool:
         "Whether the skeleton of a motion is one of its own."

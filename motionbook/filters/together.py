@@ -17,6 +17,7 @@ from torch import Tensor
 from ..core.inverse import joints_below
 from ..core.kinematics import fill_rotations
 from ..core.motion import Motion, fk
+from ..core.quantiles import middle_values
 from .cleaner import REASON, TOLERANCE, Detector, Found, body_size
 from .detect.outliers import standstills
 from .detect.search import search_paths
@@ -35,10 +36,13 @@ def body_track(
 ) -> Tensor:  # [t c], starts at 0
     "Where the body as a whole has gone: the median step of its joints, summed."
     step = x[1:] - x[:-1]
-    middle = (step.nanmedian(1).values - (-step).nanmedian(1).values) / 2
+    lower, upper = middle_values(step, 1)
     known = (step.isfinite().all(-1).sum(1) >= 3)[:, None]
     return torch.cat(
-        [torch.zeros_like(x[:1, 0]), torch.where(known, middle, 0.0).nan_to_num().cumsum(0)]
+        [
+            torch.zeros_like(x[:1, 0]),
+            torch.where(known, (lower + upper) / 2, 0.0).nan_to_num().cumsum(0),
+        ]
     )
 
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CERTAIN', 'LEAP', 'AWAKE', 'likelihood_gate', 'low_points', 'measured_noise', 'in_frames', 'surprise', 'hampel',
-           'innovation_gate', 'body_evidence', 'bone_gate', 'standstills', 'frozen', 'combine']
+           'innovation_gate', 'neighbour_distances', 'body_evidence', 'bone_gate', 'standstills', 'frozen', 'combine']
 
 # %% ../../../nbs/filters/detect/outliers.ipynb #f26dbfa9
 import math
@@ -191,25 +191,34 @@ def _noise_and_drive(x: Tensor) -> tuple[Tensor, Tensor]:
     least = torch.maximum(usual.median() * 0.1, x.nan_to_num().abs().max() * 1e-6).clamp_min(1e-9)
     return torch.maximum(measured_noise(x), 0.3 * least), torch.maximum(usual, least)
 
+# %% ../../../nbs/filters/detect/outliers.ipynb #f73b1d88
+def neighbour_distances(
+    x: Tensor,  # [t j c], NaN = not trusted
+    near: Tensor,  # [j k] joints
+) -> tuple[Tensor, Tensor]:  # [j k] each, metres or pixels; the second is above 0
+    "The median distance of each joint to some others, and how much it usually deviates from that."
+    known = (x[:, :, None] - x[:, near]).norm(dim=-1)
+    middle = nan_quantile(known, 0.5)
+    step = nan_quantile((x[1:] - x[:-1]).norm(dim=-1).flatten(), 0.5).nan_to_num()
+    spread = nan_quantile((known - middle).abs(), 0.8).nan_to_num()
+    return middle, torch.maximum(spread, 0.5 * step).clamp_min(1e-12)
+
 # %% ../../../nbs/filters/detect/outliers.ipynb #00d76850
 def body_evidence(
     x: Tensor,  # [t j c], NaN = missing
     trusted: Tensor | None = None,  # [t j] bool, points to learn from and to ask; None = all
     k: int = 4,  # how many joints are asked about each
-) -> Tensor:  # [t j] deviation in units of the usual one; 0 = nothing known
+    frames: Tensor | None = None,  # [n] those that are asked about; None = all
+) -> Tensor:  # [t j], or [n j], deviation in units of the usual one; 0 = nothing known
     "How far each joint's distances to its neighbours leave their usual range: their lower median."
+    asked = slice(None) if frames is None else frames
     if x.shape[1] < 3 or len(x) < 2:
-        return torch.zeros(x.shape[:2])
+        return torch.zeros_like(x[asked, :, 0])
     sure = x if trusted is None else x.masked_fill(~trusted[..., None], NAN)
     near = stable_neighbours(sure, k)
-    others = sure[:, near]
-    known = (sure[:, :, None] - others).norm(dim=-1)
-    middle = nan_quantile(known, 0.5)
-    step = nan_quantile((sure[1:] - sure[:-1]).norm(dim=-1).flatten(), 0.5).nan_to_num()
-    usual = nan_quantile((known - middle).abs(), 0.8).nan_to_num()
-    z = ((x[:, :, None] - others).norm(dim=-1) - middle).abs() / torch.maximum(
-        usual, 0.5 * step
-    ).clamp_min(1e-12)
+    middle, usual = neighbour_distances(sure, near)
+    others = sure[asked][:, near]
+    z = ((x[asked][:, :, None] - others).norm(dim=-1) - middle).abs() / usual
     n = z.isfinite().sum(-1)
     lower = z.sort(-1).values.gather(-1, ((n - 1).clamp_min(0) // 2)[..., None])[..., 0]
     return torch.where(n >= 2, lower, 0.0)
@@ -248,6 +257,8 @@ def standstills(
     same = step == 0
     long = same & (run_lengths(same) >= max(3, math.ceil(min_seconds * fps)))
     rare = ((same & ~long).float().mean(0) < 0.02) & (same.float().mean(0) < 0.5)
+    if not (long & rare).any():
+        return torch.zeros_like(long)
     held, found, share = gap_ends(~same)
     at = lambda i: step.gather(0, i.clamp(max=len(x) - 1)).nan_to_num()
     around = torch.maximum(at(held), at(found + 1))
