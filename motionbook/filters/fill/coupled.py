@@ -72,6 +72,7 @@ def multiply_bands(z: np.ndarray, bands: np.ndarray) -> np.ndarray:
 # %% ../../../nbs/filters/fill/coupled.ipynb #9bcdb2d4
 def banded_solver(
     ab: Tensor,  # [4 n t] float64, diagonal and three below it of n positive definite matrices; overwritten
+    over: bool = False,  # what is to be solved for may be overwritten too
 ) -> Callable[[Tensor], Tensor]:  # [n t] -> [n t]
     "Solve many banded systems with one Cholesky factor; entries that would tie one to the next are zeroed."
     from scipy.linalg import cho_solve_banded, cholesky_banded
@@ -82,7 +83,9 @@ def banded_solver(
     factor = cholesky_banded(
         ab.reshape(4, -1).numpy(), lower=True, overwrite_ab=True, check_finite=False
     )
-    solve = lambda r: cho_solve_banded((factor, True), r.reshape(-1).numpy(), check_finite=False)
+    solve = lambda r: cho_solve_banded(
+        (factor, True), r.reshape(-1).numpy(), overwrite_b=over, check_finite=False
+    )
     return lambda r: torch.from_numpy(solve(r)).reshape(shape)
 
 # %% ../../../nbs/filters/fill/coupled.ipynb #24ca1de1
@@ -100,26 +103,27 @@ def solve_coupled(
     tolerance: float = 1e-3,  # of the first residual
 ) -> Tensor:  # [d t]
     "The minimum over the free numbers, by preconditioned conjugate gradients."
-    most = weight.amax(0)
-    improve, whole = None, free.all() and (weight < most).double().mean() <= FEW
-    if whole:
+    most, every = weight.amax(0), bool(free.all())
+    improve, few = None, (weight < most).sum() <= FEW * weight.numel()
+    if every and few:
         with contextlib.suppress(np.linalg.LinAlgError):  # an axis that is all but certain
             improve = _together(most, precision, bands)
     improve = improve or _alone(weight, free, precision, bands)
-    pull = lambda z: (weight * z + times_roughness(precision @ z, bands)) * free
-    z = start
-    rest = (weight * x - (weight * z + times_roughness(precision @ z, bands))) * free
+    held = lambda v: v if every else v.mul_(free)
+    pull = lambda z: held(times_roughness(precision @ z, bands).addcmul_(weight, z))
+    z, rest = start.clone(), held((weight * x).sub_(pull(start)))
     step = improve(rest)
-    size = first = (rest * step).sum()
+    size = first = float((rest * step).sum())
     for _ in range(steps):
         if size <= tolerance**2 * first or size <= 0:
             break
         push = pull(step)
-        rate = size / (step * push).sum()
-        z, rest = z + rate * step, rest - rate * push
+        rate = size / float((step * push).sum())
+        z.add_(step, alpha=rate)
+        rest.sub_(push, alpha=rate)
         better = improve(rest)
-        old, size = size, (rest * better).sum()
-        step = better + size / old * step
+        old, size = size, float((rest * better).sum())
+        step = better.add_(step, alpha=size / old)
     return z
 
 # %% ../../../nbs/filters/fill/coupled.ipynb #5f78c3ff
@@ -137,7 +141,7 @@ def _together(weight, precision, bands):
     share, axes = torch.linalg.eigh(precision)
     ab = bands[:, None] * share[:, None]
     ab[0] += weight
-    solve = banded_solver(ab)
+    solve = banded_solver(ab, over=True)
     return lambda r: axes @ solve(axes.T @ r)
 
 # %% ../../../nbs/filters/fill/coupled.ipynb #0a51cb59
