@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['ROUGHNESS', 'FEW', 'SHRINK', 'QUIET', 'ROUNDS', 'SETTLED', 'roughness', 'times_roughness', 'multiply_bands',
-           'banded_solver', 'solve_coupled', 'coupling', 'coupled', 'learned_noise', 'coupled_positions']
+           'banded_solver', 'solve_coupled', 'coupling', 'coupled', 'learned_noise', 'coupled_positions',
+           'fit_parabolas', 'weigh_windows']
 
 # %% ../../../nbs/filters/fill/coupled.ipynb #00c00dff
 import contextlib
@@ -233,7 +234,6 @@ SAMPLES, SAMPLE = (
     8,
     1024,
 )  # stretches from which the coupling of a long recording is learned; frames of each
-AGAIN = 2  # times that a long recording is solved with what was learned
 
 
 def _take_samples(x, known, filled):
@@ -258,9 +258,7 @@ def _solve_in_turn(x, known, filled, fps, sd):
         return _alternate(x, known, filled, fps, sd, len(x))
     _, precision = _alternate(*_take_samples(x, known, filled), fps, sd, SAMPLE)
     z, bands = _first_guess(filled, fps, sd, len(x)), roughness(len(x), fps)
-    for _ in range(AGAIN):
-        z = _solve_rows(x, known, z, sd, precision, bands)
-    return z, precision
+    return _solve_rows(x, known, z, sd, precision, bands), precision
 
 
 def _alternate(x, known, filled, fps, sd, each):
@@ -295,13 +293,37 @@ def _solve_rows(x, known, start, sd, precision, bands, rough=None):
     rough = times_roughness(z, bands) if rough is None else rough
     return solve_hidden(z, known, precision, bands, rough)
 
+# %% ../../../nbs/filters/fill/coupled.ipynb #acae54e37e7d407bbb7b55eff062a284
+def fit_parabolas(
+    z: Tensor,  # [d t] float64
+    frames: int,  # of a window, an odd number of at most t
+) -> Tensor:  # [d t]
+    "Savitzky–Golay: the middle of the parabola through each window; at the ends, all of the outermost one."
+    half = frames // 2
+    at = torch.arange(-half, half + 1, dtype=z.dtype)
+    powers = torch.stack([at**0, at, at**2], 1)
+    drawn = powers @ torch.linalg.pinv(powers)  # [w w] a window's numbers to its parabola's
+    out = torch.from_numpy(weigh_windows(z.contiguous().numpy(), drawn[half].numpy()))
+    out[:, :half] = z[:, :frames] @ drawn[:half].T
+    out[:, z.shape[1] - half :] = z[:, z.shape[1] - frames :] @ drawn[half + 1 :].T
+    return out
+
+
+@compiled
+def weigh_windows(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    "[d t] the weighted sum of the window around each number of [d t]; 0 where the window leaves the recording."
+    out, half = np.zeros(z.shape), len(weights) // 2
+    for row in range(len(z)):
+        for w in range(len(weights)):
+            for k in range(half, z.shape[1] - half):
+                out[row, k] += weights[w] * z[row, k + w - half]
+    return out
+
 # %% ../../../nbs/filters/fill/coupled.ipynb #013b8843
 def _smooth_first(z: Tensor, fps: float) -> Tensor:
     "A first guess without the noise, so that the coupling is not learned from it."
-    from scipy.signal import savgol_filter
-
     frames = min(round(0.4 * fps) // 2 * 2 + 1, (z.shape[1] - 1) // 2 * 2 + 1)
-    return torch.from_numpy(savgol_filter(z.numpy(), frames, 2, axis=1)) if frames > 2 else z
+    return fit_parabolas(z, frames) if frames > 2 else z
 
 
 def _measure_passed(x, known, solve, y, sd):
