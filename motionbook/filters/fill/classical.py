@@ -235,7 +235,6 @@ def _widest(rest, counted, coordinates):
     band = math.log(NINE_OF_TEN[coordinates] / coordinates**0.5)
     return torch.maximum(rest.quantile(0.68), tail - band)
 
-
 # %% ../../../nbs/filters/fill/classical.ipynb #92ffae38
 def gap_sigma(
     x: Tensor,  # [t j c], NaN = not known
@@ -277,6 +276,8 @@ def trial_turns(
 
 # %% ../../../nbs/filters/fill/classical.ipynb #73381004
 SMALL = 6_000  # points
+
+
 def _run_trial(x, known, estimate, turn, farthest):
     "Error, facts about the holes and which points count, of one trial."
     hide = trial_holes(known, turn)
