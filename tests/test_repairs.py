@@ -24,7 +24,7 @@ SEEDS = st.integers(0, 2**31)
 def some(count: int):
     "Few examples, each of which solves for angles or writes a file."
     slow = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-    return settings(max_examples=count, deadline=5000, suppress_health_check=slow, derandomize=True)
+    return settings(max_examples=count, deadline=None, suppress_health_check=slow, derandomize=True)
 
 
 def opened(fmt: str, label: str, folder) -> tuple[Scene, Motion, bytes]:
