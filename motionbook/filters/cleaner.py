@@ -144,6 +144,7 @@ class ActorRepair:
         free = free_points(motion, self.settings)
         if self.mender and motion.rotations is not None and fidelity != "missing":
             mended, *how = self.mender(motion, free)
+            give_back_memory()
             return _add_mended(self._points(mended, given, fidelity, free), *how)
         return self._points(motion, given, fidelity, free)
 
