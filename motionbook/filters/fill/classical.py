@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['TRIED', 'SEEN', 'BESIDE', 'LEAST_ERROR', 'SLOPES', 'NINE_OF_TEN', 'Estimate', 'known_points', 'hermite',
            'pchip_slopes', 'spline_slopes', 'trial_holes', 'gap_distance', 'noise_floor', 'fullest_stretch',
-           'speed_beside', 'hole_facts', 'error_law', 'gap_sigma', 'fair_points', 'trial_turns', 'for_seen_joints',
-           'never_seen', 'as_filler', 'hold', 'linear', 'pchip', 'cubic', 'fill_linear', 'smoothed_sigma', 'median',
-           'savgol', 'cutoff_residuals', 'residual_cutoff', 'low_pass', 'butterworth']
+           'speed_beside', 'hole_facts', 'error_law', 'gap_sigma', 'fair_points', 'trial_turns', 'number_by_holes',
+           'for_seen_joints', 'never_seen', 'as_filler', 'hold', 'linear', 'pchip', 'cubic', 'fill_linear',
+           'smoothed_sigma', 'median', 'savgol', 'cutoff_residuals', 'residual_cutoff', 'low_pass', 'butterworth']
 
 # %% ../../../nbs/filters/fill/classical.ipynb #f06eb01c
 import math
@@ -111,12 +111,13 @@ def trial_holes(
     known: Tensor,  # [t j] bool
     turn: int = 0,  # 0, 1 or 2: which third of the joints
     most: float = 0.5,  # share of the known points that may be hidden
+    order: Tensor | None = None,  # [j] numbers that make the thirds; None = as the joints stand
 ) -> Tensor:  # [t j] bool: known points to hide
     "The recording's own holes, moved in time onto points that are known."
     t = len(known)
     whole = (~known).double().mean(1, keepdim=True) > 0.8
-    fullness = known.sum(0) * t + (~known).int().argmax(0)  # tells joints apart in any order
-    holes = ~known & (whole | (fullness.argsort(stable=True).argsort() % 3 == turn % 3))
+    order = torch.arange(known.shape[1]) if order is None else order
+    holes = ~known & (whole | (order % 3 == turn % 3))
     if holes.double().mean() > 0.05:  # every second hole is enough
         number = (holes & ~holes.roll(1, 0)).cumsum(0) + turn
         holes &= (number % 2 == 0) | (number.amax(0) - number.amin(0) < 2)
@@ -274,13 +275,22 @@ def trial_turns(
     "Three turns for a small recording, one for a large one."
     return range(3 if known.numel() < SMALL else 1)
 
+# %% ../../../nbs/filters/fill/classical.ipynb #1e59acf7
+def number_by_holes(
+    known: Tensor,  # [t j] bool
+) -> Tensor:  # [j] 0 to j - 1, the same for a joint wherever it stands
+    "Joints numbered by how much of them is known, then by where their first hole is."
+    fullness = known.sum(0) * len(known) + (~known).int().argmax(0)
+    return fullness.argsort(stable=True).argsort()
+
+
 # %% ../../../nbs/filters/fill/classical.ipynb #73381004
 SMALL = 6_000  # points
 
 
 def _run_trial(x, known, estimate, turn, farthest):
     "Error, facts about the holes and which points count, of one trial."
-    hide = trial_holes(known, turn)
+    hide = trial_holes(known, turn, order=number_by_holes(known))
     left = known & ~hide
     clean = fair_points(known, hide) & (gap_distance(left) <= farthest)
     y = estimate(x.masked_fill(hide[..., None], float("nan")), left) if clean.any() else x
