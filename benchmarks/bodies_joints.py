@@ -1,6 +1,6 @@
 """Hidden joints of people: which of the corrector, the body model and classical filling wins where.
 
-    python benchmarks/bodies_joints.py DATA_DIR [--windows 24] [--seed 0]
+    python benchmarks/bodies_joints.py DATA_DIR [--windows 12] [--seed 0]
 
 DATA_DIR holds bvh/bandai.tar.gz (Bandai-Namco, CC BY-NC 4.0), which no shipped weights were trained on. Windows of 60 frames and what is hidden in
 them are those of `mocap.py`, but where they happened and not about the pelvis: a model of bodies looks at the floor.
@@ -25,7 +25,7 @@ from motionbook.core.gaps import run_lengths
 from motionbook.core.motion import Motion, Scene
 from motionbook.formats.registry import read
 
-METHODS = ("coupled", "auto", "human", "bodies")
+METHODS = ("coupled", "human", "bodies")
 LIMBS = {"arms": ("Arm", "Hand", "Shoulder"), "legs": ("Leg", "Foot", "Toe"), "trunk": ()}
 
 
@@ -70,7 +70,7 @@ def told_parts(off: torch.Tensor, hidden: torch.Tensor) -> dict[str, list[torch.
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("data", type=Path)
-    p.add_argument("--windows", type=int, default=24)
+    p.add_argument("--windows", type=int, default=12)
     p.add_argument("--seed", type=int, default=0)
     a = p.parse_args()
     torch.set_num_threads(1)

@@ -423,3 +423,20 @@ def test_an_hour_of_soles_fits_into_memory(monkeypatch):
     whole = page.explained(soles, page.paces())
     monkeypatch.setattr(page, "AT_ONCE", 7)
     assert torch.allclose(page.explained(soles, page.paces()), whole)
+
+
+def test_frames_that_shake_and_have_holes_are_filled_from_what_stands_there(model):
+    import motionbook.models.stablemotion.body_cleaner as page
+
+    walk, g = person("walk", 3.0, fps=20.0, seed=1), torch.Generator().manual_seed(0)
+    x = walk.positions + 0.01 * torch.randn(walk.positions.shape, generator=g)
+    x[torch.arange(60), torch.arange(60) % 24] = torch.nan  # no frame is whole
+    kinds = torch.eye(9)[[1 + list(BODY_KINDS).index("jitter")] * 60]
+    was, page.body_kinds_found = page.body_kinds_found, lambda *a: kinds
+    try:
+        cleaner = BodyCleaner(model, cleaning=BodyCleaning(sample_steps=1))
+        done = cleaner.clean(Scene((walk.replace(positions=x),)))
+    finally:
+        page.body_kinds_found = was
+    y = done.scene.actors[0].positions
+    assert y.isfinite().all() and (y - walk.positions).norm(dim=-1).mean() < 0.05
