@@ -227,9 +227,10 @@ def test_compare_names_a_method_or_says_why_not(broken, tmp_path):
 
 
 def test_auto_compares_when_it_is_given_time(broken, tmp_path):
-    done = motionbook("clean", broken, "-o", tmp_path / "o.csv", "--minutes", "1", "--json")
+    done = motionbook("clean", broken, "-o", tmp_path / "o.csv", "--minutes", "0.3", "--json")
     assert done.returncode == 0, done.stderr
-    assert any("compare" in n for n in json.loads(done.stdout)["notes"])
+    notes = json.loads(done.stdout)["notes"]
+    assert any("compare" in n for n in notes) and not any("not compared" in n for n in notes)
 
 
 def test_frames_to_label_again(broken, tmp_path):

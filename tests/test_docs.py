@@ -31,6 +31,14 @@ def pages(site):
     return sorted(p for p in site.rglob("*.html") if "_static" not in p.parts)
 
 
+def words(page):
+    "The prose of a page, without code."
+    code = re.sub(
+        r"<(pre|script|style)\b.*?</\1>", "", page.read_text(encoding="utf-8"), flags=re.S
+    )
+    return re.sub(r"</?[a-z][^>]*>", "", code)
+
+
 SCRIPT = re.compile(r"(<script\b[^>]*>).*?</script>", re.S)
 TAG = re.compile(r"<(\w+)((?:\s+[\w:@.-]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"']+))?)*)\s*/?>")
 WORD = re.compile(r"""([\w:@.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"']+))""")
@@ -59,6 +67,23 @@ def test_comments_in_code_show_no_addresses(site):
         if re.search(r"\]\((https?:|\.)", c)
     ]
     assert found == []
+
+
+def test_no_link_shows_its_brackets(site):
+    found = [
+        f"{p.relative_to(site)}: {m}"
+        for p in pages(site)
+        for m in re.findall(r".{0,20}\]\([\w./]*\.(?:ipynb|html)\b", words(p))
+    ]
+    assert found == []
+
+
+def test_names_in_the_words_of_a_link_stay_words(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    from proc import unnested
+
+    given = "See [[`compare`](https://x.y/compare.html#compare)](compare.ipynb) and [`read`](https://x.y/z)."
+    assert unnested(given) == "See [`compare`](compare.ipynb) and [`read`](https://x.y/z)."
 
 
 def test_classes_are_shown_as_classes(monkeypatch):

@@ -1,11 +1,14 @@
 "Imports go down the list of rooms, never up; the package stays light and keeps its promises of dependencies."
 
 import ast
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from copies import finish, start_copy
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
@@ -196,3 +199,63 @@ def test_every_name_of_a_module_is_known_in_it():
     ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", "--quiet"]
     done = subprocess.run([*ruff, ROOT / "motionbook"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+IMPORTED = re.compile(r"^[ \t]*from (motionbook[\w.]*) import +(\([^)]*\)|[^\n;]+)", re.M)
+RESOLVES = """
+import json, sys
+from importlib import import_module
+from pathlib import Path
+
+def is_there(module, name):
+    try:
+        return hasattr(import_module(module), name) or bool(import_module(f"{module}.{name}"))
+    except ImportError:
+        return False
+
+asked = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+print(json.dumps([(where, m, n) for m, n, where in asked if not is_there(m, n)]))
+"""
+
+
+def imported_names(text):
+    "What a text imports from the package by `from ... import ...`: modules with names."
+    for module, names in IMPORTED.findall(text):
+        words = re.sub(r"#.*", "", names).strip("() \n").split(",")
+        yield from ((module, w.split()[0]) for w in words if w.split())
+
+
+def sources():
+    "Each file that may import from the package, with its code; of a notebook that of its cells."
+    for folder in ("motionbook", "tests", "tools", "benchmarks", "docs"):
+        for path in (ROOT / folder).rglob("*.py"):
+            yield path, path.read_text(encoding="utf-8")
+    for path in (ROOT / "nbs").rglob("*.ipynb"):
+        if ".ipynb_checkpoints" not in path.parts:
+            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+            code = ("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+            yield path, "\n".join(code)
+
+
+def missing_names(texts, box):
+    "Names that are imported somewhere and are not there: where, from which module, which."
+    asked = {}
+    for path, text in texts:
+        for found in imported_names(text):
+            asked.setdefault(found, str(path))
+    box.write_text(json.dumps([(*k, where) for k, where in asked.items()]), encoding="utf-8")
+    said = finish(start_copy(RESOLVES, box))
+    assert len(asked) > 0 and said, "no answer"
+    return [tuple(x) for x in json.loads(said.splitlines()[-1])]
+
+
+def test_every_name_that_is_imported_is_there(tmp_path):
+    "A test or a benchmark that is rarely run may ask for what was renamed."
+    assert missing_names(sources(), tmp_path / "names.json") == []
+
+
+def test_the_search_for_missing_names_finds_them(tmp_path):
+    text = "from motionbook.core.motion import (\n    Motion,  # there\n    Scene as S, gone,\n)\n"
+    text += "    from motionbook.nowhere import thing\nfrom motionbook import core, read\n"
+    want = [("x", "motionbook.core.motion", "gone"), ("x", "motionbook.nowhere", "thing")]
+    assert missing_names([("x", text)], tmp_path / "names.json") == want

@@ -15,6 +15,7 @@ from nbdev.showdoc import show_doc
 CODE = re.compile(r"```python\n.*?```", re.DOTALL)
 CLASS = re.compile(r"(\n#{2,4} ([A-Z]\w*[a-z]\w*)\n\n```python\n)def \2\(")
 LINK = re.compile(r"\[`([^`]+)`\]\([^)]*\)")
+NESTED = re.compile(r"\[\[(`[^`]+`)\]\([^)]*\)\](?=\()")
 PLACE = re.compile(r"\b(?:__main__|motionbook(?:\.\w+)*|collections\.abc)\.(?=[A-Z])")
 BARE = re.compile(r"class (\w+)\(\n    \*args, \*\*kwargs\n\):")
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,6 +59,11 @@ class Filter(FilterDefaults):
 def unlinked(text: str) -> str:
     "Signatures are code: a link in a comment there would be shown as brackets and an address."
     return CODE.sub(lambda block: LINK.sub(r"\1", block[0]), text)
+
+
+def unnested(text: str) -> str:
+    "A name in the words of a link is led to its own page, within the link; Markdown knows no such thing."
+    return NESTED.sub(r"[\1]", text)
 
 
 def placeless(text: str) -> str:
@@ -104,11 +110,14 @@ def classed(text: str) -> str:
     return CLASS.sub(r"\1class \2(", text)
 
 
-def mend_signatures(path: Path):
-    "In the outputs of a processed notebook."
+def mend_page(path: Path):
+    "Links in the prose of a processed notebook, and signatures in its outputs."
     nb = json.loads(path.read_text(encoding="utf-8"))
     module = ROOT / "motionbook" / path.relative_to(ROOT / "_proc").with_suffix(".py")
     fields = named_fields(module.read_text(encoding="utf-8")) if module.is_file() else {}
+    for cell in nb["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = unnested("".join(cell["source"])).splitlines(keepends=True)
     for out in (o for c in nb["cells"] for o in c.get("outputs", ())):
         lines = out.get("data", {}).get("text/markdown")
         if lines:
@@ -121,4 +130,4 @@ if __name__ == "__main__":  # the workers import this file again
     refresh_quarto_yml()
     nbdev.serve.FilterDefaults = Filter
     for path in nbdev.serve.proc_nbs(force=True, n_workers=2).rglob("*.ipynb"):
-        mend_signatures(path.resolve())
+        mend_page(path.resolve())

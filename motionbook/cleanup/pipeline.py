@@ -17,6 +17,7 @@ from .report import ReportFiles, write_report
 from ..core.command import check_apart
 from ..core.files import bad_file
 from ..core.landing import landing
+from ..core.memory import give_back_memory
 from ..core.motion import Scene
 from ..data.workers import one_thread
 from ..filters.auto import own_method
@@ -92,6 +93,7 @@ def land(cleaned: Cleaned, scenes: list[Scene], out: Path, report: ReportFiles |
     frames = bool(ending(out) not in WRITTEN)  # a folder of them
     with landing(*targets, see=BESIDE, folder=frames) as (recording, table, *page):
         write_corrections(cleaned, table)
+        give_back_memory()
         if page:
             shown = pick_worst(cleaned)
             write_report(shown, page[0], title, report, edit=shown is cleaned)
@@ -125,12 +127,14 @@ def clean_file(
     with one_thread(), show_steps(3, progress) as step:
         scenes = read_sequences(src, **options)
         refuse_scene(src, out, scenes)
+        give_back_memory()
         step()
         if apply:
             scene = side_by_side(scenes)
             cleaned = apply_corrections(scene, read_corrections(apply, scene))
         else:
             cleaned = join_cleaned([repair(s, method, made, minutes) for s in scenes])
+        give_back_memory()
         step()
         land(cleaned, scenes, out, page_files(src, out, report, options, video), src.name)
         step()

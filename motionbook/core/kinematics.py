@@ -107,13 +107,16 @@ def rest_pose(
 def fill_rotations(
     rotations: Tensor,  # [t j 3 3]
     good: Tensor,  # [t j] bool, rotations to keep
-) -> Tensor:  # [t j 3 3]
+    frames: Tensor | None = None,  # [t] bool: those that are wanted; None = all
+) -> Tensor:  # [t j 3 3], or so many as are wanted
     "Bad rotations replaced by slerp between the nearest good ones; a joint without any stays as it is."
+    wanted = torch.ones_like(good[:, 0]) if frames is None else frames
     lo, hi, share = gap_ends(good)
-    at, joint = (~good & good.any(0)).nonzero(as_tuple=True)
+    at, joint = (~good & good.any(0) & wanted[:, None]).nonzero(as_tuple=True)
     lo, hi, share = (x[at, joint] for x in (lo, hi, share.to(rotations.dtype)))
-    filled = rotations.clone()
-    filled[at, joint] = slerp(rotations[lo, joint], rotations[hi, joint], share)
+    filled = rotations.clone() if frames is None else rotations[frames]
+    place = (wanted.cumsum(0) - 1)[at]
+    filled[place, joint] = slerp(rotations[lo, joint], rotations[hi, joint], share)
     return filled
 
 # %% ../../nbs/core/kinematics.ipynb #0b22bae5
@@ -198,15 +201,17 @@ def _root(motion: Motion, positions: Tensor, moved: Tensor) -> Tensor:
 def _twist(motion: Motion, task: Task, offsets: Tensor, suspect: Tensor, frames: Tensor) -> Tensor:
     "The guess for the changed frames: the file's own rotations, or slerp where they prove wrong."
     have = motion.rotations.isfinite().all(-1).all(-1)
-    own = fill_rotations(motion.rotations.double(), have)
+    given = motion.rotations.double()
+    own = fill_rotations(given, have, frames)
     own = torch.where(own.isfinite(), own, torch.eye(3, dtype=own.dtype))
     root = motion.skeleton.parents.index(-1)
-    start = Pose(own[frames], offsets[frames].double(), task.target[:, root])
+    start = Pose(own, offsets[frames].double(), task.target[:, root])
     tried = aim(task, laid_over(task, start)).rotations
     wrong = torch.zeros_like(have)
-    wrong[frames] = suspect[frames] & (rotation_angle(own[frames], tried) > _WRONG)
-    wrong = _spread_wrong(wrong, suspect, task.parents, round(_NEAR * motion.fps))
-    return fill_rotations(own, have & ~wrong)[frames]
+    wrong[frames] = suspect[frames] & (rotation_angle(own, tried) > _WRONG)
+    good = have & ~_spread_wrong(wrong, suspect, task.parents, round(_NEAR * motion.fps))
+    some = good.any(0)[:, None, None]
+    return torch.where(some, fill_rotations(given, good, frames), own)
 
 # %% ../../nbs/core/kinematics.ipynb #e30b257d
 def _spread_wrong(wrong: Tensor, suspect: Tensor, parents: Sequence[int], near: int) -> Tensor:

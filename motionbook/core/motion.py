@@ -160,6 +160,7 @@ def _levels(parents: tuple[int, ...], device: torch.device) -> tuple[list, Tenso
 
 # %% ../../nbs/core/motion.ipynb #65da4514
 FK_TOLERANCE = 1e-4  # metres, and the same share of the body's distance from the origin
+FK_TOGETHER = 2048  # frames; more need more memory and are no faster
 
 
 def _check_fk(m: Motion):
@@ -172,9 +173,13 @@ def _check_fk(m: Motion):
             f"motion {m.name!r}: rotations need 3-D positions, got {m.positions.shape[-1]}-D"
         )
     roots = [i for i, p in enumerate(m.skeleton.parents) if p < 0]
-    made, _ = fk(m.rotations, offsets, m.positions[:, roots[0]], m.skeleton.parents)
     scale = m.positions.nan_to_num().abs().amax().clamp_min(1.0)
-    gap = (made - m.positions).norm(dim=-1).nan_to_num() / scale
+    parts = (m.rotations, offsets.expand(len(m), -1, 3), m.positions[:, roots[0]], m.positions)
+    gap = [
+        (fk(r, o, p, m.skeleton.parents)[0] - x).norm(dim=-1).nan_to_num() / scale
+        for r, o, p, x in zip(*(v.split(FK_TOGETHER) for v in parts))
+    ]
+    gap = torch.cat(gap)
     if gap.amax() > FK_TOLERANCE:
         t, j = divmod(int(gap.argmax()), gap.shape[1])
         raise ValueError(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .motion import Motion
+from .quantiles import nan_median
 from .skeleton import Skeleton
 from .skeletons import MEDIAPIPE33
 
@@ -39,18 +40,18 @@ def scenery(
     body = positions[:, ~still & wander.isfinite()]
     if not still.any() or body.shape[1] < 3:
         return torch.zeros_like(still)
-    travel = _distance_from_usual(body.nanmedian(1, keepdim=True).values)
+    travel = _distance_from_usual(nan_median(body, 1, keepdim=True))
     return still & (travel > TRAVEL * _size(body))
 
 # %% ../../nbs/core/size.ipynb #45badd04
 def _distance_from_usual(x: Tensor) -> Tensor:
     "[j] of points from their usual places."
-    return (x - x.nanmedian(0, keepdim=True).values).norm(dim=-1).nanmedian(0).values
+    return nan_median((x - nan_median(x, keepdim=True)).norm(dim=-1))
 
 
 def _size(x: Tensor) -> float:
-    centred = x - x.nanmedian(1, keepdim=True).values
-    spread = centred.norm(dim=-1).nanmedian(0).values  # [j] usual distance from the middle
+    centred = x - nan_median(x, 1, keepdim=True)
+    spread = nan_median(centred.norm(dim=-1))  # [j] usual distance from the middle
     size = 2 * spread[spread.isfinite()].max() if spread.isfinite().any() else torch.tensor(1.0)
     return max(float(size), 1e-6)
 

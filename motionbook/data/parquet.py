@@ -27,6 +27,7 @@ from motionbook.schema.canonical_file import (
     sample_facts,
     sample_items,
     sample_scene,
+    sample_scenes,
     sample_table,
 )
 from ..schema.sample import checked_sample, plain_sample
@@ -223,13 +224,8 @@ def parquet_items(root: Path) -> list[Item]:
     return sample_items(root, read_parquet(root))
 
 
-def _scenes(root: str | Path, **options: Any) -> Iterator[Scene]:
-    for k, s in enumerate(read_parquet(root)):
-        yield sample_scene(s, str(root), seq=k)
-
-
 PARQUET = Source(
-    "parquet", _is_parquet, parquet_items, load_row, _scenes,
+    "parquet", _is_parquet, parquet_items, load_row, partial(sample_scenes, read_parquet),
     Figures(
         lambda root, by=None, most=None, **options: sample_table(islice(read_parquet(root), most)),
         parquet_facts, canonical_lines, "motionbook.data.parquet:draw_table",

@@ -8,6 +8,7 @@ __all__ = ['TRAINING_STORE', 'store_facts', 'store_lines', 'draw_store']
 # %% ../../nbs/data/store_source.ipynb #73171a84
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from motionbook.schema.canonical_file import (
     sample_facts,
     sample_items,
     sample_scene,
+    sample_scenes,
     sample_table,
 )
 from ..viz.sheet import write_sheet
@@ -90,14 +92,9 @@ def _load_stored(path: str, **options: Any) -> Scene:
     folder, _, k = str(path).rpartition("#")
     return sample_scene(Store(folder)[int(k)], folder, seq=int(k))
 
-
-def _scenes(root: str | Path, **options: Any) -> Iterator[Scene]:
-    for k, s in enumerate(_every_sample(root)):
-        yield sample_scene(s, str(root), seq=k)
-
 # %% ../../nbs/data/store_source.ipynb #5ec52d67
 TRAINING_STORE = Source(
-    "store", _is_store, _store_items, _load_stored, _scenes,
+    "store", _is_store, _store_items, _load_stored, partial(sample_scenes, _every_sample),
     Figures(
         lambda root, by=None, most=None, **options: sample_table(islice(_every_sample(root), most)),
         store_facts, store_lines, "motionbook.data.store_source:draw_store",

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..core.gaps import changed_points, run_lengths
 from ..core.kinematics import refit
+from ..core.memory import give_back_memory
 from ..core.motion import Motion, Scene
 from ..core.size import body_size
 from motionbook.filters.settings import (
@@ -143,6 +144,7 @@ class ActorRepair:
         free = free_points(motion, self.settings)
         if self.mender and motion.rotations is not None and fidelity != "missing":
             mended, *how = self.mender(motion, free)
+            give_back_memory()
             return _add_mended(self._points(mended, given, fidelity, free), *how)
         return self._points(motion, given, fidelity, free)
 
@@ -153,7 +155,9 @@ class ActorRepair:
             return _leave_alone(motion, found)
         trusted = (found.reason == 0) | (found.reason == REASON["swap"])
         filler = self.filler if self.own is None else self.own(motion)
+        give_back_memory()
         filled = filler(found.positions.masked_fill(~trusted[..., None], float("nan")), motion.fps)
+        give_back_memory()
         return _put_values(motion, found, trusted, filled, fidelity, free, self.settings.max_gap)
 
 # %% ../../nbs/filters/cleaner.ipynb #fa5c8332

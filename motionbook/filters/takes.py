@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..core.motion import Motion, Scene
+from ..core.quantiles import nan_median
 from ..core.size import body_size
 
 # %% ../../nbs/filters/takes.ipynb #f1f3eae2
@@ -20,7 +21,7 @@ def middle_steps(
     "How far the middle joint moves from each frame to the next."
     step = (x[1:] - x[:-1]).norm(dim=-1)
     seen = step.isfinite()
-    middle = step.nanmedian(1).values / body_size(x)
+    middle = nan_median(step, 1) / body_size(x)
     return torch.where(seen.sum(1) * 2 >= seen.any(0).sum(), middle, 0.0).nan_to_num()
 
 # %% ../../nbs/filters/takes.ipynb #f5b4d77e

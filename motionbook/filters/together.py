@@ -17,13 +17,13 @@ from torch import Tensor
 from ..core.inverse import joints_below
 from ..core.kinematics import fill_rotations
 from ..core.motion import Motion, fk
-from ..core.quantiles import nan_quantile
+from ..core.quantiles import middle_values
 from .cleaner import REASON, TOLERANCE, Detector, Found, body_size
 from .detect.outliers import standstills
 from .detect.search import search_paths
 from .detect.steps import learn_steps, local_scale
 from .detect.swaps import PENALTY, RARE, trade_evidence, two_state_margin
-from .fill.classical import fullest_stretch, pchip
+from .fill.classical import error_law, fullest_stretch, hole_facts, pchip
 from .fill.lowrank import GOLDEN
 from .takes import cut_motion
 
@@ -36,10 +36,13 @@ def body_track(
 ) -> Tensor:  # [t c], starts at 0
     "Where the body as a whole has gone: the median step of its joints, summed."
     step = x[1:] - x[:-1]
-    middle = (step.nanmedian(1).values - (-step).nanmedian(1).values) / 2
+    lower, upper = middle_values(step, 1)
     known = (step.isfinite().all(-1).sum(1) >= 3)[:, None]
     return torch.cat(
-        [torch.zeros_like(x[:1, 0]), torch.where(known, middle, 0.0).nan_to_num().cumsum(0)]
+        [
+            torch.zeros_like(x[:1, 0]),
+            torch.where(known, (lower + upper) / 2, 0.0).nan_to_num().cumsum(0),
+        ]
     )
 
 
@@ -170,7 +173,7 @@ def mend_rotations(
         return _mend_nothing(motion)
     drawn = _draw_anew(posed, motion, turned, shifted, turned | traded)
     made = posed.replace(**{k: getattr(drawn, k) for k in ("positions", "rotations", "offsets")})
-    return Mended(made, drawn.moved, drawn.moved * mending_error(posed, turned, shifted))
+    return Mended(made, drawn.moved, mending_error(posed, turned, shifted, drawn.moved))
 
 # %% ../../nbs/filters/together.ipynb #d0c207f5
 def _pose_again(motion: Motion, rotations: Tensor, offsets: Tensor | None, place=None) -> Tensor:
@@ -222,25 +225,28 @@ def mending_error(
     posed: Motion,  # with rotations
     turned: Tensor,  # [t j] bool: rotations that are drawn anew
     shifted: Tensor,  # [t j] bool: places that are
-) -> Tensor:  # [j] metres, standard error of each joint per coordinate
+    moved: Tensor,  # [t j] bool: points that this moves
+) -> Tensor:  # [t j] metres, standard error per coordinate; 0 where not moved
     "The error that drawing anew makes where the same frames of other times are hidden."
+    if not moved.any():
+        return torch.zeros(moved.shape)
+    wanted, size = hole_facts(posed.positions.double(), ~moved), body_size(posed.positions)
     start, stop = fullest_stretch(~(turned | shifted))
     if stop - start < len(posed):
         posed = cut_motion(posed, start, stop)
         turned, shifted = turned[start:stop], shifted[start:stop]
-    size = body_size(posed.positions)
-    errors, free = [], ~(turned | shifted).any(1, keepdim=True)
+    trials, free = [], ~(turned | shifted).any(1, keepdim=True)
     for k in range(1, TRIES + 1):
         later = round(k * GOLDEN % 1 * len(free))
         hidden, away = turned.roll(later, 0) & free, shifted.roll(later, 0) & free
         made = _draw_anew(posed, posed, hidden, away, hidden)
-        e = (made.positions - posed.positions).square().mean(-1).sqrt()
+        e = (made.positions - posed.positions).double().square().mean(-1).sqrt()
         told = made.moved & (e > 1e-5 * size)  # a place that never moves says nothing
-        errors.append(e.masked_fill(~told, torch.nan))
-    e = torch.cat(errors)
-    never = UNKNOWN * size if (turned | shifted).any() else 0.0
-    usual = nan_quantile(e.flatten(), 0.68).nan_to_num(never)
-    return torch.maximum(nan_quantile(e, 0.68).nan_to_num(), usual)
+        trials.append((e, hole_facts(posed.positions.double(), ~made.moved), told))
+    error, facts, told = (torch.cat(v, -2) for v in zip(*trials))
+    if not told.any():
+        return UNKNOWN * size * moved
+    return (error_law(error, facts, told, wanted, 3) * moved).float()
 
 
 def _mend_nothing(motion: Motion) -> Mended:

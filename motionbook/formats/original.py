@@ -18,6 +18,7 @@ import torch
 
 from ..core.axes import AXES, UNITS, from_y_up, to_y_up
 from ..core.files import atomic_write, bad_file, read_bytes, reading
+from ..core.memory import give_back_memory
 from ..core.motion import Motion, Scene
 from ..core.skeleton import Skeleton
 from .kit.numbers import RATES
@@ -253,7 +254,11 @@ def file_functions(
             scene = shaped(scene, path)
         own = is_own(original, kinds, scene, path)
         options = original.options if own else again(scene)
-        check = lambda p: parse(read_bytes(p), path, **options).check(scene, path)
+
+        def check(p: Path):
+            give_back_memory()
+            parse(read_bytes(p), path, **options).check(scene, path)
+
         with reading(path):
             data = original.written(scene) if own else (fresh or refuse_new)(scene, path)
         return atomic_write(path, data, None if own and data is original.data else check)

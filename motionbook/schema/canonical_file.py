@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['CANONICAL', 'sniff', 'sample_scene', 'read_all', 'read', 'sample_facts', 'canonical_facts', 'canonical_lines',
-           'sample_table', 'canonical_table', 'sample_items', 'canonical_items', 'load_sample']
+           'sample_table', 'canonical_table', 'sample_items', 'canonical_items', 'sample_scenes', 'load_sample']
 
 # %% ../../nbs/schema/canonical_file.ipynb #4f8654a8
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +225,16 @@ def sample_items(
 def canonical_items(root: Path) -> list[Item]:
     "The samples of a canonical file."
     return sample_items(root, load_canonical(root))
+
+# %% ../../nbs/schema/canonical_file.ipynb #5c3ne0f2
+def sample_scenes(
+    samples: Callable[[str | Path], Iterable[dict[str, Any]]],  # of a file or a folder
+    root: str | Path,
+    **options: Any,  # a reader's; a sample has been read
+) -> Iterator[Scene]:
+    "The figures of what holds samples, one after the other."
+    for k, s in enumerate(samples(root)):
+        yield sample_scene(s, str(root), seq=k)
 
 # %% ../../nbs/schema/canonical_file.ipynb #cd118859
 def load_sample(path: str, **options) -> Scene:

@@ -13,12 +13,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...core.gaps import fill_straight_lines, neighbours, run_lengths
+from ...core.gaps import neighbours, run_lengths
 from ...core.quantiles import nan_quantile
 from ...core.size import body_size
 from .outliers import body_evidence
 from .steps import NAN
-from .straight import border_steps, off_the_line, run_means, step_ratios
+from motionbook.filters.detect.straight import (
+    border_steps,
+    from_the_line,
+    off_the_line,
+    run_means,
+    step_ratios,
+)
 
 # %% ../../../nbs/filters/detect/evidence.ipynb #03515fff
 class Evidence(NamedTuple):
@@ -33,9 +39,12 @@ class Evidence(NamedTuple):
 def body_ratios(
     x: Tensor,  # [t j c], NaN = missing
     trusted: Tensor | None = None,  # [t j] bool, points to learn from and to ask
-) -> Tensor:  # [t j] in units of what the other points of the frame show, but usual ones at least
+    frames: Tensor | None = None,  # [n] those that are asked about; None = all
+) -> (
+    Tensor
+):  # [t j], or [n j], in units of what the other points of the frame show, but usual ones at least
     "What the body says against each point, relative to what it says against the others of the frame."
-    said = body_evidence(x, trusted)
+    said = body_evidence(x, trusted, frames=frames)
     usual = nan_quantile(torch.where(said > 0, said, NAN), 0.5, 1).nan_to_num(1.0).clamp_min(1)
     return said / usual[:, None]
 
@@ -50,9 +59,9 @@ def find_evidence(
     ends: bool = False,  # at an end of the recording, take the border that is seen
 ) -> Evidence:
     "What speaks against each run."
-    believed = x.isfinite().all(-1) & ~wrong
-    body = body_ratios(x, believed)
-    mean = lambda v: run_means(v.clamp(max=MOST), wrong)
+    believed, asked = x.isfinite().all(-1) & ~wrong, wrong.any(1).nonzero()[:, 0]
+    body, mean = torch.zeros(wrong.shape), lambda v: run_means(v.clamp(max=MOST), wrong)
+    body[asked] = body_ratios(x, believed, asked)
     return Evidence(
         border_steps(x, wrong, ends).clamp(max=MOST) * wrong,
         mean(off_the_line(x, believed).clamp(max=10)),
@@ -115,8 +124,7 @@ def confirmed(
 ) -> Tensor:  # [t j] bool
     "The disbelieved runs for which there is evidence."
     believed, e = x.isfinite().all(-1) & ~wrong, find_evidence(x, wrong)
-    line = fill_straight_lines(x.masked_fill(~believed[..., None], NAN), believed)
-    apart = run_means((x - line).norm(dim=-1).nan_to_num() / body_size(x), wrong)
+    apart = run_means(from_the_line(x, believed) / body_size(x), wrong)
     none = torch.zeros_like(wrong)
     low = none if confidence is None else low_runs(confidence, wrong, believed)
     kept = wrong & is_proven(e, low, run_lengths(wrong) <= SHORT * fps, apart)

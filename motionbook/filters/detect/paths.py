@@ -22,7 +22,7 @@ from motionbook.filters.detect.evidence import (
 )
 from .exchanges import swap_viterbi
 from .outliers import combine, likelihood_gate, low_points
-from .search import EACH, LONGEST, search_paths
+from .search import EACH, LONGEST, Ground, find_ground, search_paths
 from .steps import NAN, StepModel, learn_steps
 from .straight import off_the_line
 
@@ -61,9 +61,10 @@ def learned_doubt(
 def believed_points(
     steps: StepModel,
     against: Tensor,  # [t j] price of believing; below 0 it makes disbelieving dearer
+    ground: Ground | None = None,  # of these steps, where it is at hand
 ) -> tuple[Tensor, Tensor]:  # [t j] bool, [t j] 0 to 1
     "Which points lie on the cheapest paths, and how wrong each of them looks."
-    believed, worth, _ = search_paths(steps, against)
+    believed, worth, _ = search_paths(steps, against, ground=ground)
     seen = steps.x.isfinite().all(-1)
     return believed, disbelief(believed, worth).masked_fill(~seen, 0.0)
 
@@ -85,12 +86,13 @@ def _search(motion: Motion, x: Tensor, context: bool, learn: bool) -> tuple[Tens
     "[t j] the points to believe, and how wrong each one looks."
     seen, longest = motion.observed, max(2, round(LONGEST * motion.fps))
     steps = learn_steps(x, motion.fps, min(longest, len(x) - 1))
-    believed, _, _ = search_paths(steps, torch.zeros(seen.shape), worth=False)
+    ground = find_ground(steps)
+    believed, _, _ = search_paths(steps, torch.zeros(seen.shape), worth=False, ground=ground)
     against = surroundings(x, motion.fps, believed) if context else torch.zeros(seen.shape)
     if learn and motion.confidence is not None:
         doubt = learned_doubt(motion.confidence, seen & ~believed, seen, motion.fps)
         against = torch.where(doubt < 0, torch.where(against > 0, against, doubt), against + doubt)
-    return believed_points(steps, against)
+    return believed_points(steps, against, ground)
 
 # %% ../../../nbs/filters/detect/paths.ipynb #0b3b6c65
 def path_gate(

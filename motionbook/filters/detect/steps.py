@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NAN', 'HORIZON', 'BODY', 'LOOSE', 'COST_CAP', 'LEVELS', 'PRIOR_FRAMES', 'TREMOR', 'SMOOTHED', 'shifted',
-           'forecast_error', 'reach_of', 'pair_spread', 'stable_neighbours', 'body_path', 'step_error',
+           'forecast_error', 'forecast_rows', 'reach_of', 'pair_spread', 'stable_neighbours', 'body_path', 'step_error',
            'forecast_squares', 'step_along', 'local_scale', 'StepModel', 'learn_steps']
 
 # %% ../../../nbs/filters/detect/steps.ipynb #7dcb1323
@@ -16,7 +16,13 @@ import torch
 from torch import Tensor
 
 from ...core.compiled import compiled
-from ...core.quantiles import nan_quantile, rolling_median, rolling_quantile
+from motionbook.core.quantiles import (
+    middle_values,
+    nan_median,
+    nan_quantile,
+    rolling_median,
+    rolling_quantile,
+)
 from ..cleaner import body_size
 
 # %% ../../../nbs/filters/detect/steps.ipynb #1f2a6332
@@ -45,12 +51,32 @@ def forecast_error(
     reach: float,  # frames over which the speed is extrapolated
 ) -> Tensor:  # [...], NaN where a or b is missing
     "Distance from b to the best forecast: standing still, the speed before, the speed after, their mean."
-    d, u, v = b - a, reach * (a - before), reach * (after - b)
-    best = (d * d).sum(-1)
-    for forecast in (u, v, (u + v) / 2):
-        e = ((d - forecast) ** 2).sum(-1)
-        best = torch.where(e < best, e, best)
-    return best.sqrt()
+    points = torch.broadcast_tensors(before, a, b, after)
+    rows = [p.reshape(-1, p.shape[-1]).contiguous().numpy() for p in points]
+    best = forecast_rows(*rows, a.new_tensor([reach]).numpy())
+    return torch.from_numpy(best).sqrt().view(points[0].shape[:-1])
+
+
+@compiled
+def forecast_rows(
+    before: np.ndarray, a: np.ndarray, b: np.ndarray, after: np.ndarray, reach: np.ndarray
+) -> np.ndarray:
+    "[n] the square of the same for rows [n c]; reach is [1]."
+    out, e = np.empty(len(a), a.dtype), np.empty(4, a.dtype)
+    for k in range(len(a)):
+        e[:] = 0
+        for i in range(a.shape[1]):
+            d = b[k, i] - a[k, i]
+            u, v = reach[0] * (a[k, i] - before[k, i]), reach[0] * (after[k, i] - b[k, i])
+            m = d - (u + v) / a.dtype.type(2)
+            e[0] += d * d
+            e[1] += (d - u) * (d - u)
+            e[2] += (d - v) * (d - v)
+            e[3] += m * m
+        best = e[1] if e[1] < e[0] else e[0]
+        best = e[2] if e[2] < best else best
+        out[k] = e[3] if e[3] < best else best
+    return out
 
 
 def reach_of(
@@ -90,10 +116,8 @@ def body_path(
     x: Tensor,  # [t j c], NaN = missing
 ) -> Tensor:  # [t c]
     "Where the median joint's steps lead."
-    d = x[1:] - x[:-1]
-    middle = (
-        d.nanmedian(1).values - (-d).nanmedian(1).values
-    ) / 2  # of an even number: the mean of two
+    lower, upper = middle_values(x[1:] - x[:-1], 1)
+    middle = (lower + upper) / 2
     return torch.cat([torch.zeros_like(x[:1, 0]), middle.nan_to_num().cumsum(0)])
 
 
@@ -184,7 +208,7 @@ def local_scale(
 def _smallest(e: Tensor, x: Tensor) -> Tensor:
     "A positive length for recordings in which most things stand still."
     moving = e[e > 0]
-    size = (x - x.nanmedian(0).values).abs().nan_to_num().max()
+    size = (x - nan_median(x)).abs().nan_to_num().max()
     return torch.maximum(moving.median() if len(moving) else size * 1e-3, size * 1e-6).clamp_min(
         1e-12
     )

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['ROUGHNESS', 'FEW', 'SHRINK', 'QUIET', 'ROUNDS', 'SETTLED', 'roughness', 'times_roughness', 'multiply_bands',
-           'banded_solver', 'solve_coupled', 'coupling', 'coupled', 'learned_noise', 'coupled_positions']
+           'banded_solver', 'solve_coupled', 'coupling', 'coupled', 'learned_noise', 'coupled_positions',
+           'fit_parabolas', 'weigh_windows']
 
 # %% ../../../nbs/filters/fill/coupled.ipynb #00c00dff
 import contextlib
@@ -72,6 +73,7 @@ def multiply_bands(z: np.ndarray, bands: np.ndarray) -> np.ndarray:
 # %% ../../../nbs/filters/fill/coupled.ipynb #9bcdb2d4
 def banded_solver(
     ab: Tensor,  # [4 n t] float64, diagonal and three below it of n positive definite matrices; overwritten
+    over: bool = False,  # what is to be solved for may be overwritten too
 ) -> Callable[[Tensor], Tensor]:  # [n t] -> [n t]
     "Solve many banded systems with one Cholesky factor; entries that would tie one to the next are zeroed."
     from scipy.linalg import cho_solve_banded, cholesky_banded
@@ -82,7 +84,9 @@ def banded_solver(
     factor = cholesky_banded(
         ab.reshape(4, -1).numpy(), lower=True, overwrite_ab=True, check_finite=False
     )
-    solve = lambda r: cho_solve_banded((factor, True), r.reshape(-1).numpy(), check_finite=False)
+    solve = lambda r: cho_solve_banded(
+        (factor, True), r.reshape(-1).numpy(), overwrite_b=over, check_finite=False
+    )
     return lambda r: torch.from_numpy(solve(r)).reshape(shape)
 
 # %% ../../../nbs/filters/fill/coupled.ipynb #24ca1de1
@@ -100,26 +104,27 @@ def solve_coupled(
     tolerance: float = 1e-3,  # of the first residual
 ) -> Tensor:  # [d t]
     "The minimum over the free numbers, by preconditioned conjugate gradients."
-    most = weight.amax(0)
-    improve, whole = None, free.all() and (weight < most).double().mean() <= FEW
-    if whole:
+    most, every = weight.amax(0), bool(free.all())
+    improve, few = None, (weight < most).sum() <= FEW * weight.numel()
+    if every and few:
         with contextlib.suppress(np.linalg.LinAlgError):  # an axis that is all but certain
             improve = _together(most, precision, bands)
     improve = improve or _alone(weight, free, precision, bands)
-    pull = lambda z: (weight * z + times_roughness(precision @ z, bands)) * free
-    z = start
-    rest = (weight * x - (weight * z + times_roughness(precision @ z, bands))) * free
+    held = lambda v: v if every else v.mul_(free)
+    pull = lambda z: held(times_roughness(precision @ z, bands).addcmul_(weight, z))
+    z, rest = start.clone(), held((weight * x).sub_(pull(start)))
     step = improve(rest)
-    size = first = (rest * step).sum()
+    size = first = float((rest * step).sum())
     for _ in range(steps):
         if size <= tolerance**2 * first or size <= 0:
             break
         push = pull(step)
-        rate = size / (step * push).sum()
-        z, rest = z + rate * step, rest - rate * push
+        rate = size / float((step * push).sum())
+        z.add_(step, alpha=rate)
+        rest.sub_(push, alpha=rate)
         better = improve(rest)
-        old, size = size, (rest * better).sum()
-        step = better + size / old * step
+        old, size = size, float((rest * better).sum())
+        step = better.add_(step, alpha=size / old)
     return z
 
 # %% ../../../nbs/filters/fill/coupled.ipynb #5f78c3ff
@@ -137,7 +142,7 @@ def _together(weight, precision, bands):
     share, axes = torch.linalg.eigh(precision)
     ab = bands[:, None] * share[:, None]
     ab[0] += weight
-    solve = banded_solver(ab)
+    solve = banded_solver(ab, over=True)
     return lambda r: axes @ solve(axes.T @ r)
 
 # %% ../../../nbs/filters/fill/coupled.ipynb #0a51cb59
@@ -229,7 +234,6 @@ SAMPLES, SAMPLE = (
     8,
     1024,
 )  # stretches from which the coupling of a long recording is learned; frames of each
-AGAIN = 2  # times that a long recording is solved with what was learned
 
 
 def _take_samples(x, known, filled):
@@ -254,9 +258,7 @@ def _solve_in_turn(x, known, filled, fps, sd):
         return _alternate(x, known, filled, fps, sd, len(x))
     _, precision = _alternate(*_take_samples(x, known, filled), fps, sd, SAMPLE)
     z, bands = _first_guess(filled, fps, sd, len(x)), roughness(len(x), fps)
-    for _ in range(AGAIN):
-        z = _solve_rows(x, known, z, sd, precision, bands)
-    return z, precision
+    return _solve_rows(x, known, z, sd, precision, bands), precision
 
 
 def _alternate(x, known, filled, fps, sd, each):
@@ -291,13 +293,37 @@ def _solve_rows(x, known, start, sd, precision, bands, rough=None):
     rough = times_roughness(z, bands) if rough is None else rough
     return solve_hidden(z, known, precision, bands, rough)
 
+# %% ../../../nbs/filters/fill/coupled.ipynb #acae54e37e7d407bbb7b55eff062a284
+def fit_parabolas(
+    z: Tensor,  # [d t] float64
+    frames: int,  # of a window, an odd number of at most t
+) -> Tensor:  # [d t]
+    "Savitzky–Golay: the middle of the parabola through each window; at the ends, all of the outermost one."
+    half = frames // 2
+    at = torch.arange(-half, half + 1, dtype=z.dtype)
+    powers = torch.stack([at**0, at, at**2], 1)
+    drawn = powers @ torch.linalg.pinv(powers)  # [w w] a window's numbers to its parabola's
+    out = torch.from_numpy(weigh_windows(z.contiguous().numpy(), drawn[half].numpy()))
+    out[:, :half] = z[:, :frames] @ drawn[:half].T
+    out[:, z.shape[1] - half :] = z[:, z.shape[1] - frames :] @ drawn[half + 1 :].T
+    return out
+
+
+@compiled
+def weigh_windows(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    "[d t] the weighted sum of the window around each number of [d t]; 0 where the window leaves the recording."
+    out, half = np.zeros(z.shape), len(weights) // 2
+    for row in range(len(z)):
+        for w in range(len(weights)):
+            for k in range(half, z.shape[1] - half):
+                out[row, k] += weights[w] * z[row, k + w - half]
+    return out
+
 # %% ../../../nbs/filters/fill/coupled.ipynb #013b8843
 def _smooth_first(z: Tensor, fps: float) -> Tensor:
     "A first guess without the noise, so that the coupling is not learned from it."
-    from scipy.signal import savgol_filter
-
     frames = min(round(0.4 * fps) // 2 * 2 + 1, (z.shape[1] - 1) // 2 * 2 + 1)
-    return torch.from_numpy(savgol_filter(z.numpy(), frames, 2, axis=1)) if frames > 2 else z
+    return fit_parabolas(z, frames) if frames > 2 else z
 
 
 def _measure_passed(x, known, solve, y, sd):
