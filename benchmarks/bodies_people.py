@@ -33,6 +33,7 @@ from motionbook.filters.methods import method_text  # noqa: E402
 from motionbook.models.stablemotion.body_practice import break_clip  # noqa: E402
 
 LONGEST = 120  # frames
+POOL = 110  # recordings from which the clips for boosting are drawn
 CARRIED = ("foot sliding", "drift")
 
 
@@ -128,7 +129,7 @@ def main() -> None:
     show(a.method, flagged, bad)
     show_repairs(cases, found, a.method)
     if a.train:
-        twin = boosting(pieces(clips(a.data, False, 2 * a.train), a.train, a.seed), a.seed)
+        twin = boosting(pieces(clips(a.data, False, POOL), a.train, a.seed), a.seed)
         show("boosting", *by_family(cases, twin))
         print(f"{'':<14}frames of good clips flagged: ", end="")
         good = [twin(Case("", "", as_motion(c), as_motion(c), c.label)) for c in test]
