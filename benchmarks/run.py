@@ -116,6 +116,16 @@ RUNS = {
         "bodies.py DATA --train 20 --test 8 --classical 2",
         "bodies.py DATA",
     ),
+    "bodies_people": (
+        "bodies of people nobody learned from: what is found beside boosting, and mended",
+        "bodies_people.py DATA --clips 5 --train 0",
+        "bodies_people.py DATA --clips 12 --train 36",
+    ),
+    "bodies_joints": (
+        "hidden joints: the corrector, the body model and a classical filler",
+        "bodies_joints.py DATA --windows 2",
+        "bodies_joints.py DATA",
+    ),
     "bodies_speed": (
         "checking and repairing a body beside the published way",
         "bodies_speed.py --repeats 2",

@@ -399,3 +399,44 @@ def test_a_shipped_model_is_asked_as_a_folder_is():
     assert given_model_options(p.parse_args(line)) == {"shift_following": True}
     with pytest.raises(ValueError, match="shift_following"):
         motionbook.clean(Scene((person("walk", 2.0, fps=20.0),)), method="bodies:shift=true")
+
+
+@pytest.mark.parametrize("fps", [20.0, 60.0])
+def test_clean_without_a_model_tells_that_feet_glide_and_changes_nothing(fps):
+    walk, case = carried_walk(3, fps)
+    said = lambda done: [n for n in done.notes if "planted feet glide" in n]
+    done = motionbook.clean(Scene((case.body,)))
+    assert len(said(done)) == 1 and "--method bodies" in said(done)[0]
+    assert torch.equal(done.scene.actors[0].positions, case.body.positions)
+    assert not said(motionbook.clean(Scene((walk,))))
+    assert len(said(motionbook.clean(Scene((case.body,)), method="bodies"))) == 1
+    moved = motionbook.clean(Scene((case.body,)), method="bodies:shift_following=true")
+    assert not said(moved)
+
+
+def test_an_hour_of_soles_fits_into_memory(monkeypatch):
+    import motionbook.filters.detect.glides as page
+    from motionbook.evaluation.feet import find_feet
+
+    walk, case = carried_walk(3)
+    soles = page.sole_steps(case.body.positions, find_feet(walk.skeleton), 20.0)
+    whole = page.explained(soles, page.paces())
+    monkeypatch.setattr(page, "AT_ONCE", 7)
+    assert torch.allclose(page.explained(soles, page.paces()), whole)
+
+
+def test_frames_that_shake_and_have_holes_are_filled_from_what_stands_there(model):
+    import motionbook.models.stablemotion.body_cleaner as page
+
+    walk, g = person("walk", 3.0, fps=20.0, seed=1), torch.Generator().manual_seed(0)
+    x = walk.positions + 0.01 * torch.randn(walk.positions.shape, generator=g)
+    x[torch.arange(60), torch.arange(60) % 24] = torch.nan  # no frame is whole
+    kinds = torch.eye(9)[[1 + list(BODY_KINDS).index("jitter")] * 60]
+    was, page.body_kinds_found = page.body_kinds_found, lambda *a: kinds
+    try:
+        cleaner = BodyCleaner(model, cleaning=BodyCleaning(sample_steps=1))
+        done = cleaner.clean(Scene((walk.replace(positions=x),)))
+    finally:
+        page.body_kinds_found = was
+    y = done.scene.actors[0].positions
+    assert y.isfinite().all() and (y - walk.positions).norm(dim=-1).mean() < 0.05

@@ -7,7 +7,7 @@ __all__ = ['BLOCKS', 'BEYOND', 'NOISE_SHARE', 'chosen_detector', 'chosen_filler'
            'detector_for', 'fill_scenery_apart', 'trained_fillers', 'own_method', 'AutoCleaner', 'usual_cleaner',
            'make_cleaner', 'noise_advice', 'with_findings', 'clean']
 
-# %% ../../nbs/filters/auto.ipynb #b3c6f4a0
+# %% ../../nbs/filters/auto.ipynb #7e21f86b
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +32,7 @@ from motionbook.filters.cleaner import (
     More,
     Trained,
 )
+from .detect.glides import glide_advice
 from .detect.outliers import combine, frozen
 from .detect.paths import LOW, best_detector
 from .detect.straight import off_the_line, run_means
@@ -42,7 +43,7 @@ from .methods import METHODS, make_filler, split_method
 from .settings import AS_USUAL, CleanSettings, clean_settings, fit_settings
 from .together import body_gate, mend_rotations
 
-# %% ../../nbs/filters/auto.ipynb #c16dfb3e
+# %% ../../nbs/filters/auto.ipynb #3a0cc1e4
 def chosen_detector(
     motion: Motion,
     low: float = LOW,  # likelihood below which points are candidates
@@ -73,7 +74,7 @@ def settled_filler(
     moving = positions[:, ~scenery(positions)]
     return fill_scenery_apart(best_filler(moving, fps)[0])
 
-# %% ../../nbs/filters/auto.ipynb #x1947003a
+# %% ../../nbs/filters/auto.ipynb #5f99929e
 BLOCKS = (1, 4)  # frames that are held out from the line together
 
 
@@ -123,7 +124,7 @@ def detector_for(settings: CleanSettings) -> Detector:
 
     return detect
 
-# %% ../../nbs/filters/auto.ipynb #f1f6cb81
+# %% ../../nbs/filters/auto.ipynb #74d88fe8
 def fill_scenery_apart(
     filler: Filler,  # for what moves
 ) -> Filler:
@@ -152,7 +153,7 @@ def trained_fillers(motion: Motion) -> More | None:
         return None
     return lambda joints: {n: f for offer in offers for n, f in offer(joints).items()}
 
-# %% ../../nbs/filters/auto.ipynb #b7e3a9f1
+# %% ../../nbs/filters/auto.ipynb #aea106e4
 def own_method(
     scene: Scene,
 ) -> str:  # "" where there is none
@@ -174,7 +175,7 @@ class AutoCleaner(FittedCleaner):
         own = own_method(scene)
         return (METHODS[own].cleaner(self.settings) if own else self.usual).clean(scene, fidelity)
 
-# %% ../../nbs/filters/auto.ipynb #7827d038
+# %% ../../nbs/filters/auto.ipynb #2642c0fd
 def usual_cleaner(
     name: str,
     settings: CleanSettings,
@@ -205,7 +206,7 @@ def make_cleaner(
     own = None if more is None else lambda m: chosen_filler(everything, more(m))
     return AutoCleaner(parts(chosen_filler(everything), own), settings)
 
-# %% ../../nbs/filters/auto.ipynb #44785374
+# %% ../../nbs/filters/auto.ipynb #2c061e64
 NOISE_SHARE = (
     0.006  # of the body's size, per coordinate: 1 cm for a person, 0.6 px for a mouse of 100
 )
@@ -221,7 +222,7 @@ def noise_advice(motion: Motion) -> str:  # a sentence, or ""
     value = f"{noise:.2g} px" if motion.positions.shape[-1] == 2 else f"{100 * noise:.2g} cm"
     return f"broadband noise of {value} a coordinate: fidelity 'all' would smooth it"
 
-# %% ../../nbs/filters/auto.ipynb #cb35cf9e
+# %% ../../nbs/filters/auto.ipynb #77736842
 def with_findings(
     done: Cleaned,
     scene: Scene,  # as it was given
@@ -230,7 +231,8 @@ def with_findings(
     "What was done, with what was looked for and what is advised besides."
     fidelity, low = settings.may_change, settings.likelihood
     still = () if own_method(scene) else _each(scene, _still_note)
-    return done.with_notes(_detector_notes(scene, fidelity, low), still + _advice(scene, fidelity))
+    advice = _advice(scene, fidelity, "drift" in done.counts())
+    return done.with_notes(_detector_notes(scene, fidelity, low), still + advice)
 
 
 def clean(
@@ -247,7 +249,7 @@ def clean(
     done = make_cleaner(method, made, more).clean(scene, made.may_change)
     return with_findings(done, scene, made)
 
-# %% ../../nbs/filters/auto.ipynb #992ee499
+# %% ../../nbs/filters/auto.ipynb #a8a14c45
 def _each(scene: Scene, say: Callable[[Motion], str]) -> tuple[str, ...]:
     "A sentence for each actor, named where there are several, each sentence once."
     several = len(scene.actors) > 1
@@ -277,5 +279,9 @@ def _detector_notes(scene: Scene, fidelity: str, low: float | None) -> tuple[str
     )
 
 
-def _advice(scene: Scene, fidelity: str) -> tuple[str, ...]:
-    return () if fidelity == "all" or own_method(scene) else _each(scene, noise_advice)
+def _advice(scene: Scene, fidelity: str, drifts: bool) -> tuple[str, ...]:
+    if own_method(scene):
+        return ()
+    said = () if fidelity == "all" else _each(scene, noise_advice)
+    known = drifts or fidelity == "missing"  # told already, or not asked
+    return said if known else said + _each(scene, glide_advice)

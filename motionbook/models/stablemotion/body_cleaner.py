@@ -360,7 +360,7 @@ def _move_points(model, m: Motion, known, wrong, who, c: BodyCleaning, suspects)
     sigma = at_own_frames(sigma, len(m), fps)[:, who]
     return Filled(y, torch.where(known, 0.0, sigma.clamp_min(1e-4)), "")
 
-# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #8f16edf7
+# %% ../../../nbs/models/stablemotion/body_cleaner.ipynb #a1a8dbe5
 def suspect_filler(
     model: BodyModel,
     motion: Motion,
@@ -369,11 +369,11 @@ def suspect_filler(
     holes: Filler,
 ) -> Filler:
     "A filler that repairs frames which look wrong from what stands there, and fills the others."
-    wrong = labels.wrong & motion.observed.all(1)
+    wrong, stands_there = labels.wrong, motion.observed & ~labels.doubts
 
     def fill(positions: Tensor, fps: float, errors: bool = True) -> Filled:
         here = wrong & ~positions.isfinite().all(-1).any(1)
-        stands = here[:, None] & ~labels.doubts  # what leapt is a hole
+        stands = here[:, None] & stands_there  # what leapt is a hole
         y = holes(torch.where(stands[..., None], motion.positions, positions), fps, errors)
         if not here.any():
             return y
