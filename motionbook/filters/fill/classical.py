@@ -283,7 +283,6 @@ def number_by_holes(
     fullness = known.sum(0) * len(known) + (~known).int().argmax(0)
     return fullness.argsort(stable=True).argsort()
 
-
 # %% ../../../nbs/filters/fill/classical.ipynb #73381004
 SMALL = 6_000  # points
 
