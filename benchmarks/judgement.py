@@ -52,6 +52,7 @@ JUMP = REASON["jump"]
 GOOD = ("rat, 3-D", "mouse, 3-D", "fly, 3-D", "fly's forelegs, 3-D", "mouse, 3-D, cameras")
 FASTEST, JOINTS = 60.0, 16  # frames a second and joints: of more, every second or third is taken
 AWAY = 3.0  # seconds from a cut
+REST = 8  # frames: a rest pose, and those that a filter drew towards it
 SEEN = 0.02  # of the body's size: nearer than that a planted point is not wrong
 FOLDS = {"development": (0, 100), "test": (1, 0)}  # which half or set, seed
 
@@ -107,14 +108,14 @@ def people(root: Path, which: int) -> dict[str, Motion]:
         out = {
             "walk, BVH": one(f"{samples}/dataset-1_walk_normal_001.bvh"),
             "turn, BVH": one(f"{samples}/dataset-2_walk-turn-left_active_001.bvh"),
-            "martial arts, BVH": one(f"{samples}/martial_03.bvh", 1),
+            "martial arts, BVH": one(f"{samples}/martial_03.bvh", REST),
             "squats, TRC": one("trc/squats.trc"),
         }
     else:
         out = {
             "kick, BVH": one(f"{samples}/dataset-1_kick_normal_001.bvh"),
             "wave, BVH": one(f"{samples}/dataset-2_wave-both-hands_active_001.bvh"),
-            "salsa, BVH": one(f"{samples}/salsa_01.bvh", 1),
+            "salsa, BVH": one(f"{samples}/salsa_01.bvh", REST),
             "walk, AMC": one("asf_amc/01_01.amc"),
             "drop jump, TRC": one("trc/drop_vertical_jump.trc"),
         }
