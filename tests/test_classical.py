@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
 from motionbook.filters.fill.classical import (
+    NINE_OF_TEN,
     butterworth,
     cubic,
     hold,
@@ -331,3 +332,19 @@ def test_wrong_settings_are_refused():
     ):
         with pytest.raises(ValueError, match=match):
             make()
+
+
+def test_errors_are_told_by_the_movement_beside_a_hole():
+    "Holes of one length, half of them at rest: the same band would be too wide there and too narrow elsewhere."
+    g = torch.Generator().manual_seed(0)
+    pace = torch.where(torch.arange(1200) % 400 < 200, 1e-4, 1e-2).double()[:, None, None]
+    x = (torch.randn(1200, 6, 3, generator=g).double() * pace).cumsum(0)
+    lost = torch.zeros(1200, 6, dtype=torch.bool)
+    for j in range(6):
+        for s in torch.randint(1190, (24,), generator=g).tolist():
+            lost[s : s + 6, j] = True
+    made = linear()(x.masked_fill(lost[..., None], NAN), 60.0)
+    rests = lost & (pace[..., 0] < 1e-3)
+    assert made.sigma[lost & ~rests].median() > 5 * made.sigma[rests].median()
+    inside = ((made.positions - x).norm(dim=-1) <= NINE_OF_TEN[3] * made.sigma).double()
+    assert 0.85 < inside[lost & ~rests].mean() < 0.95 and inside[rests].mean() > 0.85
