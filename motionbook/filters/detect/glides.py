@@ -190,7 +190,7 @@ class Glide(NamedTuple):
         "How far it goes."
         return float(self.velocity.norm()) * (self.stop - self.start) / fps
 
-
+# %% ../../../nbs/filters/detect/glides.ipynb #70b76137
 def find_glides(
     joints: Tensor,  # [t j 3] metres, y up, without gaps
     feet: Feet,
@@ -212,7 +212,7 @@ def find_glides(
             found.append(_measure(s, a, b, float(gain[a:b, k].sum()), leaps))
     return found
 
-
+# %% ../../../nbs/filters/detect/glides.ipynb #785adfcd
 def _lasts(gain: Tensor, fps: float) -> bool:
     "Whether the steps of a stretch bear out that it glides."
     speaks = float((gain > SPEAKS).double().mean()) >= MOST

@@ -42,7 +42,7 @@ def shifted(
     y[max(n, 0) : len(x) + min(n, 0)] = x[max(-n, 0) : len(x) - max(n, 0)]
     return y
 
-
+# %% ../../../nbs/filters/detect/steps.ipynb #93150d6f
 def forecast_error(
     before: Tensor,  # [... c] where the point was one frame before `a`
     a: Tensor,  # [... c] where it leaves
@@ -78,7 +78,7 @@ def forecast_rows(
         out[k] = e[3] if e[3] < best else best
     return out
 
-
+# %% ../../../nbs/filters/detect/steps.ipynb #b719970a
 def reach_of(
     gap: int,  # frames
     fps: float,
